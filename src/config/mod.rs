@@ -1,0 +1,190 @@
+//! The configuration: a file in Alnitak's grammar becomes validated types, or errors that each name line and column.
+
+use crate::{env::User, name::DnsName, tlsa::Param};
+use std::{collections::BTreeSet, fmt, net::SocketAddr, path::PathBuf};
+
+/// Everything the configuration says, defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// `live/` and `archive/` are in here.
+    pub letsencrypt_directory: PathBuf,
+    /// What services read.
+    pub dane_directory: PathBuf,
+    /// The journal.
+    pub state_directory: PathBuf,
+    /// Mode of the dane directory, 0700 by default.
+    pub dane_mode: u32,
+    /// Group that may read the dane directory: name and gid.
+    pub dane_group: Option<(String, u32)>,
+    /// `ttl`: least wait before a switch in seconds, where the operator set it.
+    pub ttl: Option<u64>,
+    /// `log`: where to log; the command line comes first.
+    pub log: Option<PathBuf>,
+    /// `log_level`.
+    pub log_level: Option<LogLevel>,
+    /// `resolver`: recursive resolvers; empty for the system's.
+    pub resolvers: Vec<SocketAddr>,
+    /// `trust_anchor`.
+    pub trust_anchor: Option<PathBuf>,
+    /// The sections without errors, in the order of the file.
+    pub sections: Vec<Section>,
+    /// Names of sections that have errors: pinned, and otherwise left alone.
+    pub broken: BTreeSet<String>,
+}
+
+/// One section: a lineage and what is to be published for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Name of the lineage as the section header spells it.
+    pub name: String,
+    /// Line of the header, for messages.
+    pub line: usize,
+    /// Its `tlsa` lines and the global ones, without duplicates.
+    pub tlsa: Vec<TlsaLine>,
+    /// Who edits the zone.
+    pub api: Api,
+    /// TTL of an RRset that we create, seconds.
+    pub record_ttl: u32,
+    /// Commands to run after a switch, each split into words.
+    pub reload: Vec<Vec<String>>,
+    /// Who says that a record is up.
+    pub verify: Verify,
+    /// How to look at the served certificate.
+    pub probe: Probe,
+    /// `hold`, seconds, where set.
+    pub hold: Option<u64>,
+    /// `settle`, seconds.
+    pub settle: u64,
+    /// `recheck`, seconds.
+    pub recheck: u64,
+    /// `patience`, seconds.
+    pub patience: u64,
+    /// Other hosts use these owners too.
+    pub shared: bool,
+    /// When the dane directory is pinned; `Always` with `bundle`.
+    pub pin: Pin,
+    /// Make a `bundle.pem`.
+    pub bundle: bool,
+    /// `nameservers`: replaces the authority set; empty for what the DNS says.
+    pub nameservers: Vec<SocketAddr>,
+    /// Time limit for one external command, seconds.
+    pub timeout: u64,
+}
+
+/// `tlsa = PARAM PORT [PROTO] [DOMAIN]`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TlsaLine {
+    /// Usage, selector, matching type.
+    pub param: Param,
+    /// Port, 1–65535.
+    pub port: u16,
+    /// Protocol label without the underscore: `tcp`, `udp`, `sctp`.
+    pub protocol: String,
+    /// Base domain: the host name that clients connect to.
+    pub domain: DnsName,
+}
+
+impl TlsaLine {
+    /// The TLSA query name, `_25._tcp.mx.example.com.` (RFC 6698 section 3).
+    pub fn query_name(&self) -> Result<DnsName, String> {
+        format!("_{}._{}.{}", self.port, self.protocol, self.domain).parse()
+    }
+}
+
+/// `api = SCHEME …`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// An external program, called once for each record.
+    Exec(Exec),
+    /// Dynamic updates.
+    Rfc2136(Rfc2136),
+}
+
+/// `api = exec [uid:UID] CMD ARGS…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exec {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Whose privileges it gets.
+    pub user: Option<User>,
+    /// Least exit code that means "trouble that passes": 128, with `binary` (Alnitak 0.1) 200.
+    pub temporary_from: i32,
+}
+
+/// `api = rfc2136 HOST[:PORT] key:FILE [zone:ZONE]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rfc2136 {
+    /// Host name or address as written, without the port.
+    pub host: String,
+    /// Port, 53 by default.
+    pub port: u16,
+    /// TSIG key; `None` sends unsigned updates (a server that goes by address).
+    pub key: Option<TsigKey>,
+    /// `zone:`, else found by SOA.
+    pub zone: Option<DnsName>,
+}
+
+/// A TSIG key (RFC 8945).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TsigKey {
+    /// Key name.
+    pub name: DnsName,
+    /// `hmac-sha256` and so on, lower case.
+    pub algorithm: String,
+    /// The shared secret.
+    pub secret: Secret,
+}
+
+/// Bytes that never reach a log: `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Vec<u8>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// `verify`: who says that a record is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// Every authoritative server.
+    Authoritative,
+    /// The provider's word; no name server is asked.
+    Provider,
+}
+
+/// `probe`: how to see the certificate that is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// By port.
+    Auto,
+    /// Not at all.
+    Off,
+    /// This protocol's way to TLS.
+    Protocol(&'static str),
+}
+
+/// `pin`: when the dane directory leaves `live/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pin {
+    /// From `--pre` until all is done.
+    Renewal,
+    /// Always.
+    Always,
+}
+
+/// `log_level` and `-L`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Errors only.
+    No,
+    /// What was done and what is awaited.
+    Normal,
+    /// And why.
+    Verbose,
+    /// Everything.
+    Debug,
+}

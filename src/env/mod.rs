@@ -1,0 +1,202 @@
+//! The world: everything the program reads from it and does to it goes through [`Env`], so that the same
+//! [`run`](crate::run) drives real servers and the simulator of the tests.
+
+pub mod real;
+pub mod sim;
+pub mod supervise;
+
+use crate::name::DnsName;
+use hickory_resolver::proto::{op::Message, rr::RecordType};
+use serde::{Deserialize, Serialize};
+use std::{
+    ffi::OsString,
+    io,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// What the boot clock shows: it never jumps, counts suspended time, and starts anew at each boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// The kernel's random name for this boot.
+    pub id: String,
+    /// Milliseconds since it began.
+    pub millis: u64,
+}
+
+/// One DNS question to one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Whom to ask, over UDP, and over TCP when the answer is truncated.
+    pub server: SocketAddr,
+    /// The query name.
+    pub name: DnsName,
+    /// The query type.
+    pub kind: RecordType,
+    /// RD: set for a recursive resolver, clear for an authoritative server.
+    pub recursion: bool,
+}
+
+/// What came back: the parsed message, whose id and question fit what was asked, or why there is none.
+pub type Answered = Result<Message, String>;
+
+/// A program to start, without a shell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Command {
+    /// Program and arguments; the program is looked up in the `PATH` of `vars` unless it has a slash.
+    pub argv: Vec<String>,
+    /// The whole environment of the child; nothing is inherited.
+    pub vars: Vec<(String, String)>,
+    /// Run as this user with all its groups and umask 027.
+    pub user: Option<User>,
+    /// After this long the whole process group is killed.
+    pub limit: Duration,
+}
+
+/// A local user whose privileges an external program gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Login name; empty for a uid without an entry in the password database.
+    pub name: String,
+    /// Numeric user id.
+    pub uid: u32,
+    /// Its primary group.
+    pub gid: u32,
+}
+
+/// How a command ended, and what it printed (standard output and error together, cut after 64 KiB).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How it ended.
+    pub status: Status,
+    /// What it printed; bytes that are not UTF-8 are replaced.
+    pub output: String,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// With this exit code.
+    Exited(i32),
+    /// By this signal.
+    Signalled(i32),
+    /// It ran into its time limit, and its process group was killed.
+    TimedOut,
+    /// It could not be started: why.
+    NotStarted(String),
+}
+
+/// What kind of thing a path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Dir,
+    /// A symbolic link (only when it was not followed).
+    Link,
+    /// A socket, a pipe, a device.
+    Other,
+}
+
+/// What `stat` tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// File, directory, link.
+    pub kind: Kind,
+    /// Device number.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Permission bits, `0o7777` at most.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// A lock that is given up when this value is dropped, or the process ends.
+pub struct Lock(#[allow(dead_code)] Box<dyn Send>);
+
+impl Lock {
+    /// Wraps what holds the lock.
+    pub fn new(holder: impl Send + 'static) -> Lock {
+        Lock(Box::new(holder))
+    }
+}
+
+impl std::fmt::Debug for Lock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lock")
+    }
+}
+
+/// Files and directories. Every error of the real world names the path.
+pub trait Files {
+    /// The whole file, an error if it is longer than 1 MiB.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// What `path` names, the link itself unless `follow`.
+    fn stat(&self, path: &Path, follow: bool) -> io::Result<Stat>;
+    /// Where the symbolic link `path` points, as written in it.
+    fn target(&self, path: &Path) -> io::Result<PathBuf>;
+    /// `path` without links and dots.
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf>;
+    /// The names in a directory, sorted.
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
+    /// Makes a directory and its missing parents with `mode`; one that is there already is left as it is.
+    fn make_dir(&self, dir: &Path, mode: u32) -> io::Result<()>;
+    /// Sets permission bits and, if given, the group. Does not follow a link.
+    fn set_mode(&self, path: &Path, mode: u32, group: Option<u32>) -> io::Result<()>;
+    /// Replaces `path` by a file with these bytes in one rename; the bytes are on disk before it.
+    fn write(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()>;
+    /// Replaces many files, each in one rename; the bytes of all are on disk before the first rename, the folders after
+    /// the last. One file that fails is reported and the others are still written.
+    fn write_all(&self, files: &[(PathBuf, Vec<u8>)], mode: u32) -> io::Result<()> {
+        let mut first = Ok(());
+        for (path, bytes) in files {
+            let done = self.write(path, bytes, mode);
+            first = first.and(done);
+        }
+        let mut dirs: Vec<PathBuf> = files.iter().filter_map(|(path, _)| path.parent().map(Path::to_owned)).collect();
+        dirs.dedup();
+        first.and(self.sync(&dirs))
+    }
+    /// Makes `link` a symbolic link to `target`, replacing another link in one rename.
+    fn point(&self, link: &Path, target: &Path) -> io::Result<()>;
+    /// Makes `to` a second name of the file `from`; `to` must not exist.
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Renames; replaces a file or link at `to`.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file or link.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty directory.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+    /// Sees to it that the entries of these directories are on disk.
+    fn sync(&self, dirs: &[PathBuf]) -> io::Result<()>;
+    /// Takes an exclusive lock on `path`, made if missing; `None` if another process still holds it after `wait`.
+    fn lock(&self, path: &Path, wait: Duration) -> io::Result<Option<Lock>>;
+}
+
+/// The world.
+pub trait Env: Files {
+    /// The boot clock.
+    fn boot(&self) -> Boot;
+    /// Unix time, for the dates in certificates and for people; no wait is measured with it.
+    fn wall(&self) -> i64;
+    /// Does nothing for a while.
+    fn sleep(&self, how_long: Duration);
+    /// Asks all of these side by side (a bounded number in flight, seconds at most for each); answers in the same order.
+    fn ask(&self, asks: &[Ask]) -> Vec<Answered>;
+    /// Sends one message over TCP and returns the answer, both without the length prefix. Time limit: 15 s.
+    fn exchange(&self, server: SocketAddr, message: &[u8]) -> Result<Vec<u8>, String>;
+    /// The system's recursive resolvers.
+    fn resolvers(&self) -> Result<Vec<SocketAddr>, String>;
+    /// Has this host a route to addresses of that family at all?
+    fn has_route(&self, to: IpAddr) -> bool;
+    /// Runs a command to its end or time limit.
+    fn run(&self, command: &Command) -> Ended;
+}

@@ -1,0 +1,3 @@
+//! The `daneroll` command.
+
+fn main() {}
