@@ -32,6 +32,8 @@ pub(super) async fn ask(ask: &Ask) -> Answered {
     let answer = tcp::exchange(ask.server, &bytes, tcp::QUERY).await;
     let answer = answer.map_err(|error| format!("{error}; the answer over UDP was truncated"))?;
     match fits(ask, message.id, &answer) {
+        // Half an RRset must not pass for the whole.
+        Fit::Answer(answer) if answer.truncation => Err("its answer is truncated even over TCP".to_owned()),
         Fit::Answer(answer) => Ok(*answer),
         Fit::Useless(why) => Err(why),
         Fit::Foreign => Err("answered another question over TCP".to_owned()),
