@@ -1,0 +1,375 @@
+//! A Unix file system in memory: inodes, links of both kinds, renames, mount points. It knows nothing of time, processes and
+//! faults, and its process is root, so no permission is ever lacking.
+
+use crate::env::{Kind, Stat};
+use nix::errno::Errno;
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    path::{Component, Path, PathBuf},
+    rc::Rc,
+};
+
+/// What an inode holds.
+#[derive(Clone, Debug)]
+pub enum Node {
+    /// A regular file.
+    File(Rc<[u8]>),
+    /// A directory.
+    Dir(BTreeMap<OsString, u64>),
+    /// A symbolic link.
+    Link(PathBuf),
+}
+
+/// A file, directory or link, apart from its names.
+#[derive(Clone, Debug)]
+pub struct Inode {
+    /// What it holds.
+    pub node: Node,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Names of a file or link; directories are not counted.
+    pub links: u32,
+    device: u64,
+    parent: u64,
+}
+
+/// The result of a file operation: an error is the number that the kernel would give.
+pub type Done<T> = Result<T, Errno>;
+
+/// Where a path leads: the directory, the last name in it, and what has that name.
+struct Place {
+    dir: u64,
+    name: OsString,
+    inode: Option<u64>,
+}
+
+/// The file system. `changes` grows with every operation that changed something.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    nodes: BTreeMap<u64, Inode>,
+    next: u64,
+    devices: u64,
+    /// How many operations changed something.
+    pub changes: u64,
+}
+
+const ROOT: u64 = 2;
+const NAME_MAX: usize = 255;
+const LINKS_FOLLOWED_AT_MOST: usize = 40;
+
+impl Default for Disk {
+    fn default() -> Disk {
+        let root =
+            Inode { node: Node::Dir(BTreeMap::new()), mode: 0o755, uid: 0, gid: 0, links: 1, device: 1, parent: ROOT };
+        Disk { nodes: BTreeMap::from([(ROOT, root)]), next: ROOT + 1, devices: 1, changes: 0 }
+    }
+}
+
+impl Disk {
+    /// The inode that `path` names.
+    pub fn inode(&self, path: &Path, follow: bool) -> Done<(u64, &Inode)> {
+        let number = self.walk(path, follow)?.inode.ok_or(Errno::ENOENT)?;
+        Ok((number, self.node(number)?))
+    }
+
+    /// The bytes of a regular file.
+    pub fn read(&self, path: &Path) -> Done<Rc<[u8]>> {
+        match &self.inode(path, true)?.1.node {
+            Node::File(bytes) => Ok(bytes.clone()),
+            _ => Err(Errno::EISDIR),
+        }
+    }
+
+    /// What `stat` or `lstat` tells.
+    pub fn stat(&self, path: &Path, follow: bool) -> Done<Stat> {
+        let (number, inode) = self.inode(path, follow)?;
+        let (kind, size) = match &inode.node {
+            Node::File(bytes) => (Kind::File, bytes.len()),
+            Node::Dir(names) => (Kind::Dir, names.len()),
+            Node::Link(target) => (Kind::Link, target.as_os_str().len()),
+        };
+        let Inode { mode, uid, gid, device, .. } = *inode;
+        Ok(Stat { kind, device, inode: number, size: size as u64, mode, uid, gid })
+    }
+
+    /// Where a symbolic link points.
+    pub fn target(&self, path: &Path) -> Done<PathBuf> {
+        match &self.inode(path, false)?.1.node {
+            Node::Link(target) => Ok(target.clone()),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// The path without links and dots.
+    pub fn real_path(&self, path: &Path) -> Done<PathBuf> {
+        let (mut number, _) = self.inode(path, true)?;
+        let mut names = Vec::new();
+        let place = self.walk(path, true)?;
+        if !matches!(self.node(number)?.node, Node::Dir(_)) {
+            names.push(place.name);
+            number = place.dir;
+        }
+        while number != ROOT {
+            let parent = self.node(number)?.parent;
+            let name = self.names(parent)?.iter().find(|(_, child)| **child == number).map(|(name, _)| name.clone());
+            names.push(name.ok_or(Errno::ENOENT)?);
+            number = parent;
+        }
+        Ok(Path::new("/").join(names.iter().rev().collect::<PathBuf>()))
+    }
+
+    /// The names in a directory, sorted.
+    pub fn list(&self, dir: &Path) -> Done<Vec<OsString>> {
+        let (number, _) = self.inode(dir, true)?;
+        Ok(self.names(number)?.keys().cloned().collect())
+    }
+
+    /// Makes one directory.
+    pub fn make_dir(&mut self, dir: &Path, mode: u32) -> Done<()> {
+        let place = self.vacant(dir)?;
+        let node = Node::Dir(BTreeMap::new());
+        self.enter(place, node, mode)
+    }
+
+    /// Makes a directory that is a file system of its own.
+    pub fn mount(&mut self, dir: &Path) -> Done<()> {
+        self.make_dir(dir, 0o755)?;
+        let (number, _) = self.inode(dir, false)?;
+        self.devices += 1;
+        let device = self.devices;
+        self.node_mut(number)?.device = device;
+        Ok(())
+    }
+
+    /// Makes a file that must not exist.
+    pub fn create(&mut self, path: &Path, bytes: &[u8], mode: u32) -> Done<()> {
+        let place = self.vacant(path)?;
+        self.enter(place, Node::File(bytes.into()), mode)
+    }
+
+    /// Writes into a file in place, following links, as a program does that knows no better; makes it if missing.
+    pub fn overwrite(&mut self, path: &Path, bytes: &[u8], mode: u32) -> Done<()> {
+        let Some(number) = self.walk(path, true)?.inode else { return self.create(path, bytes, mode) };
+        let inode = self.node_mut(number)?;
+        match inode.node {
+            Node::File(_) => inode.node = Node::File(bytes.into()),
+            _ => return Err(Errno::EISDIR),
+        }
+        self.changes += 1;
+        Ok(())
+    }
+
+    /// Makes a symbolic link that must not exist.
+    pub fn symlink(&mut self, link: &Path, target: &Path) -> Done<()> {
+        if target.as_os_str().is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        let place = self.vacant(link)?;
+        self.enter(place, Node::Link(target.to_owned()), 0o777)
+    }
+
+    /// Sets owner, group, permission bits where given. Does not follow a link, which has none: `ELOOP`.
+    pub fn change(&mut self, path: &Path, mode: Option<u32>, uid: Option<u32>, gid: Option<u32>) -> Done<()> {
+        let (number, _) = self.inode(path, false)?;
+        let inode = self.node_mut(number)?;
+        if matches!(inode.node, Node::Link(_)) {
+            return Err(Errno::ELOOP);
+        }
+        inode.mode = mode.map_or(inode.mode, |mode| mode & 0o7777);
+        inode.uid = uid.unwrap_or(inode.uid);
+        inode.gid = gid.unwrap_or(inode.gid);
+        self.changes += 1;
+        Ok(())
+    }
+
+    /// `linkat` without following links.
+    pub fn hard_link(&mut self, from: &Path, to: &Path) -> Done<()> {
+        let (number, inode) = self.inode(from, false)?;
+        if matches!(inode.node, Node::Dir(_)) {
+            return Err(Errno::EPERM);
+        }
+        let device = inode.device;
+        let place = self.vacant(to)?;
+        if self.node(place.dir)?.device != device {
+            return Err(Errno::EXDEV);
+        }
+        self.node_mut(number)?.links += 1;
+        self.names_mut(place.dir)?.insert(place.name, number);
+        Ok(())
+    }
+
+    /// `rename`.
+    pub fn rename(&mut self, from: &Path, to: &Path) -> Done<()> {
+        let source = self.walk(from, false)?;
+        let number = source.inode.ok_or(Errno::ENOENT)?;
+        let place = self.walk(to, false)?;
+        check_name(&source.name)?;
+        check_name(&place.name)?;
+        let is_dir = matches!(self.node(number)?.node, Node::Dir(_));
+        if self.node(number)?.device != self.node(place.dir)?.device {
+            return Err(Errno::EXDEV);
+        }
+        if is_dir && self.is_below(place.dir, number)? {
+            return Err(Errno::EINVAL);
+        }
+        match place.inode {
+            Some(there) if there == number => return Ok(()),
+            Some(there) => self.replace(there, is_dir)?,
+            None => {}
+        }
+        self.names_mut(source.dir)?.remove(&source.name);
+        self.names_mut(place.dir)?.insert(place.name, number);
+        self.node_mut(number)?.parent = place.dir;
+        Ok(())
+    }
+
+    /// `unlink`.
+    pub fn remove(&mut self, path: &Path) -> Done<()> {
+        let place = self.walk(path, false)?;
+        let number = place.inode.ok_or(Errno::ENOENT)?;
+        if matches!(self.node(number)?.node, Node::Dir(_)) {
+            return Err(Errno::EISDIR);
+        }
+        self.names_mut(place.dir)?.remove(&place.name);
+        self.release(number)
+    }
+
+    /// `rmdir`.
+    pub fn remove_dir(&mut self, path: &Path) -> Done<()> {
+        let place = self.walk(path, false)?;
+        let number = place.inode.ok_or(Errno::ENOENT)?;
+        match &self.node(number)?.node {
+            Node::Dir(_) if number == ROOT => return Err(Errno::EBUSY),
+            Node::Dir(names) if !names.is_empty() => return Err(Errno::ENOTEMPTY),
+            Node::Dir(_) => {}
+            _ => return Err(Errno::ENOTDIR),
+        }
+        self.names_mut(place.dir)?.remove(&place.name);
+        self.release(number)
+    }
+
+    /// Makes room at the target of a rename.
+    fn replace(&mut self, there: u64, by_dir: bool) -> Done<()> {
+        match (&self.node(there)?.node, by_dir) {
+            (Node::Dir(names), true) if !names.is_empty() => Err(Errno::ENOTEMPTY),
+            (Node::Dir(_), false) => Err(Errno::EISDIR),
+            (Node::File(_) | Node::Link(_), true) => Err(Errno::ENOTDIR),
+            _ => self.release(there),
+        }
+    }
+
+    fn release(&mut self, number: u64) -> Done<()> {
+        let inode = self.node_mut(number)?;
+        inode.links -= 1;
+        if inode.links == 0 {
+            self.nodes.remove(&number);
+        }
+        self.changes += 1;
+        Ok(())
+    }
+
+    fn is_below(&self, mut dir: u64, above: u64) -> Done<bool> {
+        while dir != above && dir != ROOT {
+            dir = self.node(dir)?.parent;
+        }
+        Ok(dir == above)
+    }
+
+    fn vacant(&self, path: &Path) -> Done<Place> {
+        let place = self.walk(path, false)?;
+        match place.inode {
+            Some(_) => Err(Errno::EEXIST),
+            None => check_name(&place.name).map(|()| place),
+        }
+    }
+
+    fn enter(&mut self, place: Place, node: Node, mode: u32) -> Done<()> {
+        let device = self.node(place.dir)?.device;
+        let number = self.next;
+        self.next += 1;
+        let inode = Inode { node, mode: mode & 0o7777, uid: 0, gid: 0, links: 1, device, parent: place.dir };
+        self.nodes.insert(number, inode);
+        self.names_mut(place.dir)?.insert(place.name, number);
+        Ok(())
+    }
+
+    fn node(&self, number: u64) -> Done<&Inode> {
+        self.nodes.get(&number).ok_or(Errno::EIO)
+    }
+
+    fn node_mut(&mut self, number: u64) -> Done<&mut Inode> {
+        self.nodes.get_mut(&number).ok_or(Errno::EIO)
+    }
+
+    fn names(&self, dir: u64) -> Done<&BTreeMap<OsString, u64>> {
+        match &self.node(dir)?.node {
+            Node::Dir(names) => Ok(names),
+            _ => Err(Errno::ENOTDIR),
+        }
+    }
+
+    fn names_mut(&mut self, dir: u64) -> Done<&mut BTreeMap<OsString, u64>> {
+        self.changes += 1;
+        match &mut self.node_mut(dir)?.node {
+            Node::Dir(names) => Ok(names),
+            _ => Err(Errno::ENOTDIR),
+        }
+    }
+
+    /// Follows `path` from the root, which is the working directory too.
+    fn walk(&self, path: &Path, follow: bool) -> Done<Place> {
+        if path.as_os_str().is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        let mut budget = LINKS_FOLLOWED_AT_MOST;
+        self.walk_from(ROOT, path, follow, &mut budget)
+    }
+
+    fn walk_from(&self, start: u64, path: &Path, follow: bool, budget: &mut usize) -> Done<Place> {
+        let mut at = Place { dir: start, name: OsString::from("."), inode: Some(start) };
+        let mut components = path.components().peekable();
+        while let Some(component) = components.next() {
+            let here = at.inode.ok_or(Errno::ENOENT)?;
+            let last = components.peek().is_none();
+            at = match component {
+                Component::RootDir | Component::Prefix(_) => dot(ROOT),
+                Component::CurDir => dot(here),
+                Component::ParentDir => {
+                    self.names(here)?;
+                    dot(self.node(here)?.parent)
+                }
+                Component::Normal(name) => self.step(here, name, follow || !last, budget)?,
+            };
+        }
+        Ok(at)
+    }
+
+    fn step(&self, dir: u64, name: &OsStr, follow: bool, budget: &mut usize) -> Done<Place> {
+        let names = self.names(dir)?;
+        if name.len() > NAME_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        let inode = names.get(name).copied();
+        match inode.map(|number| self.node(number)).transpose()?.map(|inode| &inode.node) {
+            Some(Node::Link(target)) if follow => {
+                *budget = budget.checked_sub(1).ok_or(Errno::ELOOP)?;
+                self.walk_from(dir, target, true, budget)
+            }
+            _ => Ok(Place { dir, name: name.to_owned(), inode }),
+        }
+    }
+}
+
+/// A directory reached by no name of its own.
+fn dot(dir: u64) -> Place {
+    Place { dir, name: OsString::from("."), inode: Some(dir) }
+}
+
+fn check_name(name: &OsStr) -> Done<()> {
+    if name == "." { Err(Errno::EBUSY) } else { Ok(()) }
+}

@@ -1,0 +1,8 @@
+//! The simulated world: its own tests, and what scenarios are made of.
+// What scenarios are made of is outside of `#[test]`, where the exception for tests does not reach.
+#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used)]
+
+mod certs;
+mod lab;
+mod oracle;
+mod strategies;
