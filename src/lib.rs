@@ -4,6 +4,7 @@
 //! what must be remembered.
 
 pub mod act;
+pub mod cli;
 pub mod config;
 pub mod env;
 pub mod journal;
@@ -12,4 +13,8 @@ pub mod name;
 pub mod observe;
 pub mod plan;
 pub mod provider;
+pub mod report;
+mod run;
 pub mod tlsa;
+
+pub use run::{Report, run};

@@ -33,6 +33,7 @@ pub struct Store {
     written: BTreeMap<PathBuf, Vec<u8>>,
     /// Files that could not be used: path and reason. They were set aside.
     pub damaged: Vec<String>,
+    mend: bool,
 }
 
 impl Store {
@@ -42,9 +43,18 @@ impl Store {
         for part in ["lineages", "owners"] {
             env.make_dir(&directory.join(part), 0o700)?;
         }
+        Store::load(env, directory, true)
+    }
+
+    /// Reads the journal for a look at it: nothing is made, renamed or written.
+    pub fn look(env: &dyn Env, directory: &Path) -> io::Result<Store> {
+        Store::load(env, directory, false)
+    }
+
+    fn load(env: &dyn Env, directory: &Path, mend: bool) -> io::Result<Store> {
         let clock = Clock::start(env.boot());
         let journal = Journal { clock, lineages: BTreeMap::new(), owners: BTreeMap::new() };
-        let mut store = Store { directory: directory.into(), journal, written: BTreeMap::new(), damaged: Vec::new() };
+        let mut store = Store { directory: directory.into(), journal, written: BTreeMap::new(), damaged: Vec::new(), mend };
         let known = store.read::<Clock>(env, &directory.join("clock.json"))?;
         if let Some(known) = known {
             store.journal.clock = known.document;
@@ -139,7 +149,10 @@ impl Store {
 
     fn files(&self, env: &dyn Env, part: &str) -> io::Result<Vec<PathBuf>> {
         let folder = self.directory.join(part);
-        let names = env.list(&folder)?;
+        let names = match env.list(&folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            names => names?,
+        };
         Ok(names
             .iter()
             .map(|name| folder.join(name))
@@ -182,7 +195,9 @@ impl Store {
     fn set_aside<T>(&mut self, env: &dyn Env, path: &Path, error: &serde_json::Error) -> io::Result<Option<File<T>>> {
         let mut aside = path.as_os_str().to_owned();
         aside.push(".damaged");
-        env.rename(path, Path::new(&aside))?;
+        if self.mend {
+            env.rename(path, Path::new(&aside))?;
+        }
         let (path, aside) = (path.display(), aside.display());
         self.damaged.push(format!("journal file {path} is damaged ({error}): kept as {aside}; its waits start anew"));
         Ok(None)

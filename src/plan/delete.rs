@@ -3,7 +3,7 @@
 use super::{
     Action, Edit, Plan, Reason, Wait, gate,
     model::{Lineage, Model, Owner, Presence},
-    publish::{desired, unreadable},
+    publish::{desired_records, unreadable},
     reason::Step,
 };
 use crate::{
@@ -18,7 +18,7 @@ const AGAIN: u64 = 60;
 /// Plans the deletes, owner by owner. Each is judged with the ones before it done.
 pub fn delete(model: &Model<'_>, plan: &mut Plan) {
     for owner in model.owners.values() {
-        let needed: BTreeSet<Association> = desired(model, owner).0.into_iter().map(|wanted| wanted.record).collect();
+        let needed = desired_records(model, owner);
         let old = owner.doc.records.iter().filter(|(record, _)| !needed.contains(record));
         let mut old: Vec<(&Association, &RecordDoc)> = old.collect();
         old.sort_by_key(|(record, _)| (is_presented(model, owner, record), *record));

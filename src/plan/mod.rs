@@ -10,7 +10,8 @@ mod publish;
 mod reason;
 mod switch;
 
-pub use reason::{Reason, Trouble, Wait};
+pub use publish::desired_records;
+pub use reason::{Reason, Step, Trouble, Wait, span};
 
 use crate::{
     config::{Config, Section},
@@ -21,7 +22,11 @@ use crate::{
     tlsa::Association,
 };
 use model::Model;
-use std::collections::{BTreeMap, BTreeSet};
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// What a plan is made from.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +54,8 @@ pub struct Plan {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "action")]
 pub enum Action {
     /// Keep a generation in our store, from what `live/` or the dane directory shows.
     Store {
@@ -115,7 +121,8 @@ pub enum Action {
 }
 
 /// Where the dane directory leads.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Goal {
     /// To `live/`.
     Live,
@@ -124,7 +131,8 @@ pub enum Goal {
 }
 
 /// What a switch rests on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// Every gate is open.
     Ready,
@@ -135,7 +143,7 @@ pub enum Cause {
 }
 
 /// A record to publish or delete.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Edit {
     /// At this query name.
     pub query: DnsName,
@@ -161,6 +169,23 @@ impl Action {
             | Action::Leave { lineage } => Some(lineage),
             Action::Add(edit) | Action::Delete(edit) => Some(&edit.lineage),
             Action::Reload { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Store { lineage, generation } => write!(f, "keep generation {generation} of {lineage} in the store"),
+            Action::Arrange { lineage, goal: Goal::Live, .. } => write!(f, "let {lineage} follow live/"),
+            Action::Arrange { lineage, goal: Goal::Generation(id), .. } => write!(f, "pin {lineage} to generation {id}"),
+            Action::Adopt { query, record, .. } => write!(f, "take note of {query} TLSA {record}, which is there"),
+            Action::Add(edit) => write!(f, "publish {} TLSA {}", edit.query, edit.record),
+            Action::Switch { lineage, to, .. } => write!(f, "switch {lineage} to generation {to}"),
+            Action::Reload { command, .. } => write!(f, "run `{}`", command.join(" ")),
+            Action::Delete(edit) => write!(f, "delete {} TLSA {}", edit.query, edit.record),
+            Action::Forget { lineage, generation } => write!(f, "forget generation {generation} of {lineage}"),
+            Action::Leave { lineage } => write!(f, "let {lineage} go"),
         }
     }
 }

@@ -69,6 +69,11 @@ pub fn desired<'a>(model: &Model<'a>, owner: &Owner<'a>) -> (Vec<Desired<'a>>, V
     (desired, troubles)
 }
 
+/// The records that ought to be published at an owner.
+pub fn desired_records(model: &Model<'_>, owner: &Owner<'_>) -> BTreeSet<Association> {
+    desired(model, owner).0.into_iter().map(|wanted| wanted.record).collect()
+}
+
 fn chains<'a>(model: &Model<'a>, lineage: &Lineage<'a>) -> Vec<(Rank, &'a Chain)> {
     let presented = lineage.doc.presented.iter().filter_map(|presented| {
         let rank = match lineage.presence(presented, model.now(), model.wall()) {

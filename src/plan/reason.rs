@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::{fmt, net::SocketAddr};
 
 /// Something that may not happen yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Wait {
     /// For this lineage.
     pub lineage: String,

@@ -88,7 +88,8 @@ fn mend(model: &Model<'_>, lineage: &Lineage<'_>, plan: &mut Plan) {
     let open =
         |id: &&GenerationId| lineage.facts.stored.contains_key(*id) && gate::blockers(model, lineage, id).is_empty();
     let text = "the certificate that is served matches no TLSA record that some name server shows";
-    match options.find(open) {
+    let overridden = lineage.doc.overrides.last().is_some_and(|last| Some(&last.generation) == served.as_ref());
+    match options.find(open).filter(|_| !overridden) {
         Some(generation) => {
             plan.actions.push(step(lineage, generation, Cause::Broken));
             plan.troubles
