@@ -3,8 +3,10 @@
 //! The modules in the order the data flows: a configuration, what the world looks like, what follows from it, doing it, and
 //! what must be remembered.
 
+pub mod cli;
 pub mod config;
 pub mod env;
 pub mod name;
 pub mod provider;
+pub mod report;
 pub mod tlsa;
