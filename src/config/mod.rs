@@ -14,6 +14,8 @@ mod words;
 
 pub use diagnostic::Diagnostic;
 pub use lookup::{Lookups, System};
+pub(crate) use values::duration;
+
 pub use reader::{DEFAULT_PATH, Loaded, Overrides, Unreadable, load, parse};
 
 use crate::{env::User, name::DnsName, tlsa::Param};

@@ -20,13 +20,14 @@ pub(super) fn one(entry: &Entry) -> Result<&Word, Fault> {
     }
 }
 
-/// `90`, `90s`, `15m`, `2h`, `1d`, in seconds.
-pub(super) fn seconds(entry: &Entry) -> Result<u64, Fault> {
-    let hint = "write seconds, or a number with s, m, h or d: 90, 15m, 2h, 1d";
-    let word = one(entry).map_err(|fault| fault.hint(hint))?;
-    let (digits, unit) = match word.text.strip_suffix(['s', 'm', 'h', 'd']) {
-        Some(digits) => (digits, word.text.as_bytes()[digits.len()]),
-        None => (word.text.as_str(), b's'),
+/// Why a word is no duration.
+const DURATION: &str = "write seconds, or a number with s, m, h or d: 90, 15m, 2h, 1d";
+
+/// `90`, `90s`, `15m`, `2h`, `1d`, in seconds; the error says what is wrong and what to write.
+pub(crate) fn duration(text: &str) -> Result<u64, (&'static str, &'static str)> {
+    let (digits, unit) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
+        Some(digits) => (digits, text.as_bytes()[digits.len()]),
+        None => (text, b's'),
     };
     let scale = match unit {
         b'm' => 60,
@@ -34,13 +35,19 @@ pub(super) fn seconds(entry: &Entry) -> Result<u64, Fault> {
         b'd' => 86_400,
         _ => 1,
     };
-    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    let number = if plain { digits.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(scale) } else { u64::MAX };
-    match number {
-        number if number <= YEAR => Ok(number),
-        _ if plain => Err(word.fault("longer than a year").hint("write at most 365d")),
-        _ => Err(word.fault("not a duration").hint(hint)),
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(("not a duration", DURATION));
     }
+    match digits.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(scale) {
+        seconds if seconds <= YEAR => Ok(seconds),
+        _ => Err(("longer than a year", "write at most 365d")),
+    }
+}
+
+/// The only word, as a duration in seconds.
+pub(super) fn seconds(entry: &Entry) -> Result<u64, Fault> {
+    let word = one(entry).map_err(|fault| fault.hint(DURATION))?;
+    duration(&word.text).map_err(|(why, hint)| word.fault(why).hint(hint))
 }
 
 /// `seconds` that must not be none.

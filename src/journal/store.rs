@@ -54,7 +54,8 @@ impl Store {
     fn load(env: &dyn Env, directory: &Path, mend: bool) -> io::Result<Store> {
         let clock = Clock::start(env.boot());
         let journal = Journal { clock, lineages: BTreeMap::new(), owners: BTreeMap::new() };
-        let mut store = Store { directory: directory.into(), journal, written: BTreeMap::new(), damaged: Vec::new(), mend };
+        let mut store =
+            Store { directory: directory.into(), journal, written: BTreeMap::new(), damaged: Vec::new(), mend };
         let known = store.read::<Clock>(env, &directory.join("clock.json"))?;
         if let Some(known) = known {
             store.journal.clock = known.document;

@@ -176,9 +176,13 @@ impl Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Action::Store { lineage, generation } => write!(f, "keep generation {generation} of {lineage} in the store"),
+            Action::Store { lineage, generation } => {
+                write!(f, "keep generation {generation} of {lineage} in the store")
+            }
             Action::Arrange { lineage, goal: Goal::Live, .. } => write!(f, "let {lineage} follow live/"),
-            Action::Arrange { lineage, goal: Goal::Generation(id), .. } => write!(f, "pin {lineage} to generation {id}"),
+            Action::Arrange { lineage, goal: Goal::Generation(id), .. } => {
+                write!(f, "pin {lineage} to generation {id}")
+            }
             Action::Adopt { query, record, .. } => write!(f, "take note of {query} TLSA {record}, which is there"),
             Action::Add(edit) => write!(f, "publish {} TLSA {}", edit.query, edit.record),
             Action::Switch { lineage, to, .. } => write!(f, "switch {lineage} to generation {to}"),

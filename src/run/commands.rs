@@ -1,12 +1,20 @@
 //! The commands beside the plain run.
 
-use super::{FAILED, Report, Run, look::Known, rounds::{Summary, in_words}};
+use super::{
+    FAILED, Report, Run,
+    look::Known,
+    rounds::{Summary, in_words},
+};
 use crate::{
     act::keeper::Keeper,
     cli::{Arguments, Command},
     config::{Config, Unreadable},
     env::Env,
-    journal::{Override, clock::Stamp, store::{Store, lineage_file}},
+    journal::{
+        Override,
+        clock::Stamp,
+        store::{Store, lineage_file},
+    },
     observe::{Places, Served, files},
     plan::{Action, Cause, Input, Trouble, check::check, plan},
 };
@@ -69,14 +77,19 @@ impl Run<'_> {
     pub(super) fn withdraw(&self, store: &mut Store, lineage: &str) -> Summary {
         let unknown = |text: &str| Summary { troubles: vec![Trouble::of(lineage, text)], ..Summary::default() };
         if !self.sections.contains_key(lineage) {
-            return unknown("has no sound section, and it takes one to delete its records: put it (back) into the configuration");
+            return unknown(
+                "has no sound section, and it takes one to delete its records: put it (back) into the configuration",
+            );
         }
         let Some(doc) = store.edit().lineages.get_mut(lineage) else {
             return unknown("is not known: nothing was ever done for it");
         };
         doc.withdrawn = true;
         doc.waiting.clear();
-        tracing::warn!(lineage, "leaving DANE: its records are deleted, and it stays pinned until caches have forgotten them");
+        tracing::warn!(
+            lineage,
+            "leaving DANE: its records are deleted, and it stays pinned until caches have forgotten them"
+        );
         self.rounds(store)
     }
 
@@ -130,7 +143,11 @@ pub(super) fn config_test(config: &Config, unmatched: &[String]) -> Report {
     }
     if config.broken.is_empty() {
         let count = config.sections.len();
-        text += &format!("{}: {count} section{}, no errors in them\n", config.path.display(), if count == 1 { "" } else { "s" });
+        text += &format!(
+            "{}: {count} section{}, no errors in them\n",
+            config.path.display(),
+            if count == 1 { "" } else { "s" }
+        );
     }
     Report { exit: 0, text }
 }

@@ -69,12 +69,7 @@ pub struct Run<'a> {
 }
 
 /// Runs one call of the program with a configuration that was read before.
-pub fn run(
-    env: &dyn Env,
-    arguments: &Arguments,
-    hints: &Hints,
-    loaded: &Result<Loaded, Unreadable>,
-) -> Report {
+pub fn run(env: &dyn Env, arguments: &Arguments, hints: &Hints, loaded: &Result<Loaded, Unreadable>) -> Report {
     let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(error) => return commands::without_configuration(env, arguments, error),
@@ -122,7 +117,9 @@ impl<'a> Run<'a> {
         }
         for section in &unmatched {
             let live = self.places.live.display();
-            tracing::warn!("section [{section}]: there is no lineage of that name in {live}, so there is nothing to do for it yet");
+            tracing::warn!(
+                "section [{section}]: there is no lineage of that name in {live}, so there is nothing to do for it yet"
+            );
         }
         match &self.arguments.command {
             Command::Pre => self.pre(&known),
@@ -131,15 +128,20 @@ impl<'a> Run<'a> {
                 let mut troubles = Vec::new();
                 if self.mode == Mode::Post {
                     let keeper = self.keeper();
-                    let held = |name: &&String| self.env.stat(&lineage_file(&self.places.state, name, "held"), false).is_ok();
+                    let held =
+                        |name: &&String| self.env.stat(&lineage_file(&self.places.state, name, "held"), false).is_ok();
                     let names: BTreeSet<&String> = self.live.iter().chain(&known).collect();
                     troubles = names.into_iter().filter(held).filter_map(|name| keeper.release(name).err()).collect();
                 }
                 self.locked(POST_WAIT, troubles, |run, store| run.rounds(store))
             }
             Command::Reset { force } => self.locked(POST_WAIT, Vec::new(), |run, store| run.reset(store, *force)),
-            Command::Withdraw { lineage } => self.locked(POST_WAIT, Vec::new(), |run, store| run.withdraw(store, lineage)),
-            Command::Switch { lineage, .. } => self.locked(POST_WAIT, Vec::new(), |run, store| run.force(store, lineage)),
+            Command::Withdraw { lineage } => {
+                self.locked(POST_WAIT, Vec::new(), |run, store| run.withdraw(store, lineage))
+            }
+            Command::Switch { lineage, .. } => {
+                self.locked(POST_WAIT, Vec::new(), |run, store| run.force(store, lineage))
+            }
             _ => self.locked(PLAIN_WAIT, Vec::new(), |run, store| run.rounds(store)),
         }
     }

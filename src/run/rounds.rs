@@ -76,7 +76,8 @@ impl Run<'_> {
         for _ in 0..MOST_ROUNDS {
             let facts = self.look(store.edit(), &mut known);
             let now = facts.now;
-            let input = Input { config: self.config, sections: &self.sections, facts: &facts, journal: store.journal() };
+            let input =
+                Input { config: self.config, sections: &self.sections, facts: &facts, journal: store.journal() };
             let Plan { mut actions, waits, troubles } = check(input, plan(input));
             actions.retain(|action| self.is_for(action) && !tried.contains(action));
             (summary.now, summary.waits) = (Some(now), waits);
@@ -98,7 +99,9 @@ impl Run<'_> {
                 summary.note(action, came, &mut tried);
             }
         }
-        summary.troubles.push(Trouble { lineage: None, text: "the run did not come to an end: please report this".into() });
+        summary
+            .troubles
+            .push(Trouble { lineage: None, text: "the run did not come to an end: please report this".into() });
         Ok(())
     }
 
