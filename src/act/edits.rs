@@ -135,14 +135,14 @@ fn note(store: &mut Store, operation: Operation, edit: &Edit, outcome: Outcome, 
     let now = Stamp(store.journal().clock.total);
     let (owner, record, lineage) = (&edit.query, &edit.record, &edit.lineage);
     let known = store.edit().owners.get_mut(owner);
-    let verb = match operation {
-        Operation::Add => "publish",
-        Operation::Delete => "delete",
+    let (verb, done) = match operation {
+        Operation::Add => ("publish", "published"),
+        Operation::Delete => ("delete", "deleted"),
     };
     match outcome {
         Outcome::Done | Outcome::Already => {
             let already = outcome == Outcome::Already;
-            tracing::info!(lineage, %owner, %record, already, "{verb}ed");
+            tracing::info!(lineage, %owner, %record, already, "{done}");
             if let Some(known) = known {
                 if restored {
                     known.published_again(record, now);

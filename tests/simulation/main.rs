@@ -5,4 +5,5 @@
 mod certs;
 mod lab;
 mod oracle;
+mod scenarios;
 mod strategies;
