@@ -17,7 +17,9 @@ pub mod journal;
 pub mod provider;
 
 pub mod env;
+mod program;
 pub mod report;
 mod run;
 
+pub use program::program;
 pub use run::{Report, run};

@@ -1,12 +1,11 @@
 //! The `daneroll` command.
 
 use daneroll::env::supervise;
-use std::process::ExitCode;
+use std::{env::args_os, process::ExitCode};
 
 fn main() -> ExitCode {
-    let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|first| first == supervise::ARGUMENT) {
-        return supervise::main(args);
+    match args_os().nth(1).is_some_and(|word| word == supervise::ARGUMENT) {
+        true => supervise::main(args_os()),
+        false => daneroll::program(args_os()),
     }
-    ExitCode::SUCCESS
 }
