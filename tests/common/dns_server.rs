@@ -9,7 +9,7 @@ use hickory_resolver::proto::{
     rr::{
         DNSClass, Name, RData, Record, RecordType, TSigResponseContext, TSigner,
         rdata::{
-            CNAME, SOA, TLSA,
+            A, CNAME, SOA, TLSA,
             tsig::{TSIG, TsigAlgorithm, TsigError, make_tsig_record},
         },
     },
@@ -17,7 +17,7 @@ use hickory_resolver::proto::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     sync::{Arc, Mutex, MutexGuard},
     thread,
     time::SystemTime,
@@ -63,6 +63,8 @@ pub struct State {
     pub rrsets: BTreeMap<DnsName, (u32, BTreeSet<Association>)>,
     /// Aliases.
     pub aliases: BTreeMap<DnsName, DnsName>,
+    /// Address records, for a server that plays the resolver.
+    pub hosts: BTreeMap<DnsName, Vec<Ipv4Addr>>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
     /// For each update received, how many changes it held.
@@ -209,6 +211,8 @@ impl Served {
             answer.add_answer(Record::from_rdata(name.to_name(), 60, target));
         } else if let (Some((ttl, records)), RecordType::TLSA) = (state.rrsets.get(&name), query.query_type()) {
             answer.add_answers(records.iter().map(|record| tlsa(&name, *ttl, record)));
+        } else if let (Some(addresses), RecordType::A) = (state.hosts.get(&name), query.query_type()) {
+            answer.add_answers(addresses.iter().map(|a| Record::from_rdata(name.to_name(), 60, RData::A(A(*a)))));
         } else {
             let zone = self.zone.to_name();
             let soa = SOA::new(zone.clone(), zone.clone(), 1, 60, 60, 60, 60);
