@@ -62,3 +62,17 @@ fn broken(error: &io::Error) -> String {
         _ => format!("the connection broke: {error}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_server_costs_no_more_than_the_limit() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let limits = Limits { connect: Duration::from_secs(9), all: Duration::from_secs(1) };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let answer = runtime.block_on(exchange(listener.local_addr().unwrap(), b"x", limits));
+        assert_eq!(answer.unwrap_err(), "no answer over TCP within 1 s");
+    }
+}

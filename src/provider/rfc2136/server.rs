@@ -109,11 +109,15 @@ impl<'a> Server<'a> {
     /// passed over; should one have done the work and lost the answer, the next one's prerequisites tell.
     pub(super) fn update(&self, zone: &DnsName, works: &[Work]) -> Result<(), Trouble> {
         let update = message::update(zone, works);
+        let label = match works {
+            [work] => format!("{self}, zone {zone}, {}", work.owner),
+            works => format!("{self}, zone {zone}, {} owners", works.len()),
+        };
         let mut errors = Vec::new();
         for (_, address) in self.in_turn() {
             let request = signed::Request::new(self, self.config.key.as_ref(), update.clone()).map_err(Trouble::All)?;
             match self.env.exchange(address, &request.bytes) {
-                Ok(answer) => return request.understand(self, zone, &answer, self.env.wall()),
+                Ok(answer) => return request.understand(&label, &answer, self.env.wall()),
                 Err(error) => errors.push(format!("{} {error}", address.ip())),
             }
         }

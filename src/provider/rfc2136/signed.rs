@@ -1,7 +1,6 @@
 //! An update on the wire: signed with TSIG, and the answer verified and understood.
 
-use super::server::Server;
-use super::{Trouble, words};
+use super::{Trouble, server::Server, words};
 use crate::{config::TsigKey, name::DnsName, provider::Outcome};
 use hickory_resolver::proto::{
     op::{Message, MessageType, OpCode, ResponseCode},
@@ -10,6 +9,7 @@ use hickory_resolver::proto::{
         rdata::tsig::{TSIG, TsigAlgorithm, TsigError},
     },
 };
+use std::fmt::Display;
 
 /// How far the clocks may be apart, seconds (RFC 8945 section 10).
 const FUDGE: u16 = 300;
@@ -41,9 +41,9 @@ impl Request {
         Ok(Request { bytes, id: message.id, signed })
     }
 
-    /// What the answer means for this update. `now` is Unix time.
-    pub(super) fn understand(self, server: &Server, zone: &DnsName, bytes: &[u8], now: i64) -> Result<(), Trouble> {
-        let failed = |what: String| Err(Trouble::All(Outcome::Failed(format!("{server}: {what}"))));
+    /// What the answer means for this update, `update` being what messages call it. `now` is Unix time.
+    pub(super) fn understand(self, update: &impl Display, bytes: &[u8], now: i64) -> Result<(), Trouble> {
+        let failed = |what: String| Err(Trouble::All(Outcome::Failed(format!("{update}: {what}"))));
         let answer = match Message::from_vec(bytes) {
             Ok(answer) => answer,
             Err(error) => return failed(format!("its answer to the update cannot be parsed: {error}")),
@@ -69,7 +69,7 @@ impl Request {
             }
             _ => {}
         }
-        words::update_refused(server, zone, code)
+        words::update_refused(update, code)
     }
 }
 

@@ -5,8 +5,8 @@ use crate::{name::DnsName, provider::Outcome};
 use hickory_resolver::proto::{op::ResponseCode, rr::rdata::tsig::TsigError};
 use std::fmt::Display;
 
-/// The response code of an update (RFC 2136 section 2.2).
-pub(super) fn update_refused(server: &impl Display, zone: &DnsName, code: ResponseCode) -> Result<(), Trouble> {
+/// The response code of an update (RFC 2136 section 2.2); `update` names server, zone and owners.
+pub(super) fn update_refused(update: &impl Display, code: ResponseCode) -> Result<(), Trouble> {
     let what = match code {
         ResponseCode::NoError => return Ok(()),
         ResponseCode::NXRRSet => return Err(Trouble::Changed { vanished: true }),
@@ -30,12 +30,10 @@ pub(super) fn update_refused(server: &impl Display, zone: &DnsName, code: Respon
             "says that a name exists that should not, or the reverse (YXDOMAIN, NXDOMAIN), which we did not ask"
         }
         _ => {
-            return Err(Trouble::Owner(Outcome::Failed(format!(
-                "{server} answers the update of zone {zone} with {code}"
-            ))));
+            return Err(Trouble::Owner(Outcome::Failed(format!("{update}: answers with {code}"))));
         }
     };
-    let outcome = Outcome::Failed(format!("{server}, zone {zone}: {what}"));
+    let outcome = Outcome::Failed(format!("{update}: {what}"));
     Err(match code {
         ResponseCode::NotAuth | ResponseCode::NotImp => Trouble::All(outcome),
         _ => Trouble::Owner(outcome),
