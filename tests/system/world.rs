@@ -225,6 +225,7 @@ impl World {
              log = {dir}/daneroll.log\n\
              resolver = 127.0.0.53\n\
              trust_anchor = {dir}/anchor.key\n\
+             probe = off\n\
              ttl = 0\n\
              hold = 1\n\
              settle = {settle}\n\
