@@ -20,8 +20,8 @@ pub const ACME: &str = "https://127.0.0.1:14000/dir";
 
 const RESOLVER: &str = "127.0.0.53";
 
-/// The files that the servers read; `@DIR@` in them is the directory of the laboratory.
-const FILES: [(&str, &str); 8] = [
+/// The files that the servers and `hooks/provider-nsupdate` read; `@DIR@` in them is the directory of the laboratory.
+const FILES: [(&str, &str); 9] = [
     ("named.conf", include_str!("etc/named.conf")),
     ("named/root.zone", include_str!("etc/root.zone")),
     ("named/test.zone", include_str!("etc/test.zone")),
@@ -30,6 +30,7 @@ const FILES: [(&str, &str); 8] = [
     ("root.hints", include_str!("etc/root.hints")),
     ("unbound.conf", include_str!("etc/unbound.conf")),
     ("pebble.json", include_str!("etc/pebble.json")),
+    ("nsupdate.conf", include_str!("etc/nsupdate.conf")),
 ];
 
 /// All servers, up and running until this is dropped.

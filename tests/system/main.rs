@@ -34,7 +34,7 @@ fn a_renewal_rolls_over_with_dynamic_updates() {
 fn a_renewal_rolls_over_with_an_external_program() {
     if ready("exec") {
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/hooks/provider-nsupdate");
-        rolls_over("exec", &format!("exec {program} @DIR@/tsig.key 127.0.0.11 2"));
+        rolls_over("exec", &format!("exec {program} @DIR@/nsupdate.conf"));
     }
 }
 
