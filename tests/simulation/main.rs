@@ -4,6 +4,7 @@
 
 mod certs;
 mod disk;
+mod dns;
 mod faults;
 mod lab;
 mod oracle;
