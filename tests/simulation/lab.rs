@@ -339,7 +339,11 @@ impl Lab {
         let section = self.setup.sections.iter().find(|section| section.lineage == lineage).unwrap();
         for (port, domain) in &section.ports {
             let presented = self.world.look(|state| state.services[&service_name(*port, domain)].presented());
-            assert_eq!(presented.iter().map(|chain| chain.to_vec()).collect::<Vec<_>>(), [newest.clone()]);
+            assert!(
+                presented.len() == 1 && *presented[0] == newest[..],
+                "{domain}:{port} presents {} chains",
+                presented.len()
+            );
             let owner = format!("_{port}._tcp.{domain}");
             let mut wanted: Vec<Association> =
                 section.parameters(*port, domain).map(|p| record_of(&newest, p)).collect();

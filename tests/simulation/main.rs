@@ -3,6 +3,9 @@
 #![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 mod certs;
+mod disk;
+mod dns;
+mod faults;
 mod lab;
 mod oracle;
 mod scenarios;

@@ -30,8 +30,8 @@ pub enum End {
     NxDomain(DnsName),
     /// A CNAME leads to where this server has nothing to say.
     Elsewhere(DnsName),
-    /// Another zone begins at the owner of this NS RRset.
-    Referral(Rc<RrSet>),
+    /// The name is in another zone, which begins at the owner of this NS RRset.
+    Referral(DnsName, Rc<RrSet>),
 }
 
 /// What a server finds.
@@ -83,7 +83,7 @@ impl Server {
     /// One step: what this zone has at this name. A CNAME ends it with `Elsewhere`.
     fn look_in(&self, zone: &Rc<Zone>, owner: &DnsName, kind: RecordType, answers: &mut Vec<Shown>) -> End {
         if let Some(cut) = self.cut(zone, owner, kind) {
-            return End::Referral(cut);
+            return End::Referral(owner.clone(), cut);
         }
         let exists = zone.exists(owner) || self.overrides.keys().any(|(name, _)| name == owner);
         let source = if exists { Some(owner.clone()) } else { wildcard(zone, owner) };

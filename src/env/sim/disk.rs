@@ -190,13 +190,13 @@ impl Disk {
     /// `linkat` without following links.
     pub fn hard_link(&mut self, from: &Path, to: &Path) -> Done<()> {
         let (number, inode) = self.inode(from, false)?;
-        if matches!(inode.node, Node::Dir(_)) {
-            return Err(Errno::EPERM);
-        }
-        let device = inode.device;
+        let (device, is_dir) = (inode.device, matches!(inode.node, Node::Dir(_)));
         let place = self.vacant(to)?;
         if self.node(place.dir)?.device != device {
             return Err(Errno::EXDEV);
+        }
+        if is_dir {
+            return Err(Errno::EPERM);
         }
         self.node_mut(number)?.links += 1;
         self.names_mut(place.dir)?.insert(place.name, number);
@@ -206,8 +206,8 @@ impl Disk {
     /// `rename`.
     pub fn rename(&mut self, from: &Path, to: &Path) -> Done<()> {
         let source = self.walk(from, false)?;
-        let number = source.inode.ok_or(Errno::ENOENT)?;
         let place = self.walk(to, false)?;
+        let number = source.inode.ok_or(Errno::ENOENT)?;
         check_name(&source.name)?;
         check_name(&place.name)?;
         let is_dir = matches!(self.node(number)?.node, Node::Dir(_));
@@ -219,6 +219,7 @@ impl Disk {
         }
         match place.inode {
             Some(there) if there == number => return Ok(()),
+            Some(there) if self.is_below(source.dir, there)? => return Err(Errno::ENOTEMPTY),
             Some(there) => self.replace(there, is_dir)?,
             None => {}
         }

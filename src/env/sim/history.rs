@@ -32,6 +32,8 @@ pub struct Entry {
     pub from: u64,
     /// The moment of another answer, or of none; `None` if it is shown now.
     pub until: Option<u64>,
+    /// No NS record names the server any more, so from this moment on nobody asks it.
+    pub unlisted: Option<u64>,
     /// The answer.
     pub answer: Answer,
     /// Seconds that a cache may keep it: TTL of the RRset, or the lower of the SOA record's TTL and MINIMUM.
@@ -41,7 +43,8 @@ pub struct Entry {
 impl Entry {
     /// May a cache hold this answer at that moment?
     pub fn is_cached(&self, now: u64) -> bool {
-        self.until.is_none_or(|until| until + u64::from(self.ttl) * 1000 > now)
+        let last = self.until.into_iter().chain(self.unlisted).min();
+        last.is_none_or(|last| last + u64::from(self.ttl) * 1000 > now)
     }
 }
 
@@ -50,6 +53,8 @@ impl Entry {
 pub struct History {
     watched: BTreeSet<DnsName>,
     entries: BTreeMap<DnsName, Vec<Entry>>,
+    /// When the last client forgets a server that is not listed any more, by query name and server.
+    leaving: BTreeMap<(DnsName, DnsName), u64>,
 }
 
 impl History {
@@ -63,7 +68,7 @@ impl History {
     }
 
     /// What caches may hold for a name at a moment that is not past.
-    pub fn cached(&self, owner: &DnsName, now: u64) -> impl Iterator<Item = &Entry> {
+    pub fn cached<'a>(&'a self, owner: &DnsName, now: u64) -> impl Iterator<Item = &'a Entry> + use<'a> {
         self.entries(owner).iter().filter(move |entry| entry.is_cached(now))
     }
 
@@ -74,7 +79,7 @@ impl History {
         while let Some(owner) = todo.pop() {
             for (name, server) in &dns.servers {
                 let shown = view(dns, name, server, &owner);
-                if let View::Shows(Answer::Alias(target), _) = &shown
+                if let View::Shows(Answer::Alias(target), ..) = &shown
                     && self.watched.insert(target.clone())
                 {
                     todo.push(target.clone());
@@ -86,18 +91,31 @@ impl History {
     }
 
     fn note(&mut self, owner: &DnsName, server: &DnsName, shown: View, now: u64) -> bool {
+        let key = (owner.clone(), server.clone());
         let entries = self.entries.entry(owner.clone()).or_default();
         let last = entries.iter_mut().rev().find(|entry| entry.server == *server && entry.until.is_none());
+        let unlisted = match shown {
+            // A hidden primary was never listed.
+            View::Shows(.., Some(_)) if last.is_none() && !self.leaving.contains_key(&key) => return false,
+            View::Shows(.., Some(grace)) => Some(*self.leaving.entry(key).or_insert(now + u64::from(grace) * 1000)),
+            View::Shows(.., None) => {
+                self.leaving.remove(&key);
+                None
+            }
+            View::Nothing => None,
+        };
         match (last, shown) {
-            (Some(last), View::Shows(answer, ttl)) if last.answer == answer && last.ttl == ttl => false,
-            (None, View::Nothing | View::Unlisted(_)) => false,
+            (None, View::Nothing) => false,
+            (Some(last), View::Shows(answer, ttl, _)) if last.answer == answer && last.ttl == ttl => {
+                last.unlisted = unlisted;
+                false
+            }
             (last, shown) => {
-                let grace = if let View::Unlisted(ttl) = shown { u64::from(ttl) * 1000 } else { 0 };
                 if let Some(last) = last {
-                    last.until = Some(now + grace);
+                    last.until = Some(now);
                 }
-                if let View::Shows(answer, ttl) = shown {
-                    entries.push(Entry { server: server.clone(), from: now, until: None, answer, ttl });
+                if let View::Shows(answer, ttl, _) = shown {
+                    entries.push(Entry { server: server.clone(), from: now, until: None, unlisted, answer, ttl });
                 }
                 true
             }
@@ -107,12 +125,10 @@ impl History {
 
 /// What clients get from a server.
 enum View {
-    /// An answer and its TTL.
-    Shows(Answer, u32),
+    /// An answer and its TTL; and if no NS record names the server any more, how long such records stay in caches, seconds.
+    Shows(Answer, u32, Option<u32>),
     /// No answer that counts.
     Nothing,
-    /// It answers, but no NS record names it any more; such records stay in caches for so many seconds.
-    Unlisted(u32),
 }
 
 fn view(dns: &Dns, name: &DnsName, server: &Server, owner: &DnsName) -> View {
@@ -122,17 +138,16 @@ fn view(dns: &Dns, name: &DnsName, server: &Server, owner: &DnsName) -> View {
     let Some(lookup) = server.lookup(owner, RecordType::TLSA) else { return View::Nothing };
     let first = lookup.answers.first();
     let apex = first.map_or(&lookup.zone.apex, |shown| &shown.zone.apex);
-    if !dns.name_servers(apex).contains(name) {
-        let listed = dns.zone(apex).set(apex, RecordType::NS);
-        return View::Unlisted(listed.map_or(86_400, |set| set.ttl));
-    }
+    let listed = dns.name_servers(apex).contains(name);
+    let grace = || dns.zone(apex).set(apex, RecordType::NS).map_or(86_400, |set| set.ttl);
+    let unlisted = (!listed).then(grace);
     match (first.map(|shown| &shown.set), &lookup.end) {
         (Some(set), _) => match set.data.first() {
-            Some(RData::CNAME(CNAME(target))) => View::Shows(Answer::Alias(DnsName::from(target)), set.ttl),
-            _ => View::Shows(Answer::Records(set.clone()), set.ttl),
+            Some(RData::CNAME(CNAME(target))) => View::Shows(Answer::Alias(DnsName::from(target)), set.ttl, unlisted),
+            _ => View::Shows(Answer::Records(set.clone()), set.ttl, unlisted),
         },
         (None, End::NoData(_) | End::NxDomain(_)) => {
-            View::Shows(Answer::Denied, lookup.zone.soa_ttl.min(lookup.zone.minimum))
+            View::Shows(Answer::Denied, lookup.zone.soa_ttl.min(lookup.zone.minimum), unlisted)
         }
         (None, _) => View::Nothing,
     }

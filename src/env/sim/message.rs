@@ -31,8 +31,8 @@ pub fn refusal(ask: &Ask, code: ResponseCode, recursive: bool) -> Message {
 
 /// The answer of a server, or of a resolver.
 pub fn reply(dns: &Dns, ask: &Ask, lookup: &Lookup, mode: Mode, recursive: bool, wall: i64) -> Message {
-    let mut message = blank(ask, code(lookup, recursive), recursive);
-    let referral = matches!(lookup.end, End::Referral(_)) && lookup.answers.is_empty();
+    let mut message = blank(ask, code(lookup), recursive);
+    let referral = matches!(lookup.end, End::Referral(..)) && lookup.answers.is_empty();
     message.metadata.authoritative = !recursive && !referral && mode != Mode::Lame;
     message.metadata.authentic_data =
         recursive && lookup.zone.signed && lookup.answers.iter().all(|shown| shown.zone.signed);
@@ -44,7 +44,7 @@ pub fn reply(dns: &Dns, ask: &Ask, lookup: &Lookup, mode: Mode, recursive: bool,
         End::Found | End::Elsewhere(_) => {}
         End::NoData(name) => deny(authority, &lookup.zone, name, false, wall),
         End::NxDomain(name) => deny(authority, &lookup.zone, name, true, wall),
-        End::Referral(cut) => refer(dns, &mut message, &lookup.zone, cut, wall),
+        End::Referral(_, cut) => refer(dns, &mut message, &lookup.zone, cut, wall),
     }
     if let Some(Shown { set, owner, zone }) = lookup.answers.last()
         && set.name != *owner
@@ -56,10 +56,9 @@ pub fn reply(dns: &Dns, ask: &Ask, lookup: &Lookup, mode: Mode, recursive: bool,
     message
 }
 
-fn code(lookup: &Lookup, recursive: bool) -> ResponseCode {
+fn code(lookup: &Lookup) -> ResponseCode {
     match lookup.end {
         End::NxDomain(_) => ResponseCode::NXDomain,
-        End::Referral(_) | End::Elsewhere(_) if recursive => ResponseCode::ServFail,
         _ => ResponseCode::NoError,
     }
 }

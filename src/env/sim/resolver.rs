@@ -15,12 +15,12 @@ impl Dns {
     pub fn resolve(&self, owner: &DnsName, kind: RecordType) -> Option<Lookup> {
         let mut lookup = self.believed(owner, kind)?.lookup(owner, kind)?;
         for _ in 0..ZONES_VISITED_AT_MOST {
-            let End::Elsewhere(target) = &lookup.end else { break };
+            let (End::Elsewhere(target) | End::Referral(target, _)) = &lookup.end else { return Some(lookup) };
             let mut next = self.believed(target, kind)?.lookup(target, kind)?;
             next.answers.splice(0..0, lookup.answers);
             lookup = next;
         }
-        Some(lookup)
+        None
     }
 
     /// The server that is asked for a name.

@@ -124,6 +124,12 @@ impl Service {
         self
     }
 
+    /// The same with a reload that does this.
+    pub fn reload(mut self, reload: Reload) -> Service {
+        self.reload = reload;
+        self
+    }
+
     /// The same with so many processes, each of which has a chain in memory.
     pub fn processes(mut self, processes: usize) -> Service {
         self.processes = processes;
