@@ -195,6 +195,17 @@ fn help_and_version() {
     }
 }
 
+/// Every option of `--help` is in the manual.
+#[test]
+fn the_manual_has_them_all() {
+    let manual = include_str!("../man/daneroll.8");
+    let help = read("daneroll", "--help").unwrap_err().text;
+    let options = help.split_whitespace().filter_map(|word| word.strip_prefix("--"));
+    for option in options.map(|option| option.trim_end_matches([',', ':', '"'])) {
+        assert!(manual.contains(&format!("-{option}")), "daneroll.8 does not tell of --{option}");
+    }
+}
+
 #[test]
 fn under_alnitaks_name() {
     for (program, config) in [
