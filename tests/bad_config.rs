@@ -2,9 +2,10 @@
 //! `BAD_CONFIG=rewrite cargo test --test bad_config` writes the expectations anew.
 
 use daneroll::{
-    config::{Loaded, Lookups, Overrides, parse},
+    config::{Loaded, Lookups, Overrides, load_from, parse},
     env::{Kind, Stat, User},
 };
+use proptest::prelude::*;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -39,6 +40,7 @@ impl Lookups for Machine {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let path = if path == Path::new("/etc/daneroll/tsig.key") { Path::new("good.key") } else { path };
         match path.is_absolute() {
             true => Err(io::Error::other("no such file or directory")),
             false => fs::read(folder().join("files").join(path)),
@@ -102,6 +104,19 @@ fn what_is_good_is_read() {
 }
 
 #[test]
+fn the_manuals_examples_are_good() {
+    let manual = fs::read_to_string(folder().join("../../man/daneroll.conf.5")).unwrap();
+    let examples: Vec<&str> = manual.split(".Bd -literal -offset indent\n").skip(1).collect();
+    for example in &examples {
+        let (text, _) = example.split_once(".Ed").unwrap();
+        let loaded = parse(Path::new("example.conf"), text.as_bytes(), &Overrides::default(), &Machine);
+        let told: Vec<String> = loaded.errors.iter().chain(&loaded.warnings).map(ToString::to_string).collect();
+        assert!(told.is_empty() && !loaded.config.sections.is_empty(), "{}", told.join("\n"));
+    }
+    assert_eq!(examples.len(), 2);
+}
+
+#[test]
 fn the_command_line_wins() {
     let text = "ttl = never\ndane_directory = dane\n[a.example]\ntlsa = 311 25\napi = exec true\n";
     let overrides = Overrides { ttl: Some(5), dane_directory: Some("/d".into()), ..Overrides::default() };
@@ -109,6 +124,91 @@ fn the_command_line_wins() {
     let config = &loaded.config;
     assert_eq!((loaded.errors.len(), config.ttl, config.dane_directory.as_path()), (2, Some(5), Path::new("/d")));
     assert_eq!((config.sections.len(), config.broken.len()), (1, 0), "what is overridden holds up nobody");
+}
+
+/// One configuration file, and what kind of file it is.
+struct Only(Kind, u32, &'static [u8]);
+
+impl Lookups for Only {
+    fn user(&self, _: &str) -> Result<Option<User>, String> {
+        Ok(None)
+    }
+
+    fn group(&self, _: &str) -> Result<Option<(String, u32)>, String> {
+        Ok(None)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        match path == Path::new("/etc/x.conf") {
+            true => {
+                let size = self.2.len() as u64;
+                Ok(Stat { kind: self.0, device: 1, inode: 1, size, mode: self.1, uid: 0, gid: 0 })
+            }
+            false => Err(io::Error::other(format!("{}: no such file", path.display()))),
+        }
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        match self.2 {
+            b"" => Err(io::Error::other(format!("{}: permission denied", path.display()))),
+            text => Ok(text.to_vec()),
+        }
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let good = b"[a.example]\ntlsa = 311 25\napi = exec true\n";
+    for (path, file, expected) in [
+        (
+            "/etc/y.conf",
+            Only(Kind::File, 0o644, good),
+            Err("the configuration file /etc/y.conf cannot be read: no such file"),
+        ),
+        (
+            "/etc/x.conf",
+            Only(Kind::File, 0o644, b""),
+            Err("the configuration file /etc/x.conf cannot be read: permission denied"),
+        ),
+        (
+            "/etc/x.conf",
+            Only(Kind::Dir, 0o755, good),
+            Err("the configuration file /etc/x.conf cannot be read: it is not a regular file"),
+        ),
+        ("/etc/x.conf", Only(Kind::File, 0o644, good), Ok("")),
+        (
+            "/etc/x.conf",
+            Only(Kind::File, 0o666, good),
+            Ok("/etc/x.conf: everybody can change this file\n    run \"chmod o-w\" on it"),
+        ),
+    ] {
+        let found = load_from(&file, Path::new(path), &Overrides::default());
+        let told = found.map(|loaded| {
+            assert_eq!((loaded.errors.len(), loaded.config.sections.len()), (0, 1));
+            loaded.warnings.iter().map(ToString::to_string).collect::<String>()
+        });
+        assert_eq!(told.map_err(|error| error.to_string()), expected.map(str::to_owned).map_err(str::to_owned));
+    }
+}
+
+proptest! {
+    /// Nothing that a file may hold makes the reader panic, and every section is either good or broken.
+    #[test]
+    fn hostile_files(lines in proptest::collection::vec(
+        "\\[[a-c/. \\]]{0,4}\\]?|(tlsa|api|ttl|hold|reload|x) ?= ?[0-9a-z:'\"#=. é]{0,9}|(api = rfc2136|tlsa = 311) .{0,9}|.{0,9}", 0..9,
+    ), bytes in proptest::collection::vec(any::<u8>(), 0..4), at in 0_usize..40) {
+        let mut text = lines.join("\n").into_bytes();
+        let at = at.min(text.len());
+        text.splice(at..at, bytes);
+        let loaded = parse(Path::new("x.conf"), &text, &Overrides::default(), &Machine);
+        for diagnostic in loaded.errors.iter().chain(&loaded.warnings) {
+            prop_assert!(diagnostic.to_string().lines().count() <= 4, "{diagnostic}");
+        }
+        let config = loaded.config;
+        prop_assert!(config.sections.iter().all(|section| !config.broken.contains(&section.name)));
+        prop_assert!(config.sections.iter().all(|section| !section.tlsa.is_empty()));
+        prop_assert!(config.broken.iter().all(|name| !name.contains('/') && !name.starts_with('.')));
+    }
 }
 
 #[test]

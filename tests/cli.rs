@@ -195,6 +195,47 @@ fn help_and_version() {
     }
 }
 
+/// Every option of `--help` is in the manual and in the completion.
+#[test]
+fn the_manual_has_them_all() {
+    let manual = include_str!("../man/daneroll.8");
+    let completion = include_str!("../contrib/completions/daneroll.bash");
+    let help = read("daneroll", "--help").unwrap_err().text;
+    let options = help.split_whitespace().filter_map(|word| word.strip_prefix("--"));
+    for option in options.map(|option| option.trim_end_matches([',', ':', '"'])) {
+        assert!(manual.contains(&format!("-{option}")), "daneroll.8 does not tell of --{option}");
+        assert!(completion.contains(&format!("--{option}")), "the completion lacks --{option}");
+    }
+}
+
+/// The completion in a real bash.
+#[test]
+fn completion() {
+    let live = tempfile::tempdir().unwrap();
+    for lineage in ["a.example", "mx.b.example"] {
+        std::fs::create_dir(live.path().join(lineage)).unwrap();
+    }
+    for (words, expected) in [
+        ("daneroll po", "post"),
+        ("daneroll --dr", "--dry-run"),
+        ("daneroll -L ver", "verbose"),
+        ("daneroll withdraw m", "mx.b.example"),
+        ("daneroll switch x", ""),
+    ] {
+        let script = format!(
+            "source contrib/completions/daneroll.bash; COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             _daneroll; echo \"${{COMPREPLY[*]}}\""
+        );
+        let output = std::process::Command::new("bash")
+            .args(["-c", &script])
+            .env("DANEROLL_LIVE", live.path())
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), expected, "{words}");
+    }
+}
+
 #[test]
 fn under_alnitaks_name() {
     for (program, config) in [

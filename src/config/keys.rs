@@ -75,6 +75,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_manual_has_them_all() {
+        let manual = include_str!("../../man/daneroll.conf.5");
+        for (key, _) in KEYS {
+            assert!(manual.contains(&format!(".It Cm {key} No =")), "daneroll.conf.5 does not tell of {key}");
+        }
+        assert_eq!(manual.matches(" No = ").count(), KEYS.len());
+    }
+
+    #[test]
     fn near_words() {
         for (word, near) in [
             ("relaod", Some("reload")),

@@ -21,22 +21,11 @@ pub struct System<'a>(pub &'a dyn Env);
 
 impl Lookups for System<'_> {
     fn user(&self, name: &str) -> Result<Option<User>, String> {
-        let found = match name.parse::<u32>() {
-            Ok(uid) => unistd::User::from_uid(uid.into()),
-            Err(_) => unistd::User::from_name(name),
-        };
-        let user = found.map_err(|errno| format!("the users of this machine cannot be looked up: {}", errno.desc()))?;
-        Ok(user.map(|user| User { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() }))
+        user(name)
     }
 
     fn group(&self, name: &str) -> Result<Option<(String, u32)>, String> {
-        let found = match name.parse::<u32>() {
-            Ok(gid) => unistd::Group::from_gid(gid.into()),
-            Err(_) => unistd::Group::from_name(name),
-        };
-        let group =
-            found.map_err(|errno| format!("the groups of this machine cannot be looked up: {}", errno.desc()))?;
-        Ok(group.map(|group| (group.name, group.gid.as_raw())))
+        group(name)
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
@@ -46,6 +35,26 @@ impl Lookups for System<'_> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.0.read(path)
     }
+}
+
+/// The user of that name or number on this machine.
+fn user(name: &str) -> Result<Option<User>, String> {
+    let found = match name.parse::<u32>() {
+        Ok(uid) => unistd::User::from_uid(uid.into()),
+        Err(_) => unistd::User::from_name(name),
+    };
+    let user = found.map_err(|errno| format!("the users of this machine cannot be looked up: {}", errno.desc()))?;
+    Ok(user.map(|user| User { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() }))
+}
+
+/// The group of that name or number on this machine.
+fn group(name: &str) -> Result<Option<(String, u32)>, String> {
+    let found = match name.parse::<u32>() {
+        Ok(gid) => unistd::Group::from_gid(gid.into()),
+        Err(_) => unistd::Group::from_name(name),
+    };
+    let group = found.map_err(|errno| format!("the groups of this machine cannot be looked up: {}", errno.desc()))?;
+    Ok(group.map(|group| (group.name, group.gid.as_raw())))
 }
 
 /// Reads a file that holds a secret; the error says which rule it breaks and what to do.
@@ -76,6 +85,17 @@ pub(super) fn reason(error: &io::Error, path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn users_and_groups_of_this_machine() {
+        for name in ["root", "0"] {
+            assert_eq!(user(name), Ok(Some(User { name: "root".into(), uid: 0, gid: 0 })));
+            assert_eq!(group(name), Ok(Some(("root".into(), 0))));
+        }
+        for name in ["no such user", "", "4294967294"] {
+            assert_eq!((user(name), group(name)), (Ok(None), Ok(None)), "{name}");
+        }
+    }
 
     #[test]
     fn the_path_is_named_once() {

@@ -1,6 +1,7 @@
 //! The configuration: a file in Alnitak's grammar becomes validated types, or errors that each name line and column.
 
 mod api;
+mod decode;
 mod diagnostic;
 mod grammar;
 mod keys;
@@ -16,7 +17,7 @@ pub use diagnostic::Diagnostic;
 pub use lookup::{Lookups, System};
 pub(crate) use values::duration;
 
-pub use reader::{DEFAULT_PATH, Loaded, Overrides, Unreadable, load, parse};
+pub use reader::{DEFAULT_PATH, Loaded, Overrides, Unreadable, load, load_from, parse};
 
 use crate::{env::User, name::DnsName, tlsa::Param};
 use std::{collections::BTreeSet, fmt, net::SocketAddr, path::PathBuf};

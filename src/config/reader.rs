@@ -3,6 +3,7 @@
 use super::{
     Config, System,
     api::Scene,
+    decode::{self, Decoded, LONGEST},
     diagnostic::{Diagnostic, Fault, Report},
     grammar::{self, Entry, Header, Scope},
     keys::{self, Reach},
@@ -12,7 +13,6 @@ use super::{
 };
 use crate::env::{Env, Kind};
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt,
     path::{Path, PathBuf},
@@ -20,8 +20,6 @@ use std::{
 
 /// Where the configuration is unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/daneroll/daneroll.conf";
-/// Longest configuration file, bytes.
-const LONGEST: usize = 1 << 20;
 /// Parameters that may be repeated.
 const REPEATABLE: [&str; 4] = ["tlsa", "reload", "nameservers", "resolver"];
 
@@ -69,8 +67,12 @@ impl std::error::Error for Unreadable {}
 
 /// Reads the configuration file at `path`.
 pub fn load(env: &dyn Env, path: &Path, overrides: &Overrides) -> Result<Loaded, Unreadable> {
+    load_from(&System(env), path, overrides)
+}
+
+/// Reads the configuration file at `path`, which `lookups` finds.
+pub fn load_from(lookups: &dyn Lookups, path: &Path, overrides: &Overrides) -> Result<Loaded, Unreadable> {
     let unreadable = |why: String| Unreadable { path: path.to_owned(), why };
-    let lookups = System(env);
     let stat = lookups.stat(path).map_err(|error| unreadable(lookup::reason(&error, path)))?;
     if stat.kind != Kind::File {
         return Err(unreadable("it is not a regular file".into()));
@@ -79,7 +81,7 @@ pub fn load(env: &dyn Env, path: &Path, overrides: &Overrides) -> Result<Loaded,
         true => vec![b'\n'; LONGEST + 1],
         false => lookups.read(path).map_err(|error| unreadable(lookup::reason(&error, path)))?,
     };
-    let mut loaded = parse(path, &bytes, overrides, &lookups);
+    let mut loaded = parse(path, &bytes, overrides, lookups);
     if stat.mode & 0o002 != 0 {
         let mut report = Report::new(path, "");
         report.warning(0, Fault::at(1, 1, "everybody can change this file").hint("run \"chmod o-w\" on it"));
@@ -90,9 +92,9 @@ pub fn load(env: &dyn Env, path: &Path, overrides: &Overrides) -> Result<Loaded,
 
 /// Reads the text of a configuration file; `path` is for messages and relative names of key files.
 pub fn parse(path: &Path, bytes: &[u8], overrides: &Overrides, lookups: &dyn Lookups) -> Loaded {
-    let (text, fatal) = decode(bytes);
+    let Decoded { text, fault, fatal } = decode::decode(bytes);
     let mut report = Report::new(path, &text);
-    if let Some((line, fault)) = fatal.clone() {
+    if let Some((line, fault)) = fault {
         report.error(line, fault);
     }
     let scopes = grammar::scopes(&text, &mut report);
@@ -100,66 +102,13 @@ pub fn parse(path: &Path, bytes: &[u8], overrides: &Overrides, lookups: &dyn Loo
     let mut reader = Reader { report, scene, everywhere: Everywhere::default() };
     let mut config = reader.config(path, scopes, overrides);
     let Report { mut errors, mut warnings, .. } = reader.report;
-    if fatal.is_some_and(|(_, fault)| !is_mark(&fault)) {
+    if fatal {
         errors.truncate(1);
         warnings.clear();
         config.broken.extend(config.sections.drain(..).map(|section| section.name));
     }
     errors.sort_by_key(|error| (error.line, error.column));
     Loaded { config, errors, warnings }
-}
-
-const BYTE_ORDER_MARK: &str = "the file begins with a byte order mark";
-
-fn is_mark(fault: &Fault) -> bool {
-    *fault == mark_fault()
-}
-
-fn mark_fault() -> Fault {
-    Fault::at(1, 1, BYTE_ORDER_MARK).hint("save it as UTF-8 without BOM")
-}
-
-/// The text, and the first thing in it that no configuration file may hold. What cannot be text is replaced, so that the names
-/// of the sections can still be read.
-fn decode(bytes: &[u8]) -> (Cow<'_, str>, Option<(usize, Fault)>) {
-    let (bytes, mark) = match bytes.strip_prefix("\u{feff}".as_bytes()) {
-        Some(rest) => (rest, Some((1, mark_fault()))),
-        None => (bytes, None),
-    };
-    if bytes.len() > LONGEST {
-        let fault = Fault::at(1, 1, "a configuration file is at most 1 MiB long");
-        return (Cow::Borrowed(""), Some((0, fault)));
-    }
-    let text = String::from_utf8_lossy(bytes);
-    let invalid = std::str::from_utf8(bytes).err().map(|error| error.valid_up_to());
-    let control = text.char_indices().find(|&(at, c)| is_stray(&text[at..], c)).map(|(at, c)| (at, c as u32));
-    let place = |at: usize| {
-        let before = &text[..at];
-        let begin = before.rfind('\n').map_or(0, |end| end + 1);
-        (before.matches('\n').count() + 1, before[begin..].chars().count() + 1)
-    };
-    let fault = match (invalid, control) {
-        (Some(at), control) if control.is_none_or(|(place, _)| at <= place) => {
-            let (line, column) = place(at);
-            let message = format!("byte 0x{:02x} is not UTF-8", bytes[at]);
-            Some((line, Fault::at(column, 1, message).hint("save the file as UTF-8")))
-        }
-        (_, Some((at, code))) => {
-            let (line, column) = place(at);
-            Some((line, Fault::at(column, 1, format!("control character U+{code:04X}")).hint("delete it")))
-        }
-        _ => None,
-    };
-    let text = match control {
-        Some(_) => Cow::Owned(text.replace(|c: char| c.is_control() && !"\n\r\t".contains(c), "\u{fffd}")),
-        None => text,
-    };
-    (text, fault.or(mark))
-}
-
-/// A control character other than tab and line end.
-fn is_stray(rest: &str, c: char) -> bool {
-    c.is_control() && c != '\n' && c != '\t' && !rest.starts_with("\r\n")
 }
 
 struct Reader<'a> {
