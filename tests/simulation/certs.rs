@@ -301,3 +301,92 @@ fn make_all(disk: &mut daneroll::env::sim::disk::Disk, dir: &Path) {
         disk.make_dir(dir, 0o700).unwrap();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use daneroll::env::Files;
+
+    const NAME: &str = "mx.example.com";
+
+    fn certbot() -> (World, Certbot) {
+        let world = World::new();
+        let certbot = Certbot::new(&world, "/etc/letsencrypt");
+        certbot.issue(NAME, &[NAME], 90);
+        (world, certbot)
+    }
+
+    fn list(world: &World, dir: &str) -> Vec<String> {
+        let names = world.list(&Path::new("/etc/letsencrypt").join(dir).join(NAME)).unwrap();
+        names.into_iter().map(|name| name.into_string().unwrap()).collect()
+    }
+
+    fn live(world: &World, kind: &str) -> String {
+        let path = format!("/etc/letsencrypt/live/{NAME}/{kind}.pem");
+        String::from_utf8(world.read(Path::new(&path)).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn numbers_links_and_pruning() {
+        let (world, certbot) = certbot();
+        for number in 2..=7 {
+            certbot.renew(NAME, Renewal::default());
+            assert_eq!(certbot.number(NAME), number);
+        }
+        assert_eq!(list(&world, "live"), ["cert.pem", "chain.pem", "fullchain.pem", "privkey.pem"]);
+        let archive = list(&world, "archive");
+        let numbers = archive.iter().filter_map(|name| name.strip_prefix("cert")?.strip_suffix(".pem"));
+        assert_eq!(numbers.collect::<Vec<_>>(), ["3", "4", "5", "6", "7"]);
+        let link = world.target(Path::new("/etc/letsencrypt/live/mx.example.com/privkey.pem")).unwrap();
+        assert_eq!(link, Path::new("../../archive/mx.example.com/privkey7.pem"));
+        assert_eq!(live(&world, "fullchain"), live(&world, "cert") + &live(&world, "chain"));
+        certbot.delete(NAME);
+        certbot.issue(NAME, &[NAME], 90);
+        assert_eq!(list(&world, "archive"), ["cert1.pem", "chain1.pem", "fullchain1.pem", "privkey1.pem"]);
+    }
+
+    #[test]
+    fn keys_and_issuers() {
+        let (world, certbot) = certbot();
+        let now = || (live(&world, "privkey"), live(&world, "cert"), live(&world, "chain"));
+        let first = now();
+        certbot.renew(NAME, Renewal { reuse_key: true, ..Renewal::default() });
+        let second = now();
+        assert!(first.0 == second.0 && first.1 != second.1 && first.2 == second.2);
+        certbot.renew(NAME, Renewal { issuer: 1, algorithm: Algorithm::Ed25519, ..Renewal::default() });
+        let third = now();
+        assert!(second.0 != third.0 && second.2 != third.2);
+        let (other_world, _) = self::certbot();
+        assert_eq!(live(&other_world, "privkey"), first.0, "all worlds of a thread use the same few keys");
+    }
+
+    /// What a service makes of each flaw.
+    #[test]
+    fn flaws() {
+        for (flaw, algorithm, works) in [
+            (Flaw::None, Algorithm::P256, true),
+            (Flaw::None, Algorithm::P384, true),
+            (Flaw::None, Algorithm::Ed25519, true),
+            (Flaw::EmptyChain, Algorithm::P256, true),
+            (Flaw::LinksMoved(2), Algorithm::P256, true),
+            (Flaw::WrongKey, Algorithm::P256, false),
+            (Flaw::LinksMoved(3), Algorithm::P256, false),
+            (Flaw::Torn, Algorithm::P256, false),
+        ] {
+            let (world, certbot) = certbot();
+            certbot.renew(NAME, Renewal { flaw, algorithm, ..Renewal::default() });
+            world.serve(daneroll::env::sim::service::Service::new(
+                "smtp",
+                NAME,
+                25,
+                "/etc/letsencrypt/live/mx.example.com",
+            ));
+            let outages = world.look(|state| state.services["smtp"].outages.clone());
+            assert_eq!(outages.is_empty(), works, "{flaw:?} {algorithm:?} {outages:?}");
+        }
+        let (world, certbot) = certbot();
+        certbot.renew(NAME, Renewal { flaw: Flaw::Unreadable, ..Renewal::default() });
+        let key = Path::new("/etc/letsencrypt/live/mx.example.com/privkey.pem");
+        assert!(world.survive(|world| world.read(key).is_err()).unwrap());
+    }
+}

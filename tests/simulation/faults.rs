@@ -117,6 +117,46 @@ fn others_act_between_effects() {
     assert!(seen.get() >= 3);
 }
 
+/// Code that cleans up while a killed process unwinds has no effect any more, and does not abort the test.
+#[test]
+fn the_dead_do_nothing() {
+    struct Cleanup<'a>(&'a World);
+    impl Drop for Cleanup<'_> {
+        fn drop(&mut self) {
+            assert!(self.0.write(Path::new("/late"), b"", 0o600).is_err());
+        }
+    }
+    let world = World::new();
+    world.kill_at(1, When::After);
+    let killed = world.survive(|world| {
+        let _cleanup = Cleanup(world);
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.make_dir(Path::new("/d"), 0o700)));
+        assert!(caught.is_err());
+        world.make_dir(Path::new("/e"), 0o700).unwrap();
+    });
+    assert!(killed.is_none());
+    assert_eq!(world.list(Path::new("/")).unwrap(), ["d"]);
+}
+
+/// A second process, started between two effects of the first, waits for its lock in vain, and counts for itself.
+#[test]
+fn processes_overlap() {
+    let world = World::new();
+    let lock = |world: &World| world.lock(Path::new("/lock"), Duration::from_secs(9)).unwrap();
+    world.interject(2, move |world| {
+        let second = world.survive(|world| lock(world).is_some());
+        assert_eq!((second, world.effects()), (Some(false), 1));
+    });
+    let held = world.survive(|world| {
+        let held = lock(world);
+        world.write(Path::new("/f"), b"", 0o600).unwrap();
+        world.write(Path::new("/g"), b"", 0o600).unwrap();
+        held.is_some()
+    });
+    assert_eq!((held, world.effects()), (Some(true), 3));
+    assert_eq!(world.now(), 9000 + 3 * 3);
+}
+
 #[test]
 #[should_panic(expected = "a bug")]
 fn other_panics_pass() {
