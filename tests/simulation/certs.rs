@@ -2,10 +2,7 @@
 
 use daneroll::env::sim::World;
 use nix::errno::Errno;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SignatureAlgorithm,
-    date_time_ymd,
-};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap},
@@ -21,21 +18,30 @@ pub enum Algorithm {
     P256,
     P384,
     Ed25519,
+    /// 2048 bits. There are only four such keys, which come again and again.
+    Rsa,
 }
 
-impl Algorithm {
-    fn rcgen(self) -> &'static SignatureAlgorithm {
-        match self {
-            Algorithm::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
-            Algorithm::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
-            Algorithm::Ed25519 => &rcgen::PKCS_ED25519,
-        }
-    }
-}
+/// `ring` cannot make RSA keys.
+const RSA_KEYS: &str = include_str!("rsa.pem");
+const END: &str = "-----END PRIVATE KEY-----\n";
 
 /// A key by its number: the same number is the same key, in every world of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(pub Algorithm, pub usize);
+
+impl Key {
+    fn make(self) -> KeyPair {
+        match self.0 {
+            Algorithm::P256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap(),
+            Algorithm::P384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap(),
+            Algorithm::Ed25519 => KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap(),
+            Algorithm::Rsa => {
+                KeyPair::from_pem(RSA_KEYS.split_inclusive(END).cycle().nth(self.1 % 4).unwrap()).unwrap()
+            }
+        }
+    }
+}
 
 /// What an order to the CA says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -102,7 +108,7 @@ impl Ca {
         if let Some(issued) = self.issued.get(order) {
             return issued.clone();
         }
-        let new_key = || Rc::new(KeyPair::generate_for(order.key.0.rcgen()).unwrap());
+        let new_key = || Rc::new(order.key.make());
         let key = self.keys.entry(order.key).or_insert_with(new_key).clone();
         let mut params = day(order.valid_from)(CertificateParams::new(order.names.clone()).unwrap(), order.valid_days);
         params.distinguished_name.push(DnType::CommonName, order.names[0].as_str());
@@ -267,7 +273,7 @@ impl Certbot {
         let mut files = [issued.cert.clone(), issued.chain.clone(), issued.fullchain.clone(), issued.key.clone()];
         match renewal.flaw {
             Flaw::WrongKey => {
-                files[3] = issue(&Order { key: Key(key.0, key.1 + 1_000_000), ..order }).key.clone();
+                files[3] = issue(&Order { key: Key(key.0, key.1 + 1_000_001), ..order }).key.clone();
             }
             Flaw::EmptyChain => (files[1], files[2]) = (String::new(), files[0].clone()),
             Flaw::Torn => {
@@ -367,6 +373,8 @@ mod tests {
             (Flaw::None, Algorithm::P256, true),
             (Flaw::None, Algorithm::P384, true),
             (Flaw::None, Algorithm::Ed25519, true),
+            (Flaw::None, Algorithm::Rsa, true),
+            (Flaw::WrongKey, Algorithm::Rsa, false),
             (Flaw::EmptyChain, Algorithm::P256, true),
             (Flaw::LinksMoved(2), Algorithm::P256, true),
             (Flaw::WrongKey, Algorithm::P256, false),

@@ -73,6 +73,50 @@ fn killed_at_every_effect() {
     assert_eq!((world.effects(), world.now()), (5, 15));
 }
 
+/// What is left of `/d` when the power fails after so many effects, and nothing or everything unsynced was written.
+#[test]
+fn power_losses() {
+    let work = |world: &World| {
+        let path = Path::new;
+        let dirs = [path("/d").to_owned(), path("/").to_owned()];
+        world.make_dir(path("/d"), 0o700)?;
+        world.sync(&dirs[1..])?;
+        world.write(path("/d/f"), b"1", 0o600)?;
+        world.sync(&dirs[..1])?;
+        world.write(path("/d/f"), b"2", 0o600)?;
+        world.hard_link(path("/d/f"), path("/d/g"))?;
+        world.rename(path("/d/f"), path("/f"))?;
+        world.sync(&dirs)
+    };
+    type Case = (usize, &'static str, &'static str);
+    let cases: [Case; 8] = [
+        (1, "-", ""),
+        (2, "", ""),
+        (3, "", "f1"),
+        (4, "f1", "f1"),
+        (5, "f1", "f2"),
+        (6, "f1", "f2 g2"),
+        (7, "f1", "g2"),
+        (9, "g2", "g2"),
+    ];
+    for (effects, nothing, everything) in cases {
+        for (kept, wanted) in [(false, nothing), (true, everything)] {
+            let world = World::new();
+            world.kill_at(effects, When::After);
+            assert!(world.survive(work).is_none());
+            world.power_loss(|| kept);
+            let found = world.list(Path::new("/d")).map(|names| {
+                let content = |name: &std::ffi::OsString| {
+                    let bytes = world.read(&Path::new("/d").join(name)).unwrap();
+                    format!("{}{}", name.to_str().unwrap(), String::from_utf8(bytes).unwrap())
+                };
+                names.iter().map(content).collect::<Vec<_>>().join(" ")
+            });
+            assert_eq!(found.unwrap_or("-".into()), wanted, "{effects} {kept}");
+        }
+    }
+}
+
 #[test]
 fn ordered_errors() {
     let error = |world: &World| world.survive(work).unwrap().unwrap_err();
