@@ -2,10 +2,7 @@
 
 use daneroll::env::sim::World;
 use nix::errno::Errno;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SignatureAlgorithm,
-    date_time_ymd,
-};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap},
@@ -21,21 +18,30 @@ pub enum Algorithm {
     P256,
     P384,
     Ed25519,
+    /// 2048 bits. There are only four such keys, which come again and again.
+    Rsa,
 }
 
-impl Algorithm {
-    fn rcgen(self) -> &'static SignatureAlgorithm {
-        match self {
-            Algorithm::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
-            Algorithm::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
-            Algorithm::Ed25519 => &rcgen::PKCS_ED25519,
-        }
-    }
-}
+/// `ring` cannot make RSA keys.
+const RSA_KEYS: &str = include_str!("rsa.pem");
+const END: &str = "-----END PRIVATE KEY-----\n";
 
 /// A key by its number: the same number is the same key, in every world of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(pub Algorithm, pub usize);
+
+impl Key {
+    fn make(self) -> KeyPair {
+        match self.0 {
+            Algorithm::P256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap(),
+            Algorithm::P384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap(),
+            Algorithm::Ed25519 => KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap(),
+            Algorithm::Rsa => {
+                KeyPair::from_pem(RSA_KEYS.split_inclusive(END).cycle().nth(self.1 % 4).unwrap()).unwrap()
+            }
+        }
+    }
+}
 
 /// What an order to the CA says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -102,7 +108,7 @@ impl Ca {
         if let Some(issued) = self.issued.get(order) {
             return issued.clone();
         }
-        let new_key = || Rc::new(KeyPair::generate_for(order.key.0.rcgen()).unwrap());
+        let new_key = || Rc::new(order.key.make());
         let key = self.keys.entry(order.key).or_insert_with(new_key).clone();
         let mut params = day(order.valid_from)(CertificateParams::new(order.names.clone()).unwrap(), order.valid_days);
         params.distinguished_name.push(DnType::CommonName, order.names[0].as_str());
@@ -267,7 +273,7 @@ impl Certbot {
         let mut files = [issued.cert.clone(), issued.chain.clone(), issued.fullchain.clone(), issued.key.clone()];
         match renewal.flaw {
             Flaw::WrongKey => {
-                files[3] = issue(&Order { key: Key(key.0, key.1 + 1_000_000), ..order }).key.clone();
+                files[3] = issue(&Order { key: Key(key.0, key.1 + 1_000_001), ..order }).key.clone();
             }
             Flaw::EmptyChain => (files[1], files[2]) = (String::new(), files[0].clone()),
             Flaw::Torn => {
@@ -299,5 +305,96 @@ fn make_all(disk: &mut daneroll::env::sim::disk::Disk, dir: &Path) {
     let missing: Vec<&Path> = dir.ancestors().filter(|dir| disk.inode(dir, true).is_err()).collect();
     for dir in missing.iter().rev() {
         disk.make_dir(dir, 0o700).unwrap();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use daneroll::env::Files;
+
+    const NAME: &str = "mx.example.com";
+
+    fn certbot() -> (World, Certbot) {
+        let world = World::new();
+        let certbot = Certbot::new(&world, "/etc/letsencrypt");
+        certbot.issue(NAME, &[NAME], 90);
+        (world, certbot)
+    }
+
+    fn list(world: &World, dir: &str) -> Vec<String> {
+        let names = world.list(&Path::new("/etc/letsencrypt").join(dir).join(NAME)).unwrap();
+        names.into_iter().map(|name| name.into_string().unwrap()).collect()
+    }
+
+    fn live(world: &World, kind: &str) -> String {
+        let path = format!("/etc/letsencrypt/live/{NAME}/{kind}.pem");
+        String::from_utf8(world.read(Path::new(&path)).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn numbers_links_and_pruning() {
+        let (world, certbot) = certbot();
+        for number in 2..=7 {
+            certbot.renew(NAME, Renewal::default());
+            assert_eq!(certbot.number(NAME), number);
+        }
+        assert_eq!(list(&world, "live"), ["cert.pem", "chain.pem", "fullchain.pem", "privkey.pem"]);
+        let archive = list(&world, "archive");
+        let numbers = archive.iter().filter_map(|name| name.strip_prefix("cert")?.strip_suffix(".pem"));
+        assert_eq!(numbers.collect::<Vec<_>>(), ["3", "4", "5", "6", "7"]);
+        let link = world.target(Path::new("/etc/letsencrypt/live/mx.example.com/privkey.pem")).unwrap();
+        assert_eq!(link, Path::new("../../archive/mx.example.com/privkey7.pem"));
+        assert_eq!(live(&world, "fullchain"), live(&world, "cert") + &live(&world, "chain"));
+        certbot.delete(NAME);
+        certbot.issue(NAME, &[NAME], 90);
+        assert_eq!(list(&world, "archive"), ["cert1.pem", "chain1.pem", "fullchain1.pem", "privkey1.pem"]);
+    }
+
+    #[test]
+    fn keys_and_issuers() {
+        let (world, certbot) = certbot();
+        let now = || (live(&world, "privkey"), live(&world, "cert"), live(&world, "chain"));
+        let first = now();
+        certbot.renew(NAME, Renewal { reuse_key: true, ..Renewal::default() });
+        let second = now();
+        assert!(first.0 == second.0 && first.1 != second.1 && first.2 == second.2);
+        certbot.renew(NAME, Renewal { issuer: 1, algorithm: Algorithm::Ed25519, ..Renewal::default() });
+        let third = now();
+        assert!(second.0 != third.0 && second.2 != third.2);
+        let (other_world, _) = self::certbot();
+        assert_eq!(live(&other_world, "privkey"), first.0, "all worlds of a thread use the same few keys");
+    }
+
+    /// What a service makes of each flaw.
+    #[test]
+    fn flaws() {
+        for (flaw, algorithm, works) in [
+            (Flaw::None, Algorithm::P256, true),
+            (Flaw::None, Algorithm::P384, true),
+            (Flaw::None, Algorithm::Ed25519, true),
+            (Flaw::None, Algorithm::Rsa, true),
+            (Flaw::WrongKey, Algorithm::Rsa, false),
+            (Flaw::EmptyChain, Algorithm::P256, true),
+            (Flaw::LinksMoved(2), Algorithm::P256, true),
+            (Flaw::WrongKey, Algorithm::P256, false),
+            (Flaw::LinksMoved(3), Algorithm::P256, false),
+            (Flaw::Torn, Algorithm::P256, false),
+        ] {
+            let (world, certbot) = certbot();
+            certbot.renew(NAME, Renewal { flaw, algorithm, ..Renewal::default() });
+            world.serve(daneroll::env::sim::service::Service::new(
+                "smtp",
+                NAME,
+                25,
+                "/etc/letsencrypt/live/mx.example.com",
+            ));
+            let outages = world.look(|state| state.services["smtp"].outages.clone());
+            assert_eq!(outages.is_empty(), works, "{flaw:?} {algorithm:?} {outages:?}");
+        }
+        let (world, certbot) = certbot();
+        certbot.renew(NAME, Renewal { flaw: Flaw::Unreadable, ..Renewal::default() });
+        let key = Path::new("/etc/letsencrypt/live/mx.example.com/privkey.pem");
+        assert!(world.survive(|world| world.read(key).is_err()).unwrap());
     }
 }

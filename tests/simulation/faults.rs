@@ -73,6 +73,50 @@ fn killed_at_every_effect() {
     assert_eq!((world.effects(), world.now()), (5, 15));
 }
 
+/// What is left of `/d` when the power fails after so many effects, and nothing or everything unsynced was written.
+#[test]
+fn power_losses() {
+    let work = |world: &World| {
+        let path = Path::new;
+        let dirs = [path("/d").to_owned(), path("/").to_owned()];
+        world.make_dir(path("/d"), 0o700)?;
+        world.sync(&dirs[1..])?;
+        world.write(path("/d/f"), b"1", 0o600)?;
+        world.sync(&dirs[..1])?;
+        world.write(path("/d/f"), b"2", 0o600)?;
+        world.hard_link(path("/d/f"), path("/d/g"))?;
+        world.rename(path("/d/f"), path("/f"))?;
+        world.sync(&dirs)
+    };
+    type Case = (usize, &'static str, &'static str);
+    let cases: [Case; 8] = [
+        (1, "-", ""),
+        (2, "", ""),
+        (3, "", "f1"),
+        (4, "f1", "f1"),
+        (5, "f1", "f2"),
+        (6, "f1", "f2 g2"),
+        (7, "f1", "g2"),
+        (9, "g2", "g2"),
+    ];
+    for (effects, nothing, everything) in cases {
+        for (kept, wanted) in [(false, nothing), (true, everything)] {
+            let world = World::new();
+            world.kill_at(effects, When::After);
+            assert!(world.survive(work).is_none());
+            world.power_loss(|| kept);
+            let found = world.list(Path::new("/d")).map(|names| {
+                let content = |name: &std::ffi::OsString| {
+                    let bytes = world.read(&Path::new("/d").join(name)).unwrap();
+                    format!("{}{}", name.to_str().unwrap(), String::from_utf8(bytes).unwrap())
+                };
+                names.iter().map(content).collect::<Vec<_>>().join(" ")
+            });
+            assert_eq!(found.unwrap_or("-".into()), wanted, "{effects} {kept}");
+        }
+    }
+}
+
 #[test]
 fn ordered_errors() {
     let error = |world: &World| world.survive(work).unwrap().unwrap_err();
@@ -115,6 +159,46 @@ fn others_act_between_effects() {
     });
     assert_eq!(read.unwrap(), b"theirs");
     assert!(seen.get() >= 3);
+}
+
+/// Code that cleans up while a killed process unwinds has no effect any more, and does not abort the test.
+#[test]
+fn the_dead_do_nothing() {
+    struct Cleanup<'a>(&'a World);
+    impl Drop for Cleanup<'_> {
+        fn drop(&mut self) {
+            assert!(self.0.write(Path::new("/late"), b"", 0o600).is_err());
+        }
+    }
+    let world = World::new();
+    world.kill_at(1, When::After);
+    let killed = world.survive(|world| {
+        let _cleanup = Cleanup(world);
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.make_dir(Path::new("/d"), 0o700)));
+        assert!(caught.is_err());
+        world.make_dir(Path::new("/e"), 0o700).unwrap();
+    });
+    assert!(killed.is_none());
+    assert_eq!(world.list(Path::new("/")).unwrap(), ["d"]);
+}
+
+/// A second process, started between two effects of the first, waits for its lock in vain, and counts for itself.
+#[test]
+fn processes_overlap() {
+    let world = World::new();
+    let lock = |world: &World| world.lock(Path::new("/lock"), Duration::from_secs(9)).unwrap();
+    world.interject(2, move |world| {
+        let second = world.survive(|world| lock(world).is_some());
+        assert_eq!((second, world.effects()), (Some(false), 1));
+    });
+    let held = world.survive(|world| {
+        let held = lock(world);
+        world.write(Path::new("/f"), b"", 0o600).unwrap();
+        world.write(Path::new("/g"), b"", 0o600).unwrap();
+        held.is_some()
+    });
+    assert_eq!((held, world.effects()), (Some(true), 3));
+    assert_eq!(world.now(), 9000 + 3 * 3);
 }
 
 #[test]

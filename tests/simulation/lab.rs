@@ -16,7 +16,7 @@ use daneroll::{
     env::sim::{
         World,
         dns::Mode,
-        service::Service,
+        service::{Reads, Service},
         zone::{Zone, address, name, tlsa},
     },
     tlsa::Association,
@@ -81,6 +81,8 @@ pub struct Setup {
     hidden_primary: bool,
     api: String,
     valid_days: i64,
+    reads: Reads,
+    bundle: bool,
     engine: Engine,
 }
 
@@ -144,6 +146,18 @@ impl Setup {
         self
     }
 
+    /// When services read their files; at start and reload by default.
+    pub fn reads(mut self, reads: Reads) -> Setup {
+        self.reads = reads;
+        self
+    }
+
+    /// `bundle = yes` in every section, and services that read that one file.
+    pub fn bundle(mut self) -> Setup {
+        self.bundle = true;
+        self
+    }
+
     /// Certificates last so long; 90 days by default.
     pub fn valid_days(mut self, days: i64) -> Setup {
         self.valid_days = days;
@@ -185,6 +199,9 @@ impl Setup {
         for section in &self.sections {
             text += &format!("\n[{}]\n", section.lineage);
             section.lines.iter().for_each(|line| text += &format!("{line}\n"));
+            if self.bundle {
+                text += "bundle = yes\n";
+            }
             let reloads = section.ports.iter().map(|(port, domain)| service_name(*port, domain));
             reloads.for_each(|service| text += &format!("reload = /sim/reload {service}\n"));
         }
@@ -260,6 +277,8 @@ impl Lab {
             hidden_primary: false,
             api: "exec /sim/provider".into(),
             valid_days: 90,
+            reads: Reads::default(),
+            bundle: false,
             engine: Rc::new(daneroll),
         };
         setup.lineage(lineage).tlsa(tlsa)
@@ -275,7 +294,10 @@ impl Lab {
         for section in &self.setup.sections {
             for (port, domain) in &section.ports {
                 let directory = Path::new(DANE).join(&section.lineage);
-                self.world.serve(Service::new(&service_name(*port, domain), domain, *port, directory));
+                let service =
+                    Service::new(&service_name(*port, domain), domain, *port, &directory).reads(self.setup.reads);
+                let bundle = self.setup.bundle;
+                self.world.serve(if bundle { service.bundle(directory.join("bundle.pem")) } else { service });
             }
         }
     }

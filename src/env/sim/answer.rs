@@ -105,15 +105,11 @@ impl Server {
 
     /// The highest delegation between the apex and the name.
     fn cut(&self, zone: &Zone, owner: &DnsName, kind: RecordType) -> Option<Rc<RrSet>> {
-        let mut found = None;
-        let mut at = Some(owner.clone());
-        while let Some(name) = at.filter(|name| *name != zone.apex && within(name, &zone.apex)) {
-            if !(kind == RecordType::DS && name == *owner) {
-                found = self.set(zone, &name, RecordType::NS).cloned().or(found);
-            }
-            at = parent(&name);
-        }
-        found
+        let above = |cut: &&DnsName| within(owner, cut) && **cut != zone.apex;
+        let counts = |cut: &&DnsName| kind != RecordType::DS || *cut != owner;
+        let cuts = zone.names().map(|(name, ..)| name).filter(above).filter(counts);
+        let cuts = cuts.filter_map(|cut| Some((cut.as_str().len(), self.set(zone, cut, RecordType::NS)?)));
+        cuts.min_by_key(|(length, _)| *length).map(|(_, set)| set.clone())
     }
 }
 
@@ -125,5 +121,5 @@ fn wildcard(zone: &Zone, owner: &DnsName) -> Option<DnsName> {
     }
     let text = if encloser.as_str() == "." { "*.".to_owned() } else { format!("*.{encloser}") };
     let wildcard: DnsName = text.parse().ok()?;
-    zone.names().any(|(name, ..)| *name == wildcard).then_some(wildcard)
+    zone.has(&wildcard).then_some(wildcard)
 }

@@ -1,6 +1,7 @@
 //! A Unix file system in memory: inodes, links of both kinds, renames, mount points. It knows nothing of time, processes and
 //! faults, and its process is root, so no permission is ever lacking.
 
+use super::power::Power;
 use crate::env::{Kind, Stat};
 use nix::errno::Errno;
 use std::{
@@ -35,7 +36,7 @@ pub struct Inode {
     /// Names of a file or link; directories are not counted.
     pub links: u32,
     device: u64,
-    parent: u64,
+    pub(super) parent: u64,
 }
 
 /// The result of a file operation: an error is the number that the kernel would give.
@@ -51,14 +52,15 @@ struct Place {
 /// The file system. `changes` grows with every operation that changed something.
 #[derive(Clone, Debug)]
 pub struct Disk {
-    nodes: BTreeMap<u64, Inode>,
+    pub(super) nodes: BTreeMap<u64, Inode>,
+    pub(super) power: Power,
     next: u64,
     devices: u64,
     /// How many operations changed something.
     pub changes: u64,
 }
 
-const ROOT: u64 = 2;
+pub(super) const ROOT: u64 = 2;
 const NAME_MAX: usize = 255;
 const LINKS_FOLLOWED_AT_MOST: usize = 40;
 
@@ -66,7 +68,7 @@ impl Default for Disk {
     fn default() -> Disk {
         let root =
             Inode { node: Node::Dir(BTreeMap::new()), mode: 0o755, uid: 0, gid: 0, links: 1, device: 1, parent: ROOT };
-        Disk { nodes: BTreeMap::from([(ROOT, root)]), next: ROOT + 1, devices: 1, changes: 0 }
+        Disk { nodes: BTreeMap::from([(ROOT, root)]), power: Power::default(), next: ROOT + 1, devices: 1, changes: 0 }
     }
 }
 
@@ -268,7 +270,8 @@ impl Disk {
         let inode = self.node_mut(number)?;
         inode.links -= 1;
         if inode.links == 0 {
-            self.nodes.remove(&number);
+            let gone = self.nodes.remove(&number);
+            self.power.bury(number, gone);
         }
         self.changes += 1;
         Ok(())
@@ -316,6 +319,7 @@ impl Disk {
 
     fn names_mut(&mut self, dir: u64) -> Done<&mut BTreeMap<OsString, u64>> {
         self.changes += 1;
+        self.remember_names(dir);
         match &mut self.node_mut(dir)?.node {
             Node::Dir(names) => Ok(names),
             _ => Err(Errno::ENOTDIR),

@@ -104,11 +104,11 @@ impl Server {
 #[derive(Default)]
 pub struct Dns {
     /// The servers by name.
-    pub servers: BTreeMap<DnsName, Server>,
+    pub(super) servers: BTreeMap<DnsName, Server>,
     /// The recursive resolvers by address.
     pub resolvers: BTreeMap<IpAddr, Mode>,
     /// The primary of each zone.
-    pub primaries: BTreeMap<DnsName, DnsName>,
+    pub(super) primaries: BTreeMap<DnsName, DnsName>,
     /// What becomes of the next updates, whatever the zone; then `updates` counts again.
     pub next_updates: VecDeque<Updates>,
     /// What becomes of updates.

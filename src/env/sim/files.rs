@@ -85,10 +85,18 @@ impl World {
         midway: Option<impl FnOnce(&mut Disk)>,
         write: impl FnOnce(&mut Disk) -> Done<T>,
     ) -> io::Result<T> {
-        let midway = midway.map(|midway| |world: &World| midway(&mut world.state.borrow_mut().disk));
-        let act = |world: &World| write(&mut world.state.borrow_mut().disk);
-        let done = self.effect_or(label, &path.to_string_lossy(), midway, act);
+        let volatile = self.state.borrow_mut().acting_process() != 0;
+        let midway = midway.map(|midway| move |world: &World| world.on_disk(volatile, midway));
+        let done = self.effect_or(label, &path.to_string_lossy(), midway, |world| world.on_disk(volatile, write));
         done.and_then(|done| done).map_err(|errno| error(path, errno))
+    }
+
+    fn on_disk<T>(&self, volatile: bool, write: impl FnOnce(&mut Disk) -> T) -> T {
+        let disk = &mut self.state.borrow_mut().disk;
+        disk.power.volatile = volatile;
+        let done = write(disk);
+        disk.power.volatile = false;
+        done
     }
 
     pub(super) fn release_locks(&self, process: u64) {
@@ -214,7 +222,7 @@ impl Files for World {
 
     fn sync(&self, dirs: &[PathBuf]) -> io::Result<()> {
         for dir in dirs {
-            self.writing("sync", dir, |disk| disk.inode(dir, true).map(drop))?;
+            self.writing("sync", dir, |disk| disk.sync(dir))?;
         }
         Ok(())
     }

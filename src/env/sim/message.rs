@@ -97,7 +97,8 @@ fn deny(section: &mut Vec<Record>, zone: &Zone, name: &DnsName, nxdomain: bool, 
 /// The NSEC record at this name, or the one of the name before it.
 fn cover(section: &mut Vec<Record>, zone: &Zone, name: &DnsName, wall: i64) {
     let wanted = name.to_name();
-    let mut names: Vec<(&Name, Vec<RecordType>)> = zone.names().map(|(_, name, kinds)| (name, kinds)).collect();
+    let mut names: Vec<(&Name, Vec<RecordType>)> =
+        zone.names().map(|(_, name, kinds)| (name, kinds.collect())).collect();
     names.sort_by(|one, other| one.0.cmp(other.0));
     let at = names.iter().rposition(|(name, _)| **name <= wanted).unwrap_or(names.len() - 1);
     let next = names[(at + 1) % names.len()].0.clone();

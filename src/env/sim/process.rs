@@ -1,6 +1,6 @@
 //! Processes: counting what they do, and having it fail or end at a chosen effect.
 
-use super::{Event, State, World};
+use super::{Event, State, World, disk::Disk};
 use nix::errno::Errno;
 use std::{
     collections::BTreeMap,
@@ -79,16 +79,23 @@ impl Processes {
         self.acting().map_or(0, |process| process.id)
     }
 
-    fn path_fault(&self, what: &str, reading: bool) -> Option<Errno> {
+    /// The error ordered for a path, as it is written or as it is without links above its last name, or at all.
+    fn path_fault(&self, what: &Path, disk: &Disk, reading: bool) -> Option<Errno> {
+        if self.paths.is_empty() {
+            return None;
+        }
+        let parent = what.parent().and_then(|parent| disk.real_path(parent).ok());
+        let entry = parent.zip(what.file_name()).map(|(parent, name)| parent.join(name));
+        let names = [Some(what.to_owned()), entry, disk.real_path(what).ok().filter(|_| reading)];
         let only_writes = |errno| matches!(errno, Errno::ENOSPC | Errno::EROFS | Errno::EDQUOT);
         let hit = |(prefix, errno): &&(PathBuf, Errno)| {
-            Path::new(what).starts_with(prefix) && !(reading && only_writes(*errno))
+            names.iter().flatten().any(|name| name.starts_with(prefix)) && !(reading && only_writes(*errno))
         };
         self.paths.iter().find(hit).map(|(_, errno)| *errno)
     }
 
-    fn judge(&mut self, label: &str, what: &str) -> Verdict {
-        let fault = self.path_fault(what, false);
+    fn judge(&mut self, label: &str, what: &str, disk: &Disk) -> Verdict {
+        let fault = self.path_fault(Path::new(what), disk, false);
         let Some(process) = self.acting() else { return Verdict::HappensUnseen };
         if process.dead {
             return Verdict::Dies;
@@ -112,7 +119,7 @@ impl State {
     /// The error that a read of this path meets, if it was ordered.
     pub(super) fn read_fault(&mut self, path: &Path) -> Option<Errno> {
         self.processes.acting()?;
-        self.processes.path_fault(path.to_str()?, true)
+        self.processes.path_fault(path, &self.disk, true)
     }
 
     pub(super) fn acting_process(&mut self) -> u64 {
@@ -219,7 +226,10 @@ impl World {
         midway: Option<impl FnOnce(&World)>,
         act: impl FnOnce(&World) -> T,
     ) -> Result<T, Errno> {
-        let verdict = self.state.borrow_mut().processes.judge(label, what);
+        let verdict = {
+            let state = &mut *self.state.borrow_mut();
+            state.processes.judge(label, what, &state.disk)
+        };
         match verdict {
             Verdict::HappensUnseen => return Ok(self.as_world(act)),
             Verdict::Fails(errno) => return Err(errno),

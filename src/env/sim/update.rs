@@ -114,7 +114,7 @@ fn apply(world: &World, server: SocketAddr, request: &Message, really: bool) -> 
 fn check(zone: &Zone, prerequisites: &[Record]) -> Result<(), ResponseCode> {
     for record in prerequisites {
         let owner = DnsName::from(&record.name);
-        let used = || zone.names().any(|(name, ..)| *name == owner);
+        let used = || zone.has(&owner);
         let there = || zone.set(&owner, record.record_type()).is_some();
         match (record.dns_class, record.record_type()) {
             (DNSClass::ANY, RecordType::ANY) if !used() => return Err(ResponseCode::NXDomain),
@@ -147,15 +147,17 @@ fn carry_out(zone: &mut Zone, update: &Record) -> bool {
     let protected = |kind: RecordType| at_apex && matches!(kind, RecordType::SOA | RecordType::NS);
     match update.dns_class {
         DNSClass::ANY => {
-            let all = |zone: &Zone| zone.names().find(|(name, ..)| **name == owner).map(|(_, _, kinds)| kinds);
-            let kinds = if kind == RecordType::ANY { all(zone).unwrap_or_default() } else { vec![kind] };
+            let all = |zone: &Zone| {
+                zone.names().filter(|(name, ..)| **name == owner).flat_map(|(_, _, kinds)| kinds).collect()
+            };
+            let kinds: Vec<RecordType> = if kind == RecordType::ANY { all(zone) } else { vec![kind] };
             kinds.into_iter().filter(|kind| !protected(*kind) && zone.delete_set(&owner, *kind)).count() > 0
         }
         DNSClass::NONE => !protected(kind) && zone.delete(&owner, &update.data),
         _ => {
             // A CNAME and other data exclude each other: such an update is ignored without a word.
             let has_alias = zone.set(&owner, RecordType::CNAME).is_some();
-            let has_other = !has_alias && zone.names().any(|(name, ..)| *name == owner);
+            let has_other = !has_alias && zone.has(&owner);
             let alias = kind == RecordType::CNAME;
             let ignored = kind == RecordType::SOA || (alias && has_other) || (!alias && has_alias);
             !ignored && zone.add(&owner, update.ttl, update.data.clone())

@@ -126,11 +126,16 @@ impl Zone {
     }
 
     /// All names with records, each with the types it has.
-    pub fn names(&self) -> impl Iterator<Item = (&DnsName, &Name, Vec<RecordType>)> {
+    pub fn names(&self) -> impl Iterator<Item = (&DnsName, &Name, impl Iterator<Item = RecordType>)> {
         self.sets.iter().filter_map(|(owner, sets)| {
-            let kinds = sets.keys().map(|kind| RecordType::from(*kind)).collect();
+            let kinds = sets.keys().map(|kind| RecordType::from(*kind));
             Some((owner, &sets.values().next()?.name, kinds))
         })
+    }
+
+    /// Are there records at just this name?
+    pub fn has(&self, owner: &DnsName) -> bool {
+        self.sets.contains_key(owner)
     }
 
     /// The TLSA records at a name.
