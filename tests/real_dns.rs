@@ -135,7 +135,7 @@ fn silence_is_asked_twice_and_many_dead_questions_cost_seconds() {
     let asks: Vec<_> = (0..300).map(|n| ask(if n % 3 == 0 { dead } else { alive })).collect();
     let began = Instant::now();
     let answers = real().ask(&asks);
-    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
     assert!(answers.iter().enumerate().all(|(n, answered)| answered.is_err() == (n % 3 == 0)));
     assert_eq!(answers[0].as_ref().unwrap_err(), "no answer within 2 s, asked twice");
     assert!(answers[297].as_ref().unwrap_err().contains("not asked"));

@@ -40,7 +40,7 @@ pub(super) async fn run(supervisor: &Path, command: &Command) -> Result<Ended, S
         Err(error) => Err(format!("no pipes to the supervisor: {error}")),
     };
     // It ends by itself after its last report; after the backstop or without pipes it may not.
-    if ended.as_ref().is_err() || ended.as_ref().is_ok_and(|(_, orderly)| !orderly) {
+    if !matches!(ended, Ok((_, true))) {
         let _ = child.kill();
     }
     let status = child.wait();
@@ -89,7 +89,7 @@ impl Pipes {
         let Pipes { mut lifeline, reports, mut output } = self;
         let job = line(command)?;
         let (mut started, mut kept) = (None, Vec::new());
-        let told = timeout(command.limit + BACKSTOP, async {
+        let told = timeout(command.limit.saturating_add(BACKSTOP), async {
             // A supervisor that is gone already shows in its missing report.
             let _ = lifeline.write_all(job.as_bytes()).await;
             last_report(reports, &mut started).await

@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -19,31 +19,41 @@ const ONE_SERVER: usize = 8;
 
 /// What is in flight to one address, and how it has done.
 struct Server {
+    /// Closed when the address is given up.
     slots: Semaphore,
-    answered: AtomicUsize,
-    failed: AtomicUsize,
+    has_answered: AtomicBool,
+    /// Slots withheld, one for each question that came to nothing while none had been answered.
+    withheld: AtomicUsize,
 }
 
 impl Server {
     fn new() -> Arc<Server> {
-        Arc::new(Server { slots: Semaphore::new(ONE_SERVER), answered: 0.into(), failed: 0.into() })
-    }
-
-    /// It left a whole round of questions without answer: the others would only make the run take minutes.
-    fn is_dead(&self) -> bool {
-        self.answered.load(Relaxed) == 0 && self.failed.load(Relaxed) >= ONE_SERVER
+        let slots = Semaphore::new(ONE_SERVER);
+        Arc::new(Server { slots, has_answered: false.into(), withheld: 0.into() })
     }
 
     async fn ask(&self, ask: &Ask, all: &Semaphore) -> Answered {
         // First the slot of the server: who waits for a slow one must not take a place from the others.
-        let _slots = (self.slots.acquire().await, all.acquire().await);
-        if self.is_dead() {
-            return Err(format!("not asked: it left the {ONE_SERVER} questions before this one unanswered"));
-        }
+        let Ok(slot) = self.slots.acquire().await else {
+            return Err(format!("not asked: {ONE_SERVER} questions before this one came to nothing"));
+        };
+        let _place = all.acquire().await;
         let answered = dns::ask(ask).await;
-        let count = if answered.is_ok() { &self.answered } else { &self.failed };
-        count.fetch_add(1, Relaxed);
+        if answered.is_ok() {
+            self.has_answered.store(true, Relaxed);
+            self.slots.add_permits(self.withheld.swap(0, Relaxed));
+        } else if !self.has_answered.load(Relaxed) {
+            slot.forget();
+            self.give_up_perhaps();
+        }
         answered
+    }
+
+    /// After a whole round of questions without one answer the others would only make the run take minutes.
+    fn give_up_perhaps(&self) {
+        if self.withheld.fetch_add(1, Relaxed) + 1 >= ONE_SERVER {
+            self.slots.close();
+        }
     }
 }
 
