@@ -59,7 +59,7 @@ fn daneroll(world: &World, args: &[&str]) -> i32 {
         .without_time()
         .with_test_writer();
     let report = tracing::subscriber::with_default(subscriber.finish(), run);
-    println!("{:>9} {args:?} exit {}", world.now() / 1000, report.exit);
+    eprintln!("{:>9} {args:?} exit {}", world.now() / 1000, report.exit);
     i32::from(report.exit)
 }
 
