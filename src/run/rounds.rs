@@ -173,7 +173,8 @@ impl Run<'_> {
         let written = store
             .tick(self.env)
             .and_then(|()| self.env.write_all(&[(self.places.state.join("run.json"), text.clone().into())], 0o600));
-        let mut report = Report { exit, text: if self.arguments.json { text } else { String::new() } };
+        let pending = summary.is_pending().then_some(next_in);
+        let mut report = Report { exit, text: if self.arguments.json { text } else { String::new() }, pending };
         if let Err(error) = written {
             tracing::error!("the journal cannot be written: {error}");
             report.exit = FAILED;
@@ -199,14 +200,11 @@ impl Run<'_> {
 
     /// Seconds until it is worth running again.
     fn next_in(&self, summary: &Summary, now: Stamp) -> u64 {
-        let reasons = summary.waits.iter().flat_map(|wait| &wait.reasons);
-        let wait = |reason: &Reason| match reason {
-            Reason::NoReload { .. } | Reason::NeedsProbe | Reason::Unconfigured { .. } => None,
-            reason => Some(reason.until().map_or(TRY_AGAIN, |until| until.until(now))),
-        };
+        let reasons = summary.waits.iter().flat_map(|wait| &wait.reasons).filter(|reason| reason.passes());
+        let wait = |reason: &Reason| reason.until().map_or(TRY_AGAIN, |until| until.until(now));
         let failed = (!summary.troubles.is_empty() || !summary.later.is_empty()).then_some(TRY_AGAIN);
         let recheck = self.sections.values().map(|section| section.recheck).filter(|recheck| *recheck > 0).min();
-        reasons.filter_map(wait).chain(failed).chain(recheck).min().unwrap_or(86_400)
+        reasons.map(wait).chain(failed).chain(recheck).min().unwrap_or(86_400)
     }
 }
 
@@ -223,6 +221,11 @@ fn texts(wait: &Wait, now: Stamp) -> Vec<String> {
 }
 
 impl Summary {
+    /// Is something left that time will settle?
+    fn is_pending(&self) -> bool {
+        !self.later.is_empty() || self.waits.iter().flat_map(|wait| &wait.reasons).any(Reason::passes)
+    }
+
     /// Takes down what came of an action. One that failed, and an edit of any outcome, is not tried again in this run.
     fn note(&mut self, action: Action, came: Came, tried: &mut BTreeSet<Action>) {
         let edit = matches!(action, Action::Add(_) | Action::Delete(_));
