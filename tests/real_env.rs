@@ -193,6 +193,10 @@ fn ends_are_told_apart() {
         ("exit 255", Status::Exited(255)),
         ("kill -9 $$", Status::Signalled(9)),
         ("kill -15 $$", Status::Signalled(15)),
+        ("sleep 0.5; kill 0; sleep 9", Status::Signalled(15)),
+        ("trap 'exit 4' TERM; sleep 0.5; kill 0; sleep 9", Status::Exited(4)),
+        ("trap '' INT TERM HUP; sleep 0.5; kill -2 0; kill 0; kill -1 0; exit 5", Status::Exited(5)),
+        ("grep -q 'SigBlk:.0*$' /proc/self/status", Status::Exited(0)),
         ("no-such-command-xyz 2>/dev/null", Status::Exited(127)),
     ] {
         assert_eq!(sh(script).status, status, "{script}");
@@ -227,7 +231,7 @@ fn what_cannot_be_started_says_why() {
     }
     let lost = Real::new("/no/such/daneroll".into()).run(&command(&["true"]));
     assert!(not_started(lost).contains("/no/such/daneroll"));
-    let stranger = Real::new("/bin/true".into()).run(&command(&["true"]));
+    let stranger = Real::new("/bin/sh".into()).run(&command(&["true"]));
     assert!(not_started(stranger).contains("without a word"));
 }
 
