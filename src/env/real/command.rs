@@ -42,7 +42,7 @@ pub(super) async fn run(supervisor: &Path, command: &Command) -> Result<Ended, S
         Ok(pipes) => pipes.follow(command).await,
         Err(error) => (Some(Status::NotStarted(format!("no pipes to the supervisor: {error}"))), String::new()),
     };
-    if matches!(status, None | Some(Status::TimedOut)) {
+    if !matches!(status, Some(Status::Exited(_) | Status::Signalled(_))) {
         end_group(&child);
     }
     let supervisor = child.wait();
