@@ -3,11 +3,11 @@
 
 use super::Came;
 use crate::{
-    env::{Env, Kind, Lock},
+    env::{Env, Kind, Lock, Stat},
     journal::store::lineage_file,
     lineage::{BUNDLE, FULLCHAIN, Generation, GenerationId, PRIVKEY, certbot::read_set},
     observe::{
-        Facts, Places,
+        Facts, Places, STORE,
         files::{GENERATION, KEPT, SERVED, in_the_way},
     },
     plan::Goal,
@@ -65,6 +65,8 @@ impl Keeper<'_> {
             return Ok(());
         }
         let put = || -> io::Result<()> {
+            self.make_dir(&self.places.dane)?;
+            self.make_dir(&self.places.dane.join(STORE))?;
             self.make_dir(&folder)?;
             self.clear(&half)?;
             self.clear(&to)?;
@@ -236,23 +238,31 @@ impl Keeper<'_> {
         self.env.set_mode(&bundle, mode, self.group)
     }
 
-    /// The archive's names for the files of a kept generation: those that are the very same file.
+    /// The archive's names for the files of a kept generation: those that are the very same file,
+    /// or the same bytes where the store is on another file system.
     fn archive(&self, lineage: &str, kept: &Generation) -> Option<Vec<(String, PathBuf)>> {
         let live = read_members(self.env, &self.places.live.join(lineage));
         let folder = live.iter().find_map(|path| path.parent())?.to_path_buf();
-        let inode =
-            |path: &Path| self.env.stat(path, false).ok().filter(|s| s.kind == Kind::File).map(|s| (s.device, s.inode));
-        let there: Vec<(PathBuf, (u64, u64))> = names(self.env, &folder)
+        let stat = |path: &Path| self.env.stat(path, false).ok().filter(|stat| stat.kind == Kind::File);
+        let there: Vec<(PathBuf, Stat)> = names(self.env, &folder)
             .ok()?
             .into_iter()
             .map(|name| folder.join(name))
-            .filter_map(|path| inode(&path).map(|inode| (path, inode)))
+            .filter_map(|path| stat(&path).map(|stat| (path, stat)))
             .collect();
         let same = |(name, path): &(String, PathBuf)| {
-            let inode = inode(path)?;
-            there.iter().find(|(_, other)| *other == inode).map(|(path, _)| (name.clone(), path.clone()))
+            let kept = stat(path)?;
+            let is_it = |(other, there): &&(PathBuf, Stat)| match kept.device == there.device {
+                true => kept.inode == there.inode,
+                false => kept.size == there.size && self.same_bytes(path, other),
+            };
+            there.iter().find(is_it).map(|(path, _)| (name.clone(), path.clone()))
         };
         kept.files.iter().map(same).collect()
+    }
+
+    fn same_bytes(&self, one: &Path, other: &Path) -> bool {
+        matches!((self.env.read(one), self.env.read(other)), (Ok(one), Ok(other)) if one == other)
     }
 
     /// Removes a generation's files: from the store, and its folders of links.

@@ -4,7 +4,7 @@ use super::{FAILED, Mode, Report, Run, look::Known};
 use crate::{
     act::{Actor, Came},
     journal::{clock::Stamp, store::Store},
-    plan::{Action, Goal, Input, Plan, Reason, Trouble, Wait, check::check, plan},
+    plan::{Action, Cause, Goal, Input, Plan, Reason, Trouble, Wait, check::check, plan},
 };
 use serde::Serialize;
 use std::{
@@ -232,6 +232,11 @@ impl Summary {
         let again = match came {
             Came::Stale => true,
             Came::Done => {
+                if let Action::Switch { lineage, to, cause: Cause::Broken, .. } = &action {
+                    let text =
+                        format!("what was served matched no TLSA record: went to generation {to}, which all match");
+                    self.troubles.push(Trouble::of(lineage, text));
+                }
                 self.done.push(action.clone());
                 !edit
             }
