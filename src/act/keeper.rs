@@ -265,12 +265,18 @@ impl Keeper<'_> {
         matches!((self.env.read(one), self.env.read(other)), (Ok(one), Ok(other)) if one == other)
     }
 
-    /// Removes a generation's files: from the store, and its folders of links.
-    pub fn forget(&self, lineage: &str, id: &GenerationId) -> io::Result<()> {
+    /// Removes a generation's files, from the store and its folders of links, unless something shows it by now.
+    pub fn forget(&self, lineage: &str, id: &GenerationId) -> Result<Came, String> {
+        let _lock = self.lock(lineage)?;
+        let live = read_set(self.env, &self.places.live.join(lineage)).ok().map(|live| live.id);
+        if live.as_ref() == Some(id) || self.shown(lineage).as_ref() == Some(id) {
+            return Ok(Came::Stale);
+        }
         let dane = self.places.dane(lineage);
-        self.clear(&dane.join(format!("{GENERATION}{id}")))?;
-        self.clear(&dane.join(format!("{GENERATION}{id}{KEPT}")))?;
-        self.clear(&self.places.store(lineage).join(id.as_str()))
+        let folders = [dane.join(format!("{GENERATION}{id}")), dane.join(format!("{GENERATION}{id}{KEPT}"))];
+        let mut folders = folders.into_iter().chain([self.places.store(lineage).join(id.as_str())]);
+        let cleared = folders.try_for_each(|folder| self.clear(&folder));
+        cleared.map(|()| Came::Done).map_err(|error| format!("cannot forget generation {id}: {error}"))
     }
 
     /// Removes a folder of files and links, if it is there.

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-/// More rounds than any run needs; a plan that never ends is an error of ours.
+/// More rounds of acting than any run needs; a plan that never ends is an error of ours.
 const MOST_ROUNDS: usize = 60;
 /// While a run waits to see its records, it looks so often, seconds.
 const LOOK_EVERY: u64 = 2;
@@ -73,7 +73,8 @@ impl Run<'_> {
         let mut known = Known::default();
         let mut tried: BTreeSet<Action> = BTreeSet::new();
         let mut settled = None;
-        for _ in 0..MOST_ROUNDS {
+        let mut rounds = 0;
+        while rounds < MOST_ROUNDS {
             let facts = self.look(store.edit(), &mut known);
             let now = facts.now;
             let input =
@@ -91,6 +92,7 @@ impl Run<'_> {
                 summary.troubles.extend(troubles);
                 return Ok(());
             }
+            rounds += 1;
             let came = self.actor().carry_out(&actions, &facts, store)?;
             for (action, came) in actions.into_iter().zip(came) {
                 if matches!(action, Action::Add(_) | Action::Delete(_)) && came == Came::Done {
