@@ -8,4 +8,6 @@ mod dns;
 mod faults;
 mod lab;
 mod oracle;
+mod patient;
 mod strategies;
+mod updates;
