@@ -3,9 +3,10 @@
 //! what certbot leaves, and its clock is the simulator's own.
 
 use crate::{
-    certs::{Flaw, Renewal},
-    lab::{DANE, DAY, HOUR, KILLED, LETSENCRYPT, Lab, MINUTE, STATE, Setup, service_name},
-    oracle::record_of,
+    certbot::{Flaw, Renewal},
+    client::record_of,
+    lab::{DANE, DAY, HOUR, KILLED, LETSENCRYPT, Lab, MINUTE, STATE, service_name},
+    setup::Setup,
 };
 use daneroll::{
     env::{

@@ -24,6 +24,7 @@ pub mod dns;
 mod files;
 pub mod history;
 mod message;
+mod pair;
 mod power;
 mod process;
 mod provider;
