@@ -1,8 +1,8 @@
 //! Every fault does what it says.
 
 use crate::{
-    client::record_of,
     lab::{APEX, DAY, LETSENCRYPT, Lab, RESOLVER},
+    oracle::record_of,
 };
 use daneroll::{
     env::{
@@ -339,13 +339,13 @@ fn reloads() {
         lab.world.serve(Service::new("smtp", MX, 25, &live).processes(2).reload(mode));
         let argv = vec!["/sim/reload".into(), "smtp".into()];
         let command = Command { argv, limit: Duration::from_secs(300), ..Command::default() };
-        lab.certbot.renew(MX, crate::certbot::Renewal::default());
+        lab.certbot.renew(MX, crate::certs::Renewal::default());
         assert_eq!(lab.world.run(&command).status, status, "{mode:?}");
         let presented = lab.world.look(|state| state.services["smtp"].presented());
         let presented: Vec<Vec<u8>> = presented.iter().map(|chain| chain.to_vec()).collect();
         assert_eq!(presented, chains.iter().map(|n| lab.certbot.fullchain(MX, *n)).collect::<Vec<_>>(), "{mode:?}");
-        let flaw = crate::certbot::Flaw::WrongKey;
-        lab.certbot.renew(MX, crate::certbot::Renewal { flaw, ..Default::default() });
+        let flaw = crate::certs::Flaw::WrongKey;
+        lab.certbot.renew(MX, crate::certs::Renewal { flaw, ..Default::default() });
         lab.world.run(&command);
         assert_eq!(lab.world.look(|state| state.services["smtp"].outages.len()), broken, "{mode:?}");
         assert_eq!(lab.oracle.violations().len(), broken, "{mode:?}");

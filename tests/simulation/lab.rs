@@ -9,21 +9,20 @@
 //! ```
 
 use crate::{
-    certbot::{Certbot, Renewal},
-    client::record_of,
-    oracle::Oracle,
-    setup::Setup,
+    certs::{Certbot, Renewal},
+    oracle::{Oracle, record_of},
 };
 use daneroll::{
     env::sim::{
         World,
-        service::Service,
-        zone::{name, tlsa},
+        dns::Mode,
+        service::{Reads, Service},
+        zone::{Zone, address, name, tlsa},
     },
     tlsa::Association,
 };
-use hickory_resolver::proto::rr::RecordType;
-use std::{path::Path, time::Duration};
+use hickory_resolver::proto::rr::{RData, RecordType, rdata::NS};
+use std::{collections::BTreeSet, path::Path, rc::Rc, time::Duration};
 
 pub const MINUTE: u64 = 60;
 pub const HOUR: u64 = 3600;
@@ -38,6 +37,202 @@ pub const RESOLVER: &str = "192.0.2.53";
 pub const KILLED: i32 = 137;
 /// The zone's name; its primary is `ns1` in it.
 pub const APEX: &str = "example.com";
+
+/// What is run in place of `daneroll`: arguments to exit code.
+pub type Engine = Rc<dyn Fn(&World, &[&str]) -> i32>;
+
+/// The one place where the program is called.
+fn daneroll(_world: &World, args: &[&str]) -> i32 {
+    panic!("daneroll {args:?}: daneroll::run is to be called here")
+}
+
+/// A lineage, and its section of the configuration.
+#[derive(Clone)]
+struct Section {
+    lineage: String,
+    lines: Vec<String>,
+    ports: BTreeSet<(u16, String)>,
+}
+
+/// A laboratory to be. Settings of a section (`tlsa`, `line`) go to the lineage named last.
+#[derive(Clone)]
+pub struct Setup {
+    sections: Vec<Section>,
+    globals: Vec<String>,
+    secondaries: Vec<(String, u64)>,
+    signed: bool,
+    hidden_primary: bool,
+    api: String,
+    valid_days: i64,
+    reads: Reads,
+    bundle: bool,
+    engine: Engine,
+}
+
+impl Setup {
+    /// Another lineage with a certificate for its own name.
+    pub fn lineage(mut self, lineage: &str) -> Setup {
+        self.sections.push(Section { lineage: lineage.to_owned(), lines: Vec::new(), ports: BTreeSet::new() });
+        self
+    }
+
+    /// A `tlsa` line, and a service at that port and domain (the lineage's name by default) that reads the dane directory.
+    pub fn tlsa(mut self, line: &str) -> Setup {
+        let section = self.sections.last_mut().unwrap();
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        let port = words.iter().find_map(|word| word.parse().ok()).unwrap();
+        let domain =
+            words.iter().find(|word| word.contains('.')).map_or(section.lineage.clone(), |word| (*word).to_owned());
+        section.ports.insert((port, domain));
+        self.line(&format!("tlsa = {line}"))
+    }
+
+    /// Any line for the section.
+    pub fn line(mut self, line: &str) -> Setup {
+        self.sections.last_mut().unwrap().lines.push(line.to_owned());
+        self
+    }
+
+    /// Any line before the sections.
+    pub fn global(mut self, line: &str) -> Setup {
+        self.globals.push(line.to_owned());
+        self
+    }
+
+    /// Edit the zone with `/sim/provider`; the default.
+    pub fn api_exec(mut self) -> Setup {
+        self.api = "exec /sim/provider".into();
+        self
+    }
+
+    /// Edit the zone with dynamic updates to the primary, without a key.
+    pub fn api_rfc2136(mut self) -> Setup {
+        self.api = format!("rfc2136 ns1.{APEX}");
+        self
+    }
+
+    /// A secondary in the zone, `ns2` and so on, that shows a change so many seconds after the primary.
+    pub fn secondary(mut self, server: &str, lag: u64) -> Setup {
+        self.secondaries.push((server.to_owned(), lag));
+        self
+    }
+
+    /// The primary is in no NS record.
+    pub fn hidden_primary(mut self) -> Setup {
+        self.hidden_primary = true;
+        self
+    }
+
+    /// No DNSSEC.
+    pub fn unsigned(mut self) -> Setup {
+        self.signed = false;
+        self
+    }
+
+    /// When services read their files; at start and reload by default.
+    pub fn reads(mut self, reads: Reads) -> Setup {
+        self.reads = reads;
+        self
+    }
+
+    /// `bundle = yes` in every section, and services that read that one file.
+    pub fn bundle(mut self) -> Setup {
+        self.bundle = true;
+        self
+    }
+
+    /// Certificates last so long; 90 days by default.
+    pub fn valid_days(mut self, days: i64) -> Setup {
+        self.valid_days = days;
+        self
+    }
+
+    /// Runs this in place of daneroll: the strategy of somebody else.
+    pub fn strategy(mut self, engine: impl Fn(&World, &[&str]) -> i32 + 'static) -> Setup {
+        self.engine = Rc::new(engine);
+        self
+    }
+
+    /// Builds it: zones, certificates, configuration. No service runs yet.
+    pub fn start(self) -> Lab {
+        let world = World::new();
+        self.build_dns(&world);
+        let certbot = Certbot::new(&world, LETSENCRYPT);
+        for section in &self.sections {
+            certbot.issue(&section.lineage, &[&section.lineage], self.valid_days);
+        }
+        world.change(|state| {
+            for dir in ["/etc/daneroll", "/var", "/var/lib", "/var/log", "/run", "/run/lock", "/tmp"] {
+                state.disk.make_dir(Path::new(dir), 0o755).unwrap();
+            }
+            state.disk.create(Path::new(CONFIG), self.config().as_bytes(), 0o644).unwrap();
+        });
+        let oracle = Oracle::new(&world);
+        Lab { world, certbot, oracle, setup: self }
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> String {
+        let mut text = format!(
+            "letsencrypt_directory = {LETSENCRYPT}\ndane_directory = {DANE}\nstate_directory = {STATE}\n\
+             resolver = {RESOLVER}\napi = {}\n",
+            self.api
+        );
+        self.globals.iter().for_each(|line| text += &format!("{line}\n"));
+        for section in &self.sections {
+            text += &format!("\n[{}]\n", section.lineage);
+            section.lines.iter().for_each(|line| text += &format!("{line}\n"));
+            if self.bundle {
+                text += "bundle = yes\n";
+            }
+            let reloads = section.ports.iter().map(|(port, domain)| service_name(*port, domain));
+            reloads.for_each(|service| text += &format!("reload = /sim/reload {service}\n"));
+        }
+        text
+    }
+
+    fn build_dns(&self, world: &World) {
+        world.change(|state| {
+            let servers = self.servers();
+            let listed: Vec<&str> =
+                servers.iter().skip(usize::from(self.hidden_primary)).map(|(s, _)| s.as_str()).collect();
+            let mut zone = Zone::new(APEX, self.signed, &listed);
+            for (number, (server, _)) in servers.iter().enumerate() {
+                let ip = format!("192.0.2.{}", number + 1);
+                state.dns.add_server(server, &[&ip]);
+                zone.add(&name(server), DAY as u32, address(ip.parse().unwrap()));
+            }
+            for (_, domain) in self.sections.iter().flat_map(|section| &section.ports) {
+                zone.add(&name(domain), 3600, address([192, 0, 2, 25].into()));
+            }
+            let mut com = Zone::new("com", true, &["a.gtld-servers.net"]);
+            for server in &listed {
+                com.add(&name(APEX), 2 * DAY as u32, RData::NS(NS(name(server).to_name())));
+            }
+            if self.signed {
+                com.add(&name(APEX), DAY as u32, Zone::delegation_signer());
+            }
+            let mut root = Zone::new(".", true, &["a.root-servers.net"]);
+            root.add(&name("com"), 2 * DAY as u32, RData::NS(NS(name("a.gtld-servers.net").to_name())));
+            root.add(&name("com"), DAY as u32, Zone::delegation_signer());
+            state.dns.add_server("a.root-servers.net", &["198.41.0.4"]);
+            state.dns.add_server("a.gtld-servers.net", &["192.5.6.30"]);
+            state.dns.add_zone(root, &["a.root-servers.net"]);
+            state.dns.add_zone(com, &["a.gtld-servers.net"]);
+            state.dns.add_zone(zone, &servers.iter().map(|(server, _)| server.as_str()).collect::<Vec<_>>());
+            for (server, lag) in &servers {
+                state.dns.server(server).lag = Duration::from_secs(*lag);
+            }
+            state.dns.resolvers.insert(RESOLVER.parse().unwrap(), Mode::Answers);
+            state.resolvers = Ok(vec![(RESOLVER.parse::<std::net::IpAddr>().unwrap(), 53).into()]);
+        });
+    }
+
+    fn servers(&self) -> Vec<(String, u64)> {
+        let secondaries = self.secondaries.iter().map(|(server, lag)| (format!("{server}.{APEX}"), *lag));
+        std::iter::once((format!("ns1.{APEX}"), 0)).chain(secondaries).collect()
+    }
+}
 
 /// The name of the service at a port of a domain, for `/sim/reload`.
 pub fn service_name(port: u16, domain: &str) -> String {
@@ -55,7 +250,19 @@ pub struct Lab {
 impl Lab {
     /// A laboratory with one lineage and one `tlsa` line, to be refined.
     pub fn with(lineage: &str, tlsa: &str) -> Setup {
-        Setup::new().lineage(lineage).tlsa(tlsa)
+        let setup = Setup {
+            sections: Vec::new(),
+            globals: Vec::new(),
+            secondaries: Vec::new(),
+            signed: true,
+            hidden_primary: false,
+            api: "exec /sim/provider".into(),
+            valid_days: 90,
+            reads: Reads::default(),
+            bundle: false,
+            engine: Rc::new(daneroll),
+        };
+        setup.lineage(lineage).tlsa(tlsa)
     }
 
     /// Runs the program with these arguments; exit code, or `KILLED`.
@@ -158,5 +365,18 @@ impl Lab {
     /// Does the primary have a TLSA RRset there?
     pub fn is_published(&self, owner: &str) -> bool {
         self.world.look(|state| state.dns.zone(&name(APEX)).set(&name(owner), RecordType::TLSA).is_some())
+    }
+}
+
+impl Section {
+    fn parameters(&self, port: u16, domain: &str) -> impl Iterator<Item = [u8; 3]> {
+        let lines = self.lines.iter().filter_map(|line| line.strip_prefix("tlsa = "));
+        lines.filter_map(move |line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let here = words.iter().any(|word| word.parse() == Ok(port))
+                && words.iter().find(|word| word.contains('.')).is_none_or(|word| *word == domain);
+            let digit = |at: usize| words[0].as_bytes()[at] - b'0';
+            here.then(|| [digit(0), digit(1), digit(2)])
+        })
     }
 }

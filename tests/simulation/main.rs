@@ -2,15 +2,12 @@
 // What scenarios are made of is outside of `#[test]`, where the exception for tests does not reach.
 #![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used)]
 
-mod certbot;
 mod certs;
-mod client;
 mod disk;
 mod dns;
 mod faults;
 mod lab;
 mod oracle;
 mod patient;
-mod setup;
 mod strategies;
 mod updates;

@@ -3,10 +3,9 @@
 //! what certbot leaves, and its clock is the simulator's own.
 
 use crate::{
-    certbot::{Flaw, Renewal},
-    client::record_of,
-    lab::{DANE, DAY, HOUR, KILLED, LETSENCRYPT, Lab, MINUTE, STATE, service_name},
-    setup::Setup,
+    certs::{Flaw, Renewal},
+    lab::{DANE, DAY, HOUR, KILLED, LETSENCRYPT, Lab, MINUTE, STATE, Setup, service_name},
+    oracle::record_of,
 };
 use daneroll::{
     env::{

@@ -1,7 +1,7 @@
 //! Strategies that need no daneroll: the oracle must catch the wrong ones, and let the right one pass.
 
 use crate::{
-    certbot::{Flaw, Renewal},
+    certs::{Flaw, Renewal},
     lab::{DANE, DAY, HOUR, LETSENCRYPT, Lab, MINUTE, service_name},
 };
 use daneroll::env::{
