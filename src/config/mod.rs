@@ -1,5 +1,24 @@
 //! The configuration: a file in Alnitak's grammar becomes validated types, or errors that each name line and column.
 
+mod api;
+mod decode;
+mod diagnostic;
+mod grammar;
+mod keys;
+mod lookup;
+mod reader;
+mod settings;
+mod tlsa_line;
+mod tsig;
+mod values;
+mod words;
+
+pub use diagnostic::Diagnostic;
+pub use lookup::{Lookups, System};
+pub(crate) use values::duration;
+
+pub use reader::{DEFAULT_PATH, Loaded, Overrides, Unreadable, load, load_from, parse};
+
 use crate::{env::User, name::DnsName, tlsa::Param};
 use std::{collections::BTreeSet, fmt, net::SocketAddr, path::PathBuf};
 
@@ -187,4 +206,15 @@ pub enum LogLevel {
     Verbose,
     /// Everything.
     Debug,
+}
+
+impl LogLevel {
+    /// As configuration and command line write them; `full` is Alnitak 0.1's word.
+    pub const NAMES: [(&str, LogLevel); 5] = [
+        ("no", LogLevel::No),
+        ("normal", LogLevel::Normal),
+        ("verbose", LogLevel::Verbose),
+        ("debug", LogLevel::Debug),
+        ("full", LogLevel::Debug),
+    ];
 }

@@ -1,8 +1,111 @@
-//! `api = exec`.
-use super::{Change, Context, Outcome};
-use crate::{config::Exec, env::Env};
+//! `api = exec`: an external program, called once for each record, that keeps Alnitak's contract
+//! (`hooks/provider-example` spells it out for those who write one).
+
+use super::{Change, Context, Operation, Outcome};
+use crate::{
+    config::Exec,
+    env::{Command, Ended, Env, Status},
+    name::DnsName,
+};
+
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Runs the program once for each change.
-pub fn apply(_env: &dyn Env, _exec: &Exec, _context: &Context, _changes: &[Change]) -> Vec<Outcome> {
-    Vec::new()
+pub fn apply(env: &dyn Env, exec: &Exec, context: &Context, changes: &[Change]) -> Vec<Outcome> {
+    changes.iter().map(|change| call(env, exec, context, change)).collect()
+}
+
+fn call(env: &dyn Env, exec: &Exec, context: &Context, change: &Change) -> Outcome {
+    let command = Command {
+        argv: exec.argv.clone(),
+        vars: variables(context, change),
+        user: exec.user.clone(),
+        limit: context.timeout,
+    };
+    let ended = env.run(&command);
+    let program = exec.argv.first().map_or("", String::as_str);
+    for line in ended.output.lines() {
+        tracing::info!("{program}: {}", printable(line));
+    }
+    outcome(exec, context, change, &ended)
+}
+
+/// The whole environment of the program.
+fn variables(context: &Context, change: &Change) -> Vec<(String, String)> {
+    let record = &change.record;
+    let operation = match change.operation {
+        Operation::Add => "publish",
+        Operation::Delete => "delete",
+    };
+    let mut vars = vec![
+        ("PATH", PATH.to_owned()),
+        ("IFS", " \t\n".to_owned()),
+        ("TLSA_OPERATION", operation.to_owned()),
+        ("TLSA_USAGE", record.usage.to_string()),
+        ("TLSA_SELECTOR", record.selector.to_string()),
+        ("TLSA_MATCHING", record.matching.to_string()),
+        ("TLSA_PARAM", format!("{}{}{}", record.usage, record.selector, record.matching)),
+        ("TLSA_PORT", change.port.to_string()),
+        ("TLSA_PROTOCOL", change.protocol.clone()),
+        ("TLSA_DOMAIN", change.domain.without_dot().to_owned()),
+        ("TLSA_HASH", record.hex()),
+        ("RENEWED_DOMAINS", context.renewed_domains.clone()),
+        ("ZONE_DOMAIN", zone_domain(change)),
+        ("LETSENCRYPT_DIR", context.letsencrypt_directory.to_string_lossy().into_owned()),
+    ];
+    if let (Operation::Delete, Some(live)) = (change.operation, &change.live) {
+        vars.push(("TLSA_LIVE_HASH", live.hex()));
+    }
+    vars.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// The zone where it is known; else what Alnitak takes for it, the last two labels.
+fn zone_domain(change: &Change) -> String {
+    let domain = change.domain.without_dot();
+    let last_two =
+        || domain.rsplitn(3, '.').take(2).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join(".");
+    change.zone.as_ref().map(DnsName::without_dot).map_or_else(last_two, str::to_owned)
+}
+
+fn outcome(exec: &Exec, context: &Context, change: &Change, ended: &Ended) -> Outcome {
+    let told = |what: String| sentence(exec, change, &what, &ended.output);
+    let code = match &ended.status {
+        Status::Exited(code) => *code,
+        Status::Signalled(signal) => return Outcome::Failed(told(format!("was ended by signal {signal}"))),
+        Status::TimedOut => {
+            let limit = context.timeout.as_secs();
+            return Outcome::Failed(told(format!(
+                "was still running after {limit} s and has been ended (see `timeout`)"
+            )));
+        }
+        Status::NotStarted(why) => return Outcome::Failed(told(format!("could not be started: {why}"))),
+    };
+    match (change.operation, code) {
+        (_, 0) => Outcome::Done,
+        (Operation::Add, 1) => Outcome::Already,
+        (Operation::Delete, 1) => Outcome::NotYet(told("does not see the record that must stay (exit code 1)".into())),
+        (_, code) if code >= exec.temporary_from => {
+            Outcome::Temporary(told(format!("reports trouble that passes (exit code {code})")))
+        }
+        (_, code) => Outcome::Failed(told(format!("failed with exit code {code}"))),
+    }
+}
+
+/// What the program did wrong, for which record, and the last thing it said.
+fn sentence(exec: &Exec, change: &Change, what: &str, output: &str) -> String {
+    let program = exec.argv.first().map_or("", String::as_str);
+    let operation = match change.operation {
+        Operation::Add => "to publish",
+        Operation::Delete => "to delete",
+    };
+    let said = output.lines().rev().map(printable).find(|line| !line.is_empty());
+    let said = said.map_or(String::new(), |line| format!(": {line}"));
+    format!("`{program}`, called {operation} a record at {}, {what}{said}", change.owner)
+}
+
+/// A line of the program's output, safe for a log and a terminal, and not too long for either.
+fn printable(line: &str) -> String {
+    let plain =
+        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
+    line.trim().chars().take(500).map(plain).collect()
 }

@@ -41,9 +41,26 @@ pub const APEX: &str = "example.com";
 /// What is run in place of `daneroll`: arguments to exit code.
 pub type Engine = Rc<dyn Fn(&World, &[&str]) -> i32>;
 
-/// The one place where the program is called.
-fn daneroll(_world: &World, args: &[&str]) -> i32 {
-    panic!("daneroll {args:?}: daneroll::run is to be called here")
+/// The one place where the program is called. `DANEROLL_TEST_LOG=1` shows what it logs.
+fn daneroll(world: &World, args: &[&str]) -> i32 {
+    use daneroll::{cli, config};
+    let words = std::iter::once("daneroll").chain(args.iter().copied()).map(std::ffi::OsString::from);
+    let arguments = cli::parse(words).unwrap_or_else(|exit| panic!("{args:?}: {}", exit.text));
+    let run = || {
+        let loaded = config::load(world, &arguments.config, &arguments.overrides);
+        daneroll::run(world, &arguments, &cli::Hints::default(), &loaded)
+    };
+    if std::env::var_os("DANEROLL_TEST_LOG").is_none() {
+        return i32::from(run().exit);
+    }
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(tracing::Level::DEBUG)
+        .without_time()
+        .with_test_writer();
+    let report = tracing::subscriber::with_default(subscriber.finish(), run);
+    eprintln!("{:>9} {args:?} exit {}", world.now() / 1000, report.exit);
+    i32::from(report.exit)
 }
 
 /// A lineage, and its section of the configuration.
@@ -215,6 +232,8 @@ impl Setup {
             let mut root = Zone::new(".", true, &["a.root-servers.net"]);
             root.add(&name("com"), 2 * DAY as u32, RData::NS(NS(name("a.gtld-servers.net").to_name())));
             root.add(&name("com"), DAY as u32, Zone::delegation_signer());
+            root.add(&name("a.gtld-servers.net"), DAY as u32, address([192, 5, 6, 30].into()));
+            root.add(&name("a.root-servers.net"), DAY as u32, address([198, 41, 0, 4].into()));
             state.dns.add_server("a.root-servers.net", &["198.41.0.4"]);
             state.dns.add_server("a.gtld-servers.net", &["192.5.6.30"]);
             state.dns.add_zone(root, &["a.root-servers.net"]);

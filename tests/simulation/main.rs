@@ -1,6 +1,6 @@
 //! The simulated world: its own tests, and what scenarios are made of.
 // What scenarios are made of is outside of `#[test]`, where the exception for tests does not reach.
-#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod certs;
 mod disk;
@@ -9,5 +9,6 @@ mod faults;
 mod lab;
 mod oracle;
 mod patient;
+mod scenarios;
 mod strategies;
 mod updates;

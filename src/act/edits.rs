@@ -1,0 +1,163 @@
+//! Records: intents, the provider, outcomes.
+
+use super::{Actor, Came};
+use crate::{
+    config::Api,
+    journal::{Origin, RecordDoc, RecordState, clock::Stamp, store::Store},
+    observe::Facts,
+    plan::{Action, Edit, Trouble, model::endpoint},
+    provider::{self, Change, Context, Operation, Outcome},
+};
+use std::{collections::BTreeSet, io, time::Duration};
+
+impl Actor<'_> {
+    /// Adds or deletes records: all intents to the journal, then each provider with everything that is its, then all outcomes.
+    pub(super) fn edit(&self, actions: &[Action], facts: &Facts, store: &mut Store) -> io::Result<Vec<Came>> {
+        if self.is_stale(facts, store) {
+            return Ok(vec![Came::Stale; actions.len()]);
+        }
+        let edits: Vec<(Operation, &Edit)> = actions.iter().filter_map(edit_of).collect();
+        let restored: Vec<bool> = edits.iter().map(|(operation, edit)| intend(store, *operation, edit)).collect();
+        store.commit(self.env)?;
+        let mut came: Vec<Came> = vec![Came::Stale; edits.len()];
+        let mut apis: Vec<&Api> = Vec::new();
+        for section in edits.iter().filter_map(|(_, edit)| self.sections.get(&edit.lineage)) {
+            if !apis.contains(&&section.api) {
+                apis.push(&section.api);
+            }
+        }
+        for api in apis {
+            let its = |(_, edit): &(Operation, &Edit)| self.sections.get(&edit.lineage).is_some_and(|s| s.api == *api);
+            let at: Vec<usize> = (0..edits.len()).filter(|at| its(&edits[*at])).collect();
+            let changes: Vec<Change> = at.iter().map(|at| change(edits[*at], store)).collect();
+            let timeout = at.iter().filter_map(|at| self.sections.get(&edits[*at].1.lineage)).map(|s| s.timeout).max();
+            let outcomes = self.ask_provider(api, timeout.unwrap_or(300), &changes);
+            for (at, outcome) in at.iter().zip(outcomes) {
+                let (operation, edit) = edits[*at];
+                came[*at] = note(store, operation, edit, outcome, restored[*at]);
+            }
+            store.commit(self.env)?;
+        }
+        Ok(came)
+    }
+
+    /// Carries out changes in order. After a record of an owner failed, no further one is added there: the order is what keeps
+    /// every step matching.
+    fn ask_provider(&self, api: &Api, timeout: u64, changes: &[Change]) -> Vec<Outcome> {
+        let resolvers = match self.config.resolvers.is_empty() {
+            false => self.config.resolvers.clone(),
+            true => self.env.resolvers().unwrap_or_default(),
+        };
+        let context = Context {
+            timeout: Duration::from_secs(timeout),
+            letsencrypt_directory: self.config.letsencrypt_directory.clone(),
+            renewed_domains: self.renewed_domains.clone(),
+            resolvers,
+        };
+        if let Api::Rfc2136(_) = api {
+            return provider::apply(self.env, api, &context, changes);
+        }
+        let mut failed = BTreeSet::new();
+        let mut one = |change: &Change| {
+            if failed.contains(&change.owner) {
+                return Outcome::Temporary("an earlier step at this owner has to succeed first".into());
+            }
+            let outcome = provider::apply(self.env, api, &context, std::slice::from_ref(change)).pop();
+            let outcome = outcome.unwrap_or_else(|| Outcome::Failed("the provider said nothing".into()));
+            if !matches!(outcome, Outcome::Done | Outcome::Already) {
+                failed.insert(change.owner.clone());
+            }
+            outcome
+        };
+        changes.iter().map(&mut one).collect()
+    }
+}
+
+fn edit_of(action: &Action) -> Option<(Operation, &Edit)> {
+    match action {
+        Action::Add(edit) => Some((Operation::Add, edit)),
+        Action::Delete(edit) => Some((Operation::Delete, edit)),
+        _ => None,
+    }
+}
+
+/// Takes down what is about to be done. From here on a record to be deleted counts as absent. Says whether one that was on
+/// its way out is published again: it counts as absent until that has succeeded.
+fn intend(store: &mut Store, operation: Operation, edit: &Edit) -> bool {
+    let now = Stamp(store.journal().clock.total);
+    let Some(owner) = store.edit().owners.get_mut(&edit.query) else { return false };
+    let going = owner.records.get(&edit.record).is_some_and(|doc| doc.state.going());
+    let again = operation == Operation::Add && going;
+    match operation {
+        Operation::Add => {
+            owner.lineages.insert(edit.lineage.clone());
+            if again {
+                owner.published_again(&edit.record, now);
+            }
+            let new = || RecordDoc {
+                origin: Origin::Published,
+                state: RecordState::Publishing,
+                since: now,
+                lineages: BTreeSet::new(),
+            };
+            let doc = owner.records.entry(edit.record.clone()).or_insert_with(new);
+            (doc.state, doc.since) = (RecordState::Publishing, now);
+            doc.lineages.insert(edit.lineage.clone());
+        }
+        Operation::Delete => {
+            if let Some(doc) = owner.records.get_mut(&edit.record) {
+                (doc.state, doc.since) = (RecordState::Deleting, now);
+            }
+        }
+    }
+    again
+}
+
+fn change((operation, edit): (Operation, &Edit), store: &Store) -> Change {
+    let (port, protocol, domain) = endpoint(&edit.query);
+    let doc = store.journal().owners.get(&edit.query);
+    Change {
+        operation,
+        owner: doc.map_or(edit.query.clone(), |doc| doc.target.clone()),
+        zone: doc.and_then(|doc| doc.zone.clone()),
+        record: edit.record.clone(),
+        ttl: edit.ttl,
+        live: edit.live.clone(),
+        lineage: edit.lineage.clone(),
+        port,
+        protocol,
+        domain,
+    }
+}
+
+/// Takes down what came of it.
+fn note(store: &mut Store, operation: Operation, edit: &Edit, outcome: Outcome, restored: bool) -> Came {
+    let now = Stamp(store.journal().clock.total);
+    let (owner, record, lineage) = (&edit.query, &edit.record, &edit.lineage);
+    let known = store.edit().owners.get_mut(owner);
+    let (verb, done) = match operation {
+        Operation::Add => ("publish", "published"),
+        Operation::Delete => ("delete", "deleted"),
+    };
+    match outcome {
+        Outcome::Done | Outcome::Already => {
+            let already = outcome == Outcome::Already;
+            tracing::info!(lineage, %owner, %record, already, "{done}");
+            if let Some(known) = known {
+                if restored {
+                    known.published_again(record, now);
+                }
+                let Some(doc) = known.records.get_mut(record) else { return Came::Done };
+                doc.since = now;
+                doc.state = match operation {
+                    Operation::Add => RecordState::Published,
+                    Operation::Delete => RecordState::Deleted,
+                };
+            }
+            Came::Done
+        }
+        Outcome::NotYet(why) => Came::Later(format!("{lineage}: {owner}: not deleted yet, {record}: {why}")),
+        Outcome::Temporary(why) => Came::Later(format!("{lineage}: {owner}: cannot {verb} {record} now: {why}")),
+        Outcome::Failed(why) => Came::Failed(Trouble::of(lineage, format!("{owner}: cannot {verb} {record}: {why}"))),
+    }
+}

@@ -1,0 +1,332 @@
+//! Keeps generations in our store and leads the dane directory: each change is one rename, done under the lineage's lock after
+//! looking once more at what is there.
+
+use super::Came;
+use crate::{
+    env::{Env, Kind, Lock},
+    journal::store::lineage_file,
+    lineage::{BUNDLE, FULLCHAIN, Generation, GenerationId, PRIVKEY, certbot::read_set},
+    observe::{
+        Facts, Places,
+        files::{GENERATION, KEPT, SERVED, in_the_way},
+    },
+    plan::Goal,
+};
+use std::{
+    io::{self, ErrorKind},
+    path::{Component, Path, PathBuf},
+    time::Duration,
+};
+
+/// How long to wait for a lineage's lock; it is only ever held for a few renames.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// Where files go, and how.
+#[derive(Clone, Copy)]
+pub struct Keeper<'a> {
+    /// The world.
+    pub env: &'a dyn Env,
+    /// The directories.
+    pub places: &'a Places,
+    /// Mode of the dane directory and the folders in it.
+    pub mode: u32,
+    /// Group that may read keys; the store then holds copies.
+    pub group: Option<u32>,
+}
+
+impl Keeper<'_> {
+    /// Takes the lineage's lock.
+    pub fn lock(&self, lineage: &str) -> Result<Lock, String> {
+        let path = lineage_file(&self.places.state, lineage, "lock");
+        if let Some(folder) = path.parent() {
+            self.env.make_dir(folder, 0o700).map_err(|error| error.to_string())?;
+        }
+        match self.env.lock(&path, LOCK_WAIT) {
+            Ok(Some(lock)) => Ok(lock),
+            Ok(None) => Err(format!("another run has held {} for {} s", path.display(), LOCK_WAIT.as_secs())),
+            Err(error) => Err(format!("cannot take the lock: {error}")),
+        }
+    }
+
+    /// Puts a generation that `live/` or the dane directory shows into the store: hard links, or copies where they cannot be.
+    pub fn store(&self, lineage: &str, id: &GenerationId, facts: &Facts) -> Result<(), String> {
+        let seen = facts.lineages.get(lineage).and_then(|facts| facts.generation(id));
+        let generation = seen.ok_or_else(|| format!("generation {id} is not to be seen any more"))?;
+        let _lock = self.lock(lineage)?;
+        self.keep(lineage, generation)
+    }
+
+    /// Puts a generation into the store, if it is not there. The lineage's lock is held.
+    pub fn keep(&self, lineage: &str, generation: &Generation) -> Result<(), String> {
+        let folder = self.places.store(lineage);
+        let (to, half) = (folder.join(generation.id.as_str()), folder.join(format!(".half-{}", generation.id)));
+        let is_kept = |at: &Path| read_set(self.env, at).is_ok_and(|kept| kept.id == generation.id);
+        if is_kept(&to) {
+            return Ok(());
+        }
+        let put = || -> io::Result<()> {
+            self.make_dir(&folder)?;
+            self.clear(&half)?;
+            self.clear(&to)?;
+            self.make_dir(&half)?;
+            for (name, path) in &generation.files {
+                self.put(path, &half.join(name))?;
+            }
+            self.env.sync(std::slice::from_ref(&half))
+        };
+        put().map_err(|error| format!("cannot keep generation {}: {error}", generation.id))?;
+        if !is_kept(&half) {
+            return Err(format!("generation {} changed while it was being kept", generation.id));
+        }
+        let placed = self.env.rename(&half, &to).and_then(|()| self.env.sync(&[folder]));
+        placed.map_err(|error| format!("cannot keep generation {}: {error}", generation.id))
+    }
+
+    fn put(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if self.group.is_none() && self.env.hard_link(from, to).is_ok() {
+            return Ok(());
+        }
+        let mode = if self.group.is_some() { 0o640 } else { 0o600 };
+        self.env.write(to, &self.env.read(from)?, mode)?;
+        match self.group {
+            Some(_) => self.env.set_mode(to, mode, self.group),
+            None => Ok(()),
+        }
+    }
+
+    /// Leads the dane directory to `goal`, if that shows services the same certificate as now (`serving`).
+    pub fn arrange(
+        &self,
+        lineage: &str,
+        goal: &Goal,
+        serving: Option<&GenerationId>,
+        bundle: bool,
+    ) -> Result<Came, String> {
+        let _lock = self.lock(lineage)?;
+        let held = self.env.stat(&lineage_file(&self.places.state, lineage, "held"), false).is_ok();
+        let shown = self.shown(lineage);
+        let releases = *goal == Goal::Live && self.is_pinned(lineage);
+        if shown.as_ref() != serving || (releases && held) {
+            return Ok(Came::Stale);
+        }
+        let live = || read_set(self.env, &self.places.live.join(lineage)).ok().map(|live| live.id);
+        if *goal == Goal::Live && serving.is_some() && live() != shown {
+            return Ok(Came::Stale);
+        }
+        self.lead(lineage, goal, bundle).map(|()| Came::Done)
+    }
+
+    /// Switches to another generation, if services still read the one that the plan was made for.
+    pub fn switch(
+        &self,
+        lineage: &str,
+        from: Option<&GenerationId>,
+        to: &GenerationId,
+        bundle: bool,
+    ) -> Result<Came, String> {
+        let _lock = self.lock(lineage)?;
+        if self.shown(lineage).as_ref() != from {
+            return Ok(Came::Stale);
+        }
+        self.lead(lineage, &Goal::Generation(to.clone()), bundle).map(|()| Came::Done)
+    }
+
+    /// Leads the dane directory to `live/`, whatever it shows now.
+    pub fn follow_live(&self, lineage: &str) -> Result<(), String> {
+        let _lock = self.lock(lineage)?;
+        self.lead(lineage, &Goal::Live, false)
+    }
+
+    /// What services read now.
+    fn shown(&self, lineage: &str) -> Option<GenerationId> {
+        let dane = self.places.dane(lineage);
+        let through = dane.join(SERVED);
+        let at = if self.env.target(&through).is_ok() { through } else { dane };
+        read_set(self.env, &at).ok().map(|set| set.id)
+    }
+
+    fn is_pinned(&self, lineage: &str) -> bool {
+        let target = self.env.target(&self.places.dane(lineage).join(SERVED));
+        target.is_ok_and(|target| crate::observe::files::pinned_to(&target).is_some())
+    }
+
+    /// One rename of `.served`; then the links that services open, which lead through it. The lineage's lock is held.
+    pub fn lead(&self, lineage: &str, goal: &Goal, bundle: bool) -> Result<(), String> {
+        let dane = self.places.dane(lineage);
+        let lead = || -> io::Result<Vec<String>> {
+            self.make_dir(&self.places.dane)?;
+            self.make_dir(&dane)?;
+            let target = match goal {
+                Goal::Live => {
+                    relative(&self.env.real_path(&dane)?, &self.env.real_path(&self.places.live.join(lineage))?)
+                }
+                Goal::Generation(id) => self.lay_out(lineage, id, bundle)?,
+            };
+            self.env.point(&dane.join(SERVED), &target)?;
+            let mut names = names(self.env, &dane.join(SERVED))?;
+            let leads_somewhere = |name: &String| {
+                self.env.stat(&dane.join(SERVED).join(name), true).is_ok_and(|stat| stat.kind == Kind::File)
+            };
+            names.retain(|name| (name != BUNDLE || bundle) && leads_somewhere(name));
+            let mut in_the_way_of = Vec::new();
+            for name in names {
+                let (link, target) = (dane.join(&name), Path::new(SERVED).join(&name));
+                match self.env.target(&link) {
+                    Ok(there) if there == target => {}
+                    _ if in_the_way(self.env, &link) => in_the_way_of.push(name),
+                    _ => self.env.point(&link, &target)?,
+                }
+            }
+            self.env.sync(std::slice::from_ref(&dane))?;
+            Ok(in_the_way_of)
+        };
+        match lead() {
+            Ok(names) if names.is_empty() => Ok(()),
+            Ok(names) => {
+                let text = "is not ours and in the way of a link: move it elsewhere";
+                Err(format!("{} {text}", dane.join(names.join(", ")).display()))
+            }
+            Err(error) => Err(format!("cannot lead {} to {}: {error}", dane.display(), goal_text(goal))),
+        }
+    }
+
+    /// Makes the folder with the links of a generation, to the client's archive if it still has these very files, else to the
+    /// store. Returns its name.
+    fn lay_out(&self, lineage: &str, id: &GenerationId, bundle: bool) -> io::Result<PathBuf> {
+        let store = self.places.store(lineage).join(id.as_str());
+        let kept = read_set(self.env, &store).map_err(io::Error::other)?;
+        if bundle {
+            self.make_bundle(&store)?;
+        }
+        let archive = if self.group.is_none() { self.archive(lineage, &kept) } else { None };
+        let name = match archive {
+            Some(_) => format!("{GENERATION}{id}"),
+            None => format!("{GENERATION}{id}{KEPT}"),
+        };
+        let folder = self.places.dane(lineage).join(&name);
+        self.make_dir(&folder)?;
+        let real = self.env.real_path(&folder)?;
+        let mut files = archive.unwrap_or(kept.files);
+        if bundle {
+            files.push((BUNDLE.into(), self.env.real_path(&store.join(BUNDLE))?));
+        }
+        for (name, path) in files {
+            let (link, target) = (folder.join(name), relative(&real, &path));
+            if !self.env.target(&link).is_ok_and(|there| there == target) {
+                self.env.point(&link, &target)?;
+            }
+        }
+        self.env.sync(&[folder])?;
+        Ok(name.into())
+    }
+
+    /// Key and full chain in one file.
+    fn make_bundle(&self, store: &Path) -> io::Result<()> {
+        let mut bytes = self.env.read(&store.join(PRIVKEY))?;
+        if !bytes.ends_with(b"\n") {
+            bytes.push(b'\n');
+        }
+        bytes.extend(self.env.read(&store.join(FULLCHAIN))?);
+        let bundle = store.join(BUNDLE);
+        if self.env.read(&bundle).is_ok_and(|there| there == bytes) {
+            return Ok(());
+        }
+        let mode = if self.group.is_some() { 0o640 } else { 0o600 };
+        self.env.write(&bundle, &bytes, mode)?;
+        self.env.set_mode(&bundle, mode, self.group)
+    }
+
+    /// The archive's names for the files of a kept generation: those that are the very same file.
+    fn archive(&self, lineage: &str, kept: &Generation) -> Option<Vec<(String, PathBuf)>> {
+        let live = read_members(self.env, &self.places.live.join(lineage));
+        let folder = live.iter().find_map(|path| path.parent())?.to_path_buf();
+        let inode =
+            |path: &Path| self.env.stat(path, false).ok().filter(|s| s.kind == Kind::File).map(|s| (s.device, s.inode));
+        let there: Vec<(PathBuf, (u64, u64))> = names(self.env, &folder)
+            .ok()?
+            .into_iter()
+            .map(|name| folder.join(name))
+            .filter_map(|path| inode(&path).map(|inode| (path, inode)))
+            .collect();
+        let same = |(name, path): &(String, PathBuf)| {
+            let inode = inode(path)?;
+            there.iter().find(|(_, other)| *other == inode).map(|(path, _)| (name.clone(), path.clone()))
+        };
+        kept.files.iter().map(same).collect()
+    }
+
+    /// Removes a generation's files: from the store, and its folders of links.
+    pub fn forget(&self, lineage: &str, id: &GenerationId) -> io::Result<()> {
+        let dane = self.places.dane(lineage);
+        self.clear(&dane.join(format!("{GENERATION}{id}")))?;
+        self.clear(&dane.join(format!("{GENERATION}{id}{KEPT}")))?;
+        self.clear(&self.places.store(lineage).join(id.as_str()))
+    }
+
+    /// Removes a folder of files and links, if it is there.
+    fn clear(&self, folder: &Path) -> io::Result<()> {
+        let names = match self.env.list(folder) {
+            Ok(names) => names,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for name in names {
+            self.env.remove(&folder.join(name))?;
+        }
+        self.env.remove_dir(folder)
+    }
+
+    fn make_dir(&self, folder: &Path) -> io::Result<()> {
+        if self.env.stat(folder, true).is_ok_and(|stat| stat.kind == Kind::Dir) {
+            return Ok(());
+        }
+        self.env.make_dir(folder, self.mode)?;
+        match self.group {
+            Some(_) => self.env.set_mode(folder, self.mode, self.group),
+            None => Ok(()),
+        }
+    }
+}
+
+fn goal_text(goal: &Goal) -> String {
+    match goal {
+        Goal::Live => "live/".into(),
+        Goal::Generation(id) => format!("generation {id}"),
+    }
+}
+
+/// Names in a folder that can be links of ours: no dot files, and no README.
+fn names(env: &dyn Env, folder: &Path) -> io::Result<Vec<String>> {
+    let names = env.list(folder)?.into_iter().filter_map(|name| name.into_string().ok());
+    Ok(names.filter(|name| !name.starts_with('.') && name != "README").collect())
+}
+
+fn read_members(env: &dyn Env, folder: &Path) -> Vec<PathBuf> {
+    let names = names(env, folder).unwrap_or_default();
+    names.iter().filter_map(|name| env.real_path(&folder.join(name)).ok()).collect()
+}
+
+/// The way from one folder to a path, both real and absolute.
+fn relative(from: &Path, to: &Path) -> PathBuf {
+    let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) = (from.components().collect(), to.components().collect());
+    let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    let up = std::iter::repeat_n(Component::ParentDir, from.len() - common);
+    up.chain(to[common..].iter().copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_between_folders() {
+        for (from, to, way) in [
+            ("/etc/daneroll/dane/a", "/etc/letsencrypt/live/a", "../../../letsencrypt/live/a"),
+            ("/a/b", "/a/b/c", "c"),
+            ("/a/b/c", "/a", "../.."),
+            ("/x", "/y/z", "../y/z"),
+        ] {
+            assert_eq!(relative(Path::new(from), Path::new(to)), Path::new(way), "{from} → {to}");
+        }
+    }
+}

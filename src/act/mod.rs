@@ -1,0 +1,154 @@
+//! Carries out plans, one small step at a time. Every step can be repeated; what it was about to do is in the journal before it
+//! is done, and what came of it after.
+
+pub mod edits;
+pub mod keeper;
+pub mod pin;
+pub mod reload;
+
+use crate::{
+    config::{Config, Section},
+    env::Env,
+    journal::{Origin, RecordDoc, RecordState, clock::Stamp, store::Store},
+    observe::Facts,
+    plan::{Action, Trouble},
+};
+use keeper::Keeper;
+use std::collections::BTreeMap;
+
+/// Facts older than this are not acted upon, seconds.
+const FRESH: u64 = 60;
+
+/// What a plan's actions are carried out with.
+pub struct Actor<'a> {
+    /// The world.
+    pub env: &'a dyn Env,
+    /// The configuration.
+    pub config: &'a Config,
+    /// Its sections by the name of their lineage in `live/`.
+    pub sections: &'a BTreeMap<String, Section>,
+    /// Where files go.
+    pub keeper: Keeper<'a>,
+    /// For providers: `RENEWED_DOMAINS` as it came.
+    pub renewed_domains: String,
+}
+
+/// What came of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// It was done.
+    Done,
+    /// Not now, and no failure: tried again at the next run.
+    Later(String),
+    /// It failed.
+    Failed(Trouble),
+    /// The facts were too old by then, or what they tell has changed: look again.
+    Stale,
+}
+
+impl Actor<'_> {
+    /// Carries out actions in their order, records of one provider together. As many results as actions.
+    pub fn carry_out(&self, actions: &[Action], facts: &Facts, store: &mut Store) -> std::io::Result<Vec<Came>> {
+        store.commit(self.env)?;
+        let mut came = Vec::with_capacity(actions.len());
+        let mut rest = actions;
+        while let Some(first) = rest.first() {
+            let edits = |action: &&Action| std::mem::discriminant(*action) == std::mem::discriminant(first);
+            let together = match first {
+                Action::Add(_) | Action::Delete(_) => rest.iter().take_while(edits).count(),
+                _ => 1,
+            };
+            let (now, later) = rest.split_at(together);
+            came.extend(match first {
+                Action::Add(_) | Action::Delete(_) => self.edit(now, facts, store)?,
+                action => vec![self.step(action, facts, store)],
+            });
+            rest = later;
+        }
+        store.commit(self.env)?;
+        Ok(came)
+    }
+
+    fn step(&self, action: &Action, facts: &Facts, store: &mut Store) -> Came {
+        let lineage = action.lineage().unwrap_or_default();
+        let failed = |error: String| Came::Failed(Trouble::of(lineage, error));
+        let done = match action {
+            Action::Store { generation, .. } => {
+                self.keeper.store(lineage, generation, facts).map_err(|why| why.to_string())
+            }
+            Action::Arrange { goal, serving, .. } => {
+                return self
+                    .keeper
+                    .arrange(lineage, goal, serving.as_ref(), self.bundle(lineage))
+                    .unwrap_or_else(failed);
+            }
+            Action::Switch { from, to, cause, .. } => {
+                if self.is_stale(facts, store) {
+                    return Came::Stale;
+                }
+                tracing::info!(lineage, generation = %to, ?cause, "switching the dane directory");
+                return self.keeper.switch(lineage, from.as_ref(), to, self.bundle(lineage)).unwrap_or_else(failed);
+            }
+            Action::Adopt { query, record, .. } => {
+                adopt(store, facts.now, query, record, lineage);
+                Ok(())
+            }
+            Action::Reload { command, lineages, timeout } => return self.reload(command, lineages, *timeout, store),
+            Action::Forget { generation, .. } => {
+                if let Some(doc) = store.edit().lineages.get_mut(lineage) {
+                    doc.presented.retain(|presented| presented.generation != *generation);
+                }
+                tracing::debug!(lineage, %generation, "forgetting a generation that nothing needs any more");
+                self.keeper.forget(lineage, generation).map_err(|error| error.to_string())
+            }
+            Action::Leave { .. } => self.leave(lineage, store),
+            Action::Add(_) | Action::Delete(_) => Ok(()),
+        };
+        done.map_or_else(failed, |()| Came::Done)
+    }
+
+    fn bundle(&self, lineage: &str) -> bool {
+        self.sections.get(lineage).is_some_and(|section| section.bundle)
+    }
+
+    fn is_stale(&self, facts: &Facts, store: &mut Store) -> bool {
+        let now = store.edit().clock.read(self.env.boot());
+        facts.now.elapsed(now) > FRESH
+    }
+
+    /// All records are gone from servers and caches: the links follow `live/` again. Once the section is gone too, so is our
+    /// memory of the lineage.
+    fn leave(&self, lineage: &str, store: &mut Store) -> Result<(), String> {
+        self.keeper.follow_live(lineage)?;
+        let journal = store.edit();
+        match self.sections.contains_key(lineage) || self.config.broken.contains(lineage) {
+            false => drop(journal.lineages.remove(lineage)),
+            true => {
+                if let Some(doc) = journal.lineages.get_mut(lineage) {
+                    doc.presented.clear();
+                    doc.reloads.clear();
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes down that a record which we need is there, or that one more lineage needs it.
+fn adopt(
+    store: &mut Store,
+    now: Stamp,
+    query: &crate::name::DnsName,
+    record: &crate::tlsa::Association,
+    lineage: &str,
+) {
+    let Some(owner) = store.edit().owners.get_mut(query) else { return };
+    owner.lineages.insert(lineage.into());
+    let found = || {
+        tracing::info!(lineage, owner = %query, %record, "the record is there already");
+        RecordDoc { origin: Origin::Found, state: RecordState::Published, since: now, lineages: Default::default() }
+    };
+    let doc = owner.records.entry(record.clone()).or_insert_with(found);
+    doc.state = RecordState::Published;
+    doc.lineages.insert(lineage.into());
+}

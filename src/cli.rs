@@ -1,0 +1,328 @@
+//! The command line: both of Alnitak's dialects and our own commands become one plain value.
+
+use crate::config::{self, LogLevel, Overrides};
+use clap::{Parser, error::ErrorKind};
+use std::{
+    collections::VecDeque,
+    ffi::{OsStr, OsString},
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::PathBuf,
+};
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Everything that is due and safe.
+    Run,
+    /// `--pre`: pin before a renewal.
+    Pre,
+    /// `--post`: the renewal is over; publish for what was renewed, unpin the rest.
+    Post,
+    /// `deploy`: one lineage was renewed, others may still be.
+    Deploy,
+    /// `--reset`: build or rebuild the dane directory.
+    Reset {
+        /// Drop pins that a rollover needs, too.
+        force: bool,
+    },
+    /// `--config-test`.
+    ConfigTest,
+    /// Leave DANE for one lineage.
+    Withdraw {
+        /// Name of the lineage.
+        lineage: String,
+    },
+    /// Switch one lineage by hand.
+    Switch {
+        /// `--now`: do not wait.
+        now: bool,
+        /// `--accept-mismatch`: even if clients will fail.
+        accept_mismatch: bool,
+        /// Name of the lineage.
+        lineage: String,
+    },
+}
+
+/// The command line, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arguments {
+    /// What to do.
+    pub command: Command,
+    /// `-c`, or where the program of this name looks.
+    pub config: PathBuf,
+    /// What beats the configuration: `-C`, `-D`, `--state-directory`, `--ttl`.
+    pub overrides: Overrides,
+    /// `-l`: a file, a directory, `-` for standard output, `no`.
+    pub log: Option<PathBuf>,
+    /// `-L`.
+    pub log_level: Option<LogLevel>,
+    /// `-q`.
+    pub quiet: bool,
+    /// `--dry-run`: say what would be done.
+    pub dry_run: bool,
+    /// `--json`: the result as JSON.
+    pub json: bool,
+    /// `--wait`: stay until nothing is pending.
+    pub wait: bool,
+}
+
+/// The program ends here: help, version, or an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Exit code: 0, or 2 for an error.
+    pub code: u8,
+    /// What to print, with its final newline.
+    pub text: String,
+    /// To standard error rather than standard output.
+    pub to_stderr: bool,
+}
+
+/// What the ACME client tells its hooks: hints, no more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// `RENEWED_LINEAGE`: the directory in `live/`.
+    pub renewed_lineage: Option<PathBuf>,
+    /// `RENEWED_DOMAINS` as it came; empty if it is not set.
+    pub renewed_domains: String,
+}
+
+impl Hints {
+    /// Looks the variables up; empty ones count as not set.
+    pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Hints {
+        let lineage = variable("RENEWED_LINEAGE").filter(|path| !path.is_empty());
+        let domains = variable("RENEWED_DOMAINS").unwrap_or_default();
+        Hints { renewed_lineage: lineage.map(PathBuf::from), renewed_domains: domains.to_string_lossy().into_owned() }
+    }
+
+    /// The name of the lineage that was renewed, if the ACME client told.
+    pub fn lineage(&self) -> Option<String> {
+        Some(self.renewed_lineage.as_ref()?.file_name()?.to_str()?.to_owned())
+    }
+}
+
+const ABOUT: &str = "\
+daneroll renews TLS certificates under DANE: it keeps services on the old certificate until the TLSA
+records of the new one are published and every cache has had time to see them; then it switches,
+reloads the services and removes the old records.";
+
+const COMMANDS: &str = "\
+Commands (a word or an option; one at a time):
+  (none)                         everything that is due and safe; run it often, it never waits long
+  --pre, pre, prehook            before a renewal: keep services on the certificate they have
+  --post, post, posthook         after it: publish the new records, release what was not renewed
+  deploy, deployhook             one lineage was renewed, others may still be (certbot's deploy hook)
+  --reset, reset, init           build or rebuild the dane directory (--force: drop pins as well)
+  -t, --config-test, configtest  check the configuration
+  withdraw LINEAGE               leave DANE: delete our records, wait, unpin
+  switch LINEAGE                 switch by hand; --now --accept-mismatch: at any price";
+
+const MORE: &str = "\
+Set up:
+  1. write /etc/daneroll/daneroll.conf, and run \"daneroll -t\" and \"daneroll --reset\"
+  2. point the services at /etc/daneroll/dane/LINEAGE/ instead of /etc/letsencrypt/live/LINEAGE/
+  3. make \"daneroll --pre\" certbot's pre hook, \"daneroll --post\" its post hook,
+     and run \"daneroll\" hourly
+
+Files:
+  /etc/daneroll/daneroll.conf   configuration, see daneroll.conf(5)
+  /etc/daneroll/dane/           what services read
+  /var/lib/daneroll/            what must be remembered
+  /var/log/daneroll.log         the log, unless systemd keeps it
+
+Exit codes:
+  0 done, or waiting    1 something failed      2 command line    3 configuration
+  4 no lock file        32 another run is busy  +16 the log could not be written";
+
+#[derive(Parser)]
+#[command(
+    name = "daneroll", version, about = ABOUT, before_help = COMMANDS, after_help = MORE, infer_long_args = true,
+    args_override_self = true, override_usage = "daneroll [COMMAND] [OPTIONS]", max_term_width = 100,
+    help_template = "{about}\n\n{usage-heading} {usage}\n\n{before-help}Options:\n{options}{after-help}"
+)]
+struct Raw {
+    #[arg(long, hide = true)]
+    pre: bool,
+    #[arg(long, hide = true)]
+    post: bool,
+    #[arg(long, hide = true)]
+    reset: bool,
+    #[arg(long, hide = true)]
+    config_test: bool,
+    #[arg(hide = true)]
+    words: Vec<String>,
+    /// Configuration file [default: /etc/daneroll/daneroll.conf]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where live/ and archive/ are
+    #[arg(short = 'C', long, value_name = "DIR")]
+    letsencrypt_directory: Option<PathBuf>,
+    /// What services read
+    #[arg(short = 'D', long, value_name = "DIR")]
+    dane_directory: Option<PathBuf>,
+    /// What must be remembered
+    #[arg(long, value_name = "DIR")]
+    state_directory: Option<PathBuf>,
+    /// Log to a file, or into a directory; "-" for standard output, "no" for none
+    #[arg(short, long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// no, normal, verbose or debug
+    #[arg(short = 'L', long, value_name = "LEVEL", value_parser = log_level)]
+    log_level: Option<LogLevel>,
+    /// Nothing on the terminal, all in the log
+    #[arg(short, long)]
+    quiet: bool,
+    /// Least wait before a switch, also -t SECONDS
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    ttl: Option<u64>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// The result as JSON
+    #[arg(long)]
+    json: bool,
+    /// Stay until nothing is pending
+    #[arg(long)]
+    wait: bool,
+    /// With reset: drop pins that a rollover needs, too
+    #[arg(long)]
+    force: bool,
+    /// With switch: do not wait
+    #[arg(long)]
+    now: bool,
+    /// With switch: even if clients will fail
+    #[arg(long)]
+    accept_mismatch: bool,
+}
+
+fn log_level(text: &str) -> Result<LogLevel, String> {
+    let found = LogLevel::NAMES.iter().find(|(name, _)| *name == text);
+    found.map(|(_, level)| *level).ok_or_else(|| "write no, normal, verbose or debug".into())
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    config::duration(text).map_err(|(why, hint)| format!("{why}: {hint}"))
+}
+
+/// Reads the command line, the program's name first.
+pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Arguments, Exit> {
+    let args = untangle(args);
+    let alnitak = args.first().is_some_and(|program| program.as_bytes().ends_with(b"alnitak"));
+    let raw = Raw::try_parse_from(&args).map_err(|error| {
+        let told = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+        Exit { code: if told { 0 } else { 2 }, text: error.render().to_string(), to_stderr: !told }
+    })?;
+    let command = command(&raw).map_err(usage)?;
+    Ok(Arguments {
+        command,
+        config: raw.config.unwrap_or_else(|| if alnitak { "/etc/alnitak.conf" } else { config::DEFAULT_PATH }.into()),
+        overrides: Overrides {
+            letsencrypt_directory: raw.letsencrypt_directory,
+            dane_directory: raw.dane_directory,
+            state_directory: raw.state_directory,
+            ttl: raw.ttl,
+        },
+        log: raw.log,
+        log_level: raw.log_level,
+        quiet: raw.quiet,
+        dry_run: raw.dry_run,
+        json: raw.json,
+        wait: raw.wait,
+    })
+}
+
+fn usage(message: String) -> Exit {
+    let text = format!("error: {message}\n\nFor more information, try '--help'.\n");
+    Exit { code: 2, text, to_stderr: true }
+}
+
+/// The one command among options and words.
+fn command(raw: &Raw) -> Result<Command, String> {
+    let reset = Command::Reset { force: raw.force };
+    let flags = [
+        (raw.pre, Command::Pre),
+        (raw.post, Command::Post),
+        (raw.reset, reset.clone()),
+        (raw.config_test, Command::ConfigTest),
+    ];
+    let mut commands: Vec<Command> =
+        flags.into_iter().filter(|(given, _)| *given).map(|(_, command)| command).collect();
+    let mut words = raw.words.iter().map(String::as_str);
+    if let Some(word) = words.next() {
+        let mut lineage =
+            || words.next().map(str::to_owned).ok_or_else(|| format!("{word} needs the name of a lineage"));
+        commands.push(match word {
+            "pre" | "prehook" => Command::Pre,
+            "post" | "posthook" => Command::Post,
+            "deploy" | "deployhook" => Command::Deploy,
+            "reset" | "init" => reset,
+            "configtest" => Command::ConfigTest,
+            "withdraw" => Command::Withdraw { lineage: lineage()? },
+            "switch" => Command::Switch { now: raw.now, accept_mismatch: raw.accept_mismatch, lineage: lineage()? },
+            _ => return Err(format!("unknown command {word:?}")),
+        });
+    }
+    if let Some(extra) = words.next() {
+        return Err(format!("unexpected argument {extra:?}"));
+    }
+    if commands.len() > 1 {
+        return Err("one command at a time".into());
+    }
+    let command = commands.pop().unwrap_or(Command::Run);
+    for (given, option, fits) in [
+        (raw.force, "--force", matches!(command, Command::Reset { .. })),
+        (raw.now, "--now", matches!(command, Command::Switch { .. })),
+        (raw.accept_mismatch, "--accept-mismatch", matches!(command, Command::Switch { .. })),
+    ] {
+        if given && !fits {
+            return Err(format!("{option} does not go with this command"));
+        }
+    }
+    Ok(command)
+}
+
+/// Tells the two meanings of `-t` apart, also in clusters such as `-qt`: before a digit `--ttl`, else `--config-test`.
+fn untangle(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut args: VecDeque<OsString> = args.collect();
+    let mut plain: Vec<OsString> = args.pop_front().into_iter().collect();
+    while let Some(arg) = args.pop_front() {
+        let bytes = arg.as_bytes();
+        if bytes == b"--" {
+            plain.push(arg);
+            break;
+        }
+        // The first letter that takes a value, or is a t, ends the flags.
+        let end = match bytes {
+            [b'-', letters @ ..] if !letters.starts_with(b"-") => letters.iter().position(|b| b"cCDlLt".contains(b)),
+            _ => None,
+        };
+        let Some(end) = end else {
+            plain.push(arg);
+            continue;
+        };
+        let (flags, letter, rest) = (&bytes[..=end], bytes[end + 1], &bytes[end + 2..]);
+        if letter != b't' {
+            let value = if rest.is_empty() { args.pop_front() } else { None };
+            plain.push(arg);
+            plain.extend(value);
+            continue;
+        }
+        plain.extend((flags != b"-").then(|| OsStr::from_bytes(flags).to_owned()));
+        if starts_with_digit(rest) {
+            plain.push(OsString::from_vec([b"--ttl=", rest].concat()));
+        } else if rest.is_empty() && args.front().is_some_and(|next| starts_with_digit(next.as_bytes())) {
+            plain.push("--ttl".into());
+            plain.extend(args.pop_front());
+        } else {
+            plain.push("--config-test".into());
+            if !rest.is_empty() {
+                args.push_front(OsString::from_vec([b"-", rest].concat()));
+            }
+        }
+    }
+    plain.extend(args);
+    plain
+}
+
+fn starts_with_digit(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(u8::is_ascii_digit)
+}

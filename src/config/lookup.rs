@@ -1,0 +1,106 @@
+//! What the reader of a configuration asks of the world: users, groups, secret files.
+
+use crate::env::{Env, Kind, Stat, User};
+use nix::unistd;
+use std::{io, path::Path};
+
+/// What the reader of a configuration asks of the world.
+pub trait Lookups {
+    /// The user of that name or number; `None` if there is none.
+    fn user(&self, name: &str) -> Result<Option<User>, String>;
+    /// Name and gid of the group of that name or number; `None` if there is none.
+    fn group(&self, name: &str) -> Result<Option<(String, u32)>, String>;
+    /// What `path` is, links followed.
+    fn stat(&self, path: &Path) -> io::Result<Stat>;
+    /// The whole file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+}
+
+/// Files of an [`Env`], users and groups of this machine.
+pub struct System<'a>(pub &'a dyn Env);
+
+impl Lookups for System<'_> {
+    fn user(&self, name: &str) -> Result<Option<User>, String> {
+        user(name)
+    }
+
+    fn group(&self, name: &str) -> Result<Option<(String, u32)>, String> {
+        group(name)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        self.0.stat(path, true)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.0.read(path)
+    }
+}
+
+/// The user of that name or number on this machine.
+fn user(name: &str) -> Result<Option<User>, String> {
+    let found = match name.parse::<u32>() {
+        Ok(uid) => unistd::User::from_uid(uid.into()),
+        Err(_) => unistd::User::from_name(name),
+    };
+    let user = found.map_err(|errno| format!("the users of this machine cannot be looked up: {}", errno.desc()))?;
+    Ok(user.map(|user| User { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() }))
+}
+
+/// The group of that name or number on this machine.
+fn group(name: &str) -> Result<Option<(String, u32)>, String> {
+    let found = match name.parse::<u32>() {
+        Ok(gid) => unistd::Group::from_gid(gid.into()),
+        Err(_) => unistd::Group::from_name(name),
+    };
+    let group = found.map_err(|errno| format!("the groups of this machine cannot be looked up: {}", errno.desc()))?;
+    Ok(group.map(|group| (group.name, group.gid.as_raw())))
+}
+
+/// Reads a file that holds a secret; the error says which rule it breaks and what to do.
+pub(super) fn secret_file(lookups: &dyn Lookups, path: &Path) -> Result<String, (String, Option<String>)> {
+    let shown = path.display();
+    let unreadable = |error: io::Error| (format!("{shown} cannot be read: {}", reason(&error, path)), None);
+    let stat = lookups.stat(path).map_err(unreadable)?;
+    if stat.kind != Kind::File {
+        return Err((format!("{shown} is not a regular file"), None));
+    }
+    for (bit, verb) in [(0o004, "read"), (0o002, "changed")] {
+        if stat.mode & bit != 0 {
+            let message = format!("{shown} holds a secret and can be {verb} by everybody (mode {:04o})", stat.mode);
+            return Err((message, Some(format!("run \"chmod o= {shown}\""))));
+        }
+    }
+    let bytes = lookups.read(path).map_err(unreadable)?;
+    String::from_utf8(bytes).map_err(|_| (format!("{shown} is not text"), None))
+}
+
+/// What went wrong, without the path if the error names it already.
+pub(super) fn reason(error: &io::Error, path: &Path) -> String {
+    let text = error.to_string();
+    let shown = path.display().to_string();
+    text.strip_prefix(&shown).map_or(text.clone(), |rest| rest.trim_start_matches([':', ' ']).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_and_groups_of_this_machine() {
+        for name in ["root", "0"] {
+            assert_eq!(user(name), Ok(Some(User { name: "root".into(), uid: 0, gid: 0 })));
+            assert_eq!(group(name), Ok(Some(("root".into(), 0))));
+        }
+        for name in ["no such user", "", "4294967294"] {
+            assert_eq!((user(name), group(name)), (Ok(None), Ok(None)), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_path_is_named_once() {
+        for (text, expected) in [("/x: no such file", "no such file"), ("no such file", "no such file")] {
+            assert_eq!(reason(&io::Error::other(text), Path::new("/x")), expected);
+        }
+    }
+}

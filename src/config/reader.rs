@@ -1,0 +1,324 @@
+//! From the bytes of a file to a [`Config`], with everything that is wrong with it.
+
+use super::{
+    Config, System,
+    api::Scene,
+    decode::{self, Decoded, LONGEST},
+    diagnostic::{Diagnostic, Fault, Report},
+    grammar::{self, Entry, Header, Scope},
+    keys::{self, Reach},
+    lookup::{self, Lookups},
+    settings::{Everywhere, Settings},
+    tlsa_line,
+};
+use crate::env::{Env, Kind};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::{Path, PathBuf},
+};
+
+/// Where the configuration is unless the command line says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/daneroll/daneroll.conf";
+/// Parameters that may be repeated.
+const REPEATABLE: [&str; 4] = ["tlsa", "reload", "nameservers", "resolver"];
+
+/// What the command line says, which beats the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `-C`.
+    pub letsencrypt_directory: Option<PathBuf>,
+    /// `-D`.
+    pub dane_directory: Option<PathBuf>,
+    /// `--state-directory`.
+    pub state_directory: Option<PathBuf>,
+    /// `--ttl`, seconds.
+    pub ttl: Option<u64>,
+}
+
+/// What could be understood, and what could not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Loaded {
+    /// What could be understood; a section with errors is in `broken`.
+    pub config: Config,
+    /// In the order of the lines. Exit code 3 if there are any.
+    pub errors: Vec<Diagnostic>,
+    /// What is odd, and works.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// There is no file, or it cannot be read: exit code 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub why: String,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration file {} cannot be read: {}", self.path.display(), self.why)
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+/// Reads the configuration file at `path`.
+pub fn load(env: &dyn Env, path: &Path, overrides: &Overrides) -> Result<Loaded, Unreadable> {
+    load_from(&System(env), path, overrides)
+}
+
+/// Reads the configuration file at `path`, which `lookups` finds.
+pub fn load_from(lookups: &dyn Lookups, path: &Path, overrides: &Overrides) -> Result<Loaded, Unreadable> {
+    let unreadable = |why: String| Unreadable { path: path.to_owned(), why };
+    let stat = lookups.stat(path).map_err(|error| unreadable(lookup::reason(&error, path)))?;
+    if stat.kind != Kind::File {
+        return Err(unreadable("it is not a regular file".into()));
+    }
+    let bytes = match stat.size > LONGEST as u64 {
+        true => vec![b'\n'; LONGEST + 1],
+        false => lookups.read(path).map_err(|error| unreadable(lookup::reason(&error, path)))?,
+    };
+    let mut loaded = parse(path, &bytes, overrides, lookups);
+    if stat.mode & 0o002 != 0 {
+        let mut report = Report::new(path, "");
+        report.warning(0, Fault::at(1, 1, "everybody can change this file").hint("run \"chmod o-w\" on it"));
+        loaded.warnings.append(&mut report.warnings);
+    }
+    Ok(loaded)
+}
+
+/// Reads the text of a configuration file; `path` is for messages and relative names of key files.
+pub fn parse(path: &Path, bytes: &[u8], overrides: &Overrides, lookups: &dyn Lookups) -> Loaded {
+    let Decoded { text, fault, fatal } = decode::decode(bytes);
+    let mut report = Report::new(path, &text);
+    if let Some((line, fault)) = fault {
+        report.error(line, fault);
+    }
+    let scopes = grammar::scopes(&text, &mut report);
+    let scene = Scene { directory: path.parent().unwrap_or(Path::new("/")), lookups };
+    let mut reader = Reader { report, scene, everywhere: Everywhere::default() };
+    let mut config = reader.config(path, scopes, overrides);
+    let Report { mut errors, mut warnings, .. } = reader.report;
+    if fatal {
+        errors.truncate(1);
+        warnings.clear();
+        config.broken.extend(config.sections.drain(..).map(|section| section.name));
+    }
+    errors.sort_by_key(|error| (error.line, error.column));
+    Loaded { config, errors, warnings }
+}
+
+struct Reader<'a> {
+    report: Report<'a>,
+    scene: Scene<'a>,
+    everywhere: Everywhere,
+}
+
+/// A section while its parameters are collected; it may have been opened several times.
+struct Target {
+    header: Header,
+    settings: Settings,
+    damaged: bool,
+}
+
+impl Reader<'_> {
+    fn config(&mut self, path: &Path, scopes: Vec<Scope>, overrides: &Overrides) -> Config {
+        let mut defaults = Target { header: nowhere(), settings: Settings::default(), damaged: false };
+        let mut targets: Vec<Target> = Vec::new();
+        let mut index = BTreeMap::new();
+        for scope in scopes {
+            let target = match scope.header {
+                None => &mut defaults,
+                Some(header) => {
+                    let at = *index.entry(header.name.text.to_lowercase()).or_insert(targets.len());
+                    if at == targets.len() {
+                        targets.push(Target { header, settings: Settings::default(), damaged: false });
+                    }
+                    &mut targets[at]
+                }
+            };
+            target.damaged |= scope.damaged;
+            self.collect(target, &scope.entries);
+        }
+        self.apply(overrides);
+        let mut config = self.empty(path);
+        self.check_directories(&config);
+        let all_broken = defaults.damaged || !self.everywhere.bad.is_empty();
+        for target in targets {
+            self.finish(target, &defaults.settings, all_broken, &mut config);
+        }
+        config
+    }
+
+    fn collect(&mut self, target: &mut Target, entries: &[Entry]) {
+        for entry in entries {
+            let Some((key, reach)) = keys::find(&entry.key.text) else {
+                target.damaged = true;
+                self.report.error(entry.line, unknown(entry));
+                continue;
+            };
+            let in_section = target.header.line > 0;
+            if reach == Reach::Everything && in_section {
+                let message = format!("\"{key}\" counts for all sections, wherever it stands");
+                let fault = entry.key.fault(message).hint("write it before the first section");
+                self.report.warning(entry.line, fault);
+            }
+            let settings = &mut target.settings;
+            let (seen, bad, done) = match reach {
+                Reach::Section => {
+                    let done = settings.set(key, entry, &self.scene);
+                    (&mut settings.seen, &mut settings.bad, done)
+                }
+                Reach::Everything => {
+                    let done = self.everywhere.set(key, entry, &self.scene);
+                    (&mut self.everywhere.seen, &mut self.everywhere.bad, done)
+                }
+            };
+            let repeated = !seen.insert(key) && !REPEATABLE.contains(&key);
+            match done {
+                Ok(()) if repeated => {
+                    let message = format!("\"{key}\" stands here once more, and the last one counts");
+                    self.report.warning(entry.line, entry.key.fault(message));
+                }
+                Ok(()) => {}
+                Err(fault) => {
+                    bad.insert(key);
+                    self.report.error(entry.line, fault);
+                }
+            }
+        }
+    }
+
+    /// The command line beats the file, even a line of it that is wrong.
+    fn apply(&mut self, overrides: &Overrides) {
+        let Everywhere { letsencrypt_directory, dane_directory, state_directory, ttl, bad, .. } = &mut self.everywhere;
+        for (over, own, key) in [
+            (&overrides.letsencrypt_directory, letsencrypt_directory, "letsencrypt_directory"),
+            (&overrides.dane_directory, dane_directory, "dane_directory"),
+            (&overrides.state_directory, state_directory, "state_directory"),
+        ] {
+            if let Some(path) = over {
+                *own = Some(std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+                bad.remove(key);
+            }
+        }
+        if overrides.ttl.is_some() {
+            *ttl = overrides.ttl;
+            bad.remove("ttl");
+        }
+        // Logging has its own way to fail, and holds up no section.
+        bad.retain(|key| !key.starts_with("log"));
+    }
+
+    /// The configuration without its sections.
+    fn empty(&self, path: &Path) -> Config {
+        let or = |path: &Option<PathBuf>, default: &str| path.clone().unwrap_or_else(|| default.into());
+        let all = &self.everywhere;
+        Config {
+            path: path.to_owned(),
+            letsencrypt_directory: or(&all.letsencrypt_directory, "/etc/letsencrypt"),
+            dane_directory: or(&all.dane_directory, "/etc/daneroll/dane"),
+            state_directory: or(&all.state_directory, "/var/lib/daneroll"),
+            dane_mode: all.dane_mode.unwrap_or(0o700),
+            dane_group: all.dane_group.clone(),
+            ttl: all.ttl,
+            log: all.log.clone(),
+            log_level: all.log_level,
+            resolvers: all.resolvers.clone(),
+            trust_anchor: all.trust_anchor.clone(),
+            sections: Vec::new(),
+            broken: BTreeSet::new(),
+        }
+    }
+
+    /// The dane directory must not lie where the ACME client writes.
+    fn check_directories(&mut self, config: &Config) {
+        let taken = ["live", "archive"].map(|name| config.letsencrypt_directory.join(name));
+        let (dane, state) = (&config.dane_directory, &config.state_directory);
+        let clash = *dane == config.letsencrypt_directory || taken.iter().any(|dir| dane.starts_with(dir));
+        if clash || state.starts_with(dane) {
+            self.everywhere.bad.insert("dane_directory");
+            let message = format!(
+                "the dane directory {} must be a directory of its own, apart from the certificates and the state",
+                dane.display()
+            );
+            let (line, fault) = match &self.everywhere.place {
+                Some((line, word)) => (*line, word.fault(message)),
+                None => (0, Fault::at(1, 1, message)),
+            };
+            self.report.error(line, fault.hint("write \"dane_directory = /etc/daneroll/dane\""));
+        }
+    }
+
+    fn finish(&mut self, target: Target, defaults: &Settings, all_broken: bool, config: &mut Config) {
+        let Target { header, settings, damaged } = target;
+        let line = header.line;
+        let name = header.name.text.clone();
+        let inherits_bad = defaults.bad.iter().any(|key| *key == "tlsa" || !settings.seen.contains(key));
+        let mut broken = all_broken || damaged || inherits_bad || !settings.bad.is_empty();
+        let told = |key| settings.bad.contains(key) || defaults.bad.contains(key);
+        let domain = tlsa_line::host(&name).ok().filter(|domain| domain.without_dot().contains('.'));
+        let tlsa = settings.lines(defaults, domain);
+        if tlsa.is_none() && header.sound {
+            let message =
+                format!("\"{name}\" is no host name, so each \"tlsa\" line needs the domain that clients connect to");
+            self.report.error(line, header.name.fault(message).hint("write \"tlsa = 311 25 mx.example.com\""));
+        } else if tlsa.as_ref().is_some_and(Vec::is_empty) && !told("tlsa") {
+            let message = format!("section \"{name}\" has no \"tlsa\" line");
+            self.report
+                .error(line, header.name.fault(message).hint("write \"tlsa = 311 25\", or which port the service has"));
+            broken = true;
+        }
+        let api = settings.api.clone().or_else(|| defaults.api.clone());
+        if api.is_none() && !told("api") {
+            let message = format!("section \"{name}\" has no \"api\" line, and there is none before the first section");
+            self.report.error(line, header.name.fault(message).hint("write \"api = rfc2136 …\" or \"api = exec …\""));
+        }
+        if let Some(fault) =
+            second_lineage(&header, settings.tlsa.iter().chain(&defaults.tlsa).any(|t| t.takes_section()))
+        {
+            self.report.warning(line, fault);
+        }
+        match (tlsa, api, broken) {
+            (Some(tlsa), Some(api), false) => config.sections.push(settings.section(defaults, name, line, tlsa, api)),
+            _ => {
+                config.broken.extend(Some(name).filter(|name| is_lineage(name)));
+            }
+        }
+    }
+}
+
+/// Can a directory in `live/` have this name? What is broken is pinned nevertheless, so no other name may get there.
+fn is_lineage(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', char::REPLACEMENT_CHARACTER])
+}
+
+/// certbot calls the second lineage for example.com `example.com-0001`, and no client connects to a host of that name.
+fn second_lineage(header: &Header, takes_section: bool) -> Option<Fault> {
+    let (host, number) = header.name.text.rsplit_once('-')?;
+    let numbered = number.len() == 4 && number.bytes().all(|b| b.is_ascii_digit());
+    (numbered && takes_section).then(|| {
+        let message =
+            format!("\"{}\" looks like certbot's name for a further lineage, not like a host", header.name.text);
+        header
+            .name
+            .fault(message)
+            .hint(format!("write the domain at the end of its \"tlsa\" lines: tlsa = 311 25 {host}"))
+    })
+}
+
+fn unknown(entry: &Entry) -> Fault {
+    let fault = entry.key.fault(format!("there is no parameter \"{}\"", entry.key.text));
+    match keys::similar(&entry.key.text) {
+        Some(near) => fault.hint(format!("did you mean \"{near}\"?")),
+        None => fault.hint("daneroll.conf(5) lists the parameters"),
+    }
+}
+
+/// The header of what stands before all headers.
+fn nowhere() -> Header {
+    Header { line: 0, name: super::words::Word { text: String::new(), column: 1, width: 1 }, sound: true }
+}

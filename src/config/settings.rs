@@ -1,0 +1,200 @@
+//! Parameters as they are collected: those of one section or the defaults for all, and those that count everywhere.
+
+use super::{
+    Api, LogLevel, Pin, Probe, Section, TlsaLine, Verify,
+    api::{self, Scene},
+    diagnostic::Fault,
+    grammar::Entry,
+    lookup,
+    tlsa_line::Template,
+    values::{absolute, choice, flag, mode, one, seconds, servers, some_seconds},
+    words::Word,
+};
+use crate::name::DnsName;
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
+
+/// Ways to see the certificate that is served.
+const PROBES: [(&str, Probe); 11] = [
+    ("auto", Probe::Auto),
+    ("off", Probe::Off),
+    ("smtp", Probe::Protocol("smtp")),
+    ("imap", Probe::Protocol("imap")),
+    ("pop3", Probe::Protocol("pop3")),
+    ("xmpp-client", Probe::Protocol("xmpp-client")),
+    ("xmpp-server", Probe::Protocol("xmpp-server")),
+    ("ldap", Probe::Protocol("ldap")),
+    ("postgres", Probe::Protocol("postgres")),
+    ("sieve", Probe::Protocol("sieve")),
+    ("tls", Probe::Protocol("tls")),
+];
+
+/// Parameters of a section, or the defaults that stand before all sections.
+#[derive(Default)]
+pub(super) struct Settings {
+    pub tlsa: Vec<Template>,
+    pub api: Option<Api>,
+    record_ttl: Option<u32>,
+    reload: Option<Vec<Vec<String>>>,
+    verify: Option<Verify>,
+    probe: Option<Probe>,
+    hold: Option<u64>,
+    settle: Option<u64>,
+    recheck: Option<u64>,
+    patience: Option<u64>,
+    shared: Option<bool>,
+    pin: Option<Pin>,
+    bundle: Option<bool>,
+    nameservers: Vec<SocketAddr>,
+    timeout: Option<u64>,
+    /// The parameters that occur here, understood or not.
+    pub seen: BTreeSet<&'static str>,
+    /// Those that were not understood.
+    pub bad: BTreeSet<&'static str>,
+}
+
+impl Settings {
+    /// Takes the parameter `key` from `entry`.
+    pub fn set(&mut self, key: &str, entry: &Entry, scene: &Scene) -> Result<(), Fault> {
+        match key {
+            "tlsa" => self.tlsa.push(Template::read(entry)?),
+            "api" => self.api = Some(api::read(entry, scene)?),
+            "record_ttl" => self.record_ttl = Some(u32::try_from(seconds(entry)?).unwrap_or(u32::MAX)),
+            "reload" => self.reload.get_or_insert_default().extend(api::command(&entry.words).transpose()?),
+            "verify" => {
+                let choices = [("authoritative", Verify::Authoritative), ("provider", Verify::Provider)];
+                self.verify = Some(choice(entry, &choices)?);
+            }
+            "probe" => self.probe = Some(choice(entry, &PROBES)?),
+            "hold" => self.hold = Some(seconds(entry)?),
+            "settle" => self.settle = Some(seconds(entry)?),
+            "recheck" => self.recheck = Some(seconds(entry)?),
+            "patience" => self.patience = Some(seconds(entry)?),
+            "shared" => self.shared = Some(flag(entry)?),
+            "pin" => self.pin = Some(choice(entry, &[("renewal", Pin::Renewal), ("always", Pin::Always)])?),
+            "bundle" => self.bundle = Some(flag(entry)?),
+            "nameservers" => self.nameservers.extend(servers(entry)?),
+            "timeout" => self.timeout = Some(some_seconds(entry)?),
+            _ => return Err(entry.key.fault("not a parameter of sections")),
+        }
+        Ok(())
+    }
+
+    /// The `tlsa` lines of a section, those of `defaults` first, duplicates left out; `None` if one needs the domain of the
+    /// section and the section has none.
+    pub fn lines(&self, defaults: &Settings, domain: Option<DnsName>) -> Option<Vec<TlsaLine>> {
+        let mut lines: Vec<TlsaLine> = Vec::new();
+        for template in defaults.tlsa.iter().chain(&self.tlsa) {
+            let line = match &domain {
+                Some(domain) => template.line(domain.clone()),
+                None if template.takes_section() => return None,
+                None => template.line(".".parse().ok()?),
+            };
+            line.query_name().ok()?;
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        Some(lines)
+    }
+
+    /// The finished section.
+    pub fn section(self, defaults: &Settings, name: String, line: usize, tlsa: Vec<TlsaLine>, api: Api) -> Section {
+        let bundle = self.bundle.or(defaults.bundle).unwrap_or(false);
+        let pin = self.pin.or(defaults.pin).unwrap_or(Pin::Renewal);
+        Section {
+            name,
+            line,
+            tlsa,
+            api,
+            record_ttl: self.record_ttl.or(defaults.record_ttl).unwrap_or(3600),
+            reload: self.reload.or_else(|| defaults.reload.clone()).unwrap_or_default(),
+            verify: self.verify.or(defaults.verify).unwrap_or(Verify::Authoritative),
+            probe: self.probe.or(defaults.probe).unwrap_or(Probe::Auto),
+            hold: self.hold.or(defaults.hold),
+            settle: self.settle.or(defaults.settle).unwrap_or(60),
+            recheck: self.recheck.or(defaults.recheck).unwrap_or(3600),
+            patience: self.patience.or(defaults.patience).unwrap_or(86_400),
+            shared: self.shared.or(defaults.shared).unwrap_or(false),
+            pin: if bundle { Pin::Always } else { pin },
+            bundle,
+            nameservers: if self.nameservers.is_empty() { defaults.nameservers.clone() } else { self.nameservers },
+            timeout: self.timeout.or(defaults.timeout).unwrap_or(300),
+        }
+    }
+}
+
+/// Parameters that count everywhere, wherever they stand.
+#[derive(Default)]
+pub(super) struct Everywhere {
+    pub letsencrypt_directory: Option<PathBuf>,
+    pub dane_directory: Option<PathBuf>,
+    pub state_directory: Option<PathBuf>,
+    pub dane_mode: Option<u32>,
+    pub dane_group: Option<(String, u32)>,
+    pub ttl: Option<u64>,
+    pub log: Option<PathBuf>,
+    pub log_level: Option<LogLevel>,
+    pub resolvers: Vec<SocketAddr>,
+    pub trust_anchor: Option<PathBuf>,
+    /// Line and word of the last directory.
+    pub place: Option<(usize, Word)>,
+    /// The parameters that occur, understood or not.
+    pub seen: BTreeSet<&'static str>,
+    /// Those that were not understood.
+    pub bad: BTreeSet<&'static str>,
+}
+
+impl Everywhere {
+    /// Takes the parameter `key` from `entry`.
+    pub fn set(&mut self, key: &str, entry: &Entry, scene: &Scene) -> Result<(), Fault> {
+        match key {
+            "letsencrypt_directory" => self.letsencrypt_directory = Some(self.directory(entry)?),
+            "dane_directory" => self.dane_directory = Some(self.directory(entry)?),
+            "state_directory" => self.state_directory = Some(self.directory(entry)?),
+            "dane_mode" => self.dane_mode = Some(mode(entry)?),
+            "dane_group" => self.dane_group = Some(group(entry, scene)?),
+            "ttl" => self.ttl = Some(seconds(entry)?),
+            "log" => self.log = Some(log(entry)?),
+            "log_level" => self.log_level = Some(choice(entry, &LogLevel::NAMES)?),
+            "resolver" => self.resolvers.extend(servers(entry)?),
+            "trust_anchor" => self.trust_anchor = Some(trust_anchor(entry, scene)?),
+            _ => return Err(entry.key.fault("not a parameter for everything")),
+        }
+        Ok(())
+    }
+
+    fn directory(&mut self, entry: &Entry) -> Result<PathBuf, Fault> {
+        let path = absolute(entry)?;
+        self.place = Some((entry.line, one(entry)?.clone()));
+        Ok(path)
+    }
+}
+
+/// A file or directory, or one of the two words that the command line knows too.
+fn log(entry: &Entry) -> Result<PathBuf, Fault> {
+    let word = one(entry)?;
+    match word.text.as_str() {
+        "-" | "no" => Ok(PathBuf::from(&word.text)),
+        _ => absolute(entry),
+    }
+}
+
+fn group(entry: &Entry, scene: &Scene) -> Result<(String, u32), Fault> {
+    let word = one(entry)?;
+    let group = scene.lookups.group(&word.text).map_err(|why| word.fault(why))?;
+    group.ok_or_else(|| {
+        let hint = format!("run \"groupadd --system {}\", or write a group that \"getent group\" lists", word.text);
+        word.fault(format!("this machine has no group \"{}\"", word.text)).hint(hint)
+    })
+}
+
+fn trust_anchor(entry: &Entry, scene: &Scene) -> Result<PathBuf, Fault> {
+    let word = one(entry)?;
+    let path = scene.directory.join(&word.text);
+    let unreadable = |error| {
+        word.fault(format!("{} cannot be read: {}", path.display(), lookup::reason(&error, &path)))
+            .hint("write the name of a file with DNSKEY or DS records")
+    };
+    scene.lookups.read(&path).map_err(unreadable)?;
+    Ok(path)
+}

@@ -1,0 +1,159 @@
+//! Files of this machine.
+
+use super::{Real, lock, write};
+use crate::env::{Files, Kind, Lock, Stat};
+use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+use nix::{
+    fcntl::{AT_FDCWD, AtFlags, OFlag},
+    sys::stat::{FchmodatFlags, Mode, fchmodat},
+    unistd::{Gid, fchownat},
+};
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    fs::{Metadata, Permissions},
+    io::{self, Read},
+    os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Certificates, keys, configurations and journals are a few KiB; whatever is larger is not what we take it for.
+const LARGEST: u64 = 1 << 20;
+
+impl Files for Real {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        // A pipe or terminal in the place of a file must not hold up the run.
+        let file = fs::OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+        let kind = file.metadata()?.file_type();
+        if !kind.is_file() && !kind.is_char_device() {
+            return Err(wrong(path, "is not a regular file"));
+        }
+        let mut bytes = Vec::new();
+        file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(wrong(path, "is longer than 1 MiB and so cannot be what it should be"));
+        }
+        Ok(bytes)
+    }
+
+    fn stat(&self, path: &Path, follow: bool) -> io::Result<Stat> {
+        let metadata = if follow { fs::metadata(path) } else { fs::symlink_metadata(path) };
+        metadata.map(|metadata| stat_of(&metadata))
+    }
+
+    fn target(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::read_link(path)
+    }
+
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        let mut names = fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    fn make_dir(&self, dir: &Path, mode: u32) -> io::Result<()> {
+        if dir.as_os_str().is_empty() || fs::metadata(dir).is_ok_and(|found| found.is_dir()) {
+            return Ok(());
+        }
+        if let Some(parent) = dir.parent() {
+            self.make_dir(parent, mode)?;
+        }
+        match std::fs::DirBuilder::new().mode(mode & 0o700).create(dir) {
+            // The mode is set by hand because the umask takes bits away from the one above.
+            Ok(()) => fs::set_permissions(dir, Permissions::from_mode(mode)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+            Err(error) => Err(failed("make directory", dir, &error)),
+        }
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32, group: Option<u32>) -> io::Result<()> {
+        let set = || {
+            if let Some(group) = group {
+                // First the group: changing it clears the set-id bits.
+                fchownat(AT_FDCWD, path, None, Some(Gid::from_raw(group)), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+            }
+            fchmodat(AT_FDCWD, path, Mode::from_bits_truncate(mode), FchmodatFlags::NoFollowSymlink)
+        };
+        set().map_err(|errno| failed("set owner and mode of", path, &errno.into()))
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+        let temporary = write::temporary(path, bytes, mode)?;
+        temporary.as_file().sync_all().map_err(|error| failed("write", path, &error))?;
+        write::persist(temporary, path)
+    }
+
+    fn write_all(&self, files: &[(PathBuf, Vec<u8>)], mode: u32) -> io::Result<()> {
+        let written = write::replace_all(files, mode);
+        let dirs: BTreeSet<_> = files.iter().map(|(path, _)| write::dir_of(path).to_owned()).collect();
+        written.and(self.sync(&Vec::from_iter(dirs)))
+    }
+
+    fn point(&self, link: &Path, target: &Path) -> io::Result<()> {
+        let made =
+            write::builder().make_in(write::dir_of(link), |temporary| std::os::unix::fs::symlink(target, temporary));
+        write::persist(made.map_err(|error| failed("make link", link, &error))?, link)
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn sync(&self, dirs: &[PathBuf]) -> io::Result<()> {
+        let mut first = Ok(());
+        for dir in BTreeSet::from_iter(dirs) {
+            let synced = fs::File::open(dir).and_then(|dir| dir.sync_all());
+            first = first.and(synced);
+        }
+        first
+    }
+
+    fn lock(&self, path: &Path, wait: Duration) -> io::Result<Option<Lock>> {
+        Ok(lock::take(path, wait)?.map(Lock::new))
+    }
+}
+
+/// `error` with what was being done to `path` before it; its kind stays.
+pub(super) fn failed(action: &str, path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot {action} `{}`: {error}", path.display()))
+}
+
+fn wrong(path: &Path, what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("`{}` {what}", path.display()))
+}
+
+fn stat_of(metadata: &Metadata) -> Stat {
+    let kind = match metadata.file_type() {
+        kind if kind.is_file() => Kind::File,
+        kind if kind.is_dir() => Kind::Dir,
+        kind if kind.is_symlink() => Kind::Link,
+        _ => Kind::Other,
+    };
+    Stat {
+        kind,
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        size: metadata.size(),
+        mode: metadata.mode() & 0o7777,
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+    }
+}

@@ -1,0 +1,109 @@
+//! The real world: this machine's clocks, files, network and programs.
+
+mod command;
+mod dns;
+mod files;
+mod flight;
+mod lock;
+mod resolvers;
+mod tcp;
+mod write;
+
+use super::{Answered, Ask, Boot, Command, Ended, Env, Status};
+use nix::time::ClockId;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    path::PathBuf,
+    sync::OnceLock,
+    time::{Duration, Instant, SystemTime},
+};
+use tokio::runtime::{Builder, Runtime};
+
+/// This machine.
+pub struct Real {
+    supervisor: PathBuf,
+    /// Built at the first network question or command: most runs have neither.
+    runtime: OnceLock<Result<Runtime, String>>,
+    began: Instant,
+}
+
+impl Real {
+    /// `supervisor` is the program that watches over commands: started with
+    /// [`supervise::ARGUMENT`](super::supervise::ARGUMENT) it must call [`supervise::main`](super::supervise::main).
+    pub fn new(supervisor: PathBuf) -> Real {
+        Real { supervisor, runtime: OnceLock::new(), began: Instant::now() }
+    }
+
+    fn runtime(&self) -> Result<&Runtime, String> {
+        let build = || Builder::new_current_thread().enable_all().build();
+        self.runtime
+            .get_or_init(|| build().map_err(|error| format!("cannot prepare for network input and output: {error}")))
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    /// Without /proc each process counts as a boot of its own: waits then start anew instead of ending early.
+    fn boot_of_process(&self) -> Boot {
+        let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let id = format!("process-{}-{}", std::process::id(), (since_epoch - self.began.elapsed()).as_secs());
+        Boot { id, millis: millis(self.began.elapsed()) }
+    }
+}
+
+impl Env for Real {
+    fn boot(&self) -> Boot {
+        let id = fs_err::read_to_string("/proc/sys/kernel/random/boot_id");
+        match (id, ClockId::CLOCK_BOOTTIME.now()) {
+            (Ok(id), Ok(time)) => Boot { id: id.trim().to_owned(), millis: millis(Duration::from(time)) },
+            _ => self.boot_of_process(),
+        }
+    }
+
+    fn wall(&self) -> i64 {
+        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => seconds(after),
+            Err(before) => -seconds(before.duration()),
+        }
+    }
+
+    fn sleep(&self, how_long: Duration) {
+        std::thread::sleep(how_long);
+    }
+
+    fn ask(&self, asks: &[Ask]) -> Vec<Answered> {
+        match self.runtime() {
+            Ok(runtime) => runtime.block_on(flight::ask_all(asks)),
+            Err(error) => vec![Err(error); asks.len()],
+        }
+    }
+
+    fn exchange(&self, server: SocketAddr, message: &[u8]) -> Result<Vec<u8>, String> {
+        self.runtime()?.block_on(tcp::exchange(server, message, tcp::UPDATE))
+    }
+
+    fn resolvers(&self) -> Result<Vec<SocketAddr>, String> {
+        resolvers::read("/etc/resolv.conf".as_ref())
+    }
+
+    fn has_route(&self, to: IpAddr) -> bool {
+        let any: IpAddr = match to {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        // Connecting a UDP socket looks up the route and sends nothing.
+        UdpSocket::bind((any, 0)).and_then(|socket| socket.connect((to, 53))).is_ok()
+    }
+
+    fn run(&self, command: &Command) -> Ended {
+        let not_started = |why| Ended { status: Status::NotStarted(why), output: String::new() };
+        match self.runtime() {
+            Ok(runtime) => runtime.block_on(command::run(&self.supervisor, command)).unwrap_or_else(not_started),
+            Err(error) => not_started(error),
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,233 @@
+//! What cannot be observed again: which records are ours, which answers a cache may still hold, which chains a process may
+//! still present, what was reloaded when, and intents without outcome.
+//!
+//! One small JSON file for each lineage and each owner (`lineages/`, `owners/` in the state directory), so that a damaged one
+//! harms only what it describes. A lost or damaged file makes the program careful: it looks again and waits in full.
+
+pub mod clock;
+pub mod remember;
+pub mod store;
+
+use crate::{lineage::GenerationId, name::DnsName, tlsa::Association};
+use clock::{Clock, Stamp};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+/// Everything we remember, as one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// The clock that all stamps below were read from.
+    pub clock: Clock,
+    /// By lineage name as in `live/`.
+    pub lineages: BTreeMap<String, LineageDoc>,
+    /// By TLSA query name.
+    pub owners: BTreeMap<DnsName, OwnerDoc>,
+}
+
+/// What we remember of a lineage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineageDoc {
+    /// The generation that the dane directory showed when we last looked.
+    pub served: Option<GenerationId>,
+    /// Generations that a process may still present, the served one among them.
+    #[serde(default)]
+    pub presented: Vec<Presented>,
+    /// Generations whose records are published and which wait for the switch: the oldest still waiting, and the newest.
+    #[serde(default)]
+    pub waiting: Vec<GenerationId>,
+    /// The last success of each reload command.
+    #[serde(default)]
+    pub reloads: Vec<Reloaded>,
+    /// DANE is being left (`withdraw`).
+    #[serde(default)]
+    pub withdrawn: bool,
+    /// Switches that the operator forced past the gate.
+    #[serde(default)]
+    pub overrides: Vec<Override>,
+}
+
+/// A generation that a process may present.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presented {
+    /// Which one.
+    pub generation: GenerationId,
+    /// End of validity of its leaf, Unix seconds.
+    pub not_after: i64,
+    /// When the dane directory stopped showing it; `None` while it does.
+    pub left: Option<Stamp>,
+    /// The wait that the switch away from it needed, seconds: the default of `hold`.
+    #[serde(default)]
+    pub wait: u64,
+}
+
+/// The last success of a reload command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// The command's words.
+    pub command: Vec<String>,
+    /// When it was started.
+    pub began: Stamp,
+    /// When it had ended.
+    pub ended: Stamp,
+}
+
+/// A switch that the operator forced past the gate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// To this generation.
+    pub generation: GenerationId,
+    /// When.
+    pub at: Stamp,
+    /// Unix time, for people.
+    pub wall: i64,
+}
+
+/// What we remember of an owner, by its TLSA query name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerDoc {
+    /// `_25._tcp.mx.example.com.`, as configured.
+    pub query: DnsName,
+    /// Where the RRset is, after following a CNAME at the query name.
+    pub target: DnsName,
+    /// The zone that holds it, as last found.
+    #[serde(default)]
+    pub zone: Option<DnsName>,
+    /// The end of the last round of questions.
+    #[serde(default)]
+    pub asked: Option<Stamp>,
+    /// What each address of an authoritative server showed.
+    #[serde(default)]
+    pub servers: BTreeMap<SocketAddr, ServerDoc>,
+    /// Our records.
+    #[serde(default)]
+    pub records: BTreeMap<Association, RecordDoc>,
+    /// Lineages that we ever published for here, until every cache has forgotten their records.
+    #[serde(default)]
+    pub lineages: BTreeSet<String>,
+}
+
+/// What one address of an authoritative server showed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerDoc {
+    /// Its host name.
+    pub name: String,
+    /// The zone's SOA serial there.
+    #[serde(default)]
+    pub serial: Option<u32>,
+    /// Its last answer.
+    #[serde(default)]
+    pub now: Option<Shown>,
+    /// When that answer was first seen.
+    #[serde(default)]
+    pub since: Option<Stamp>,
+    /// Answers that it gave before, while a cache may hold them.
+    #[serde(default)]
+    pub past: Vec<Past>,
+    /// When it was first found missing among the zone's servers.
+    #[serde(default)]
+    pub left: Option<Stamp>,
+    /// TTL of the NS RRset that named it, seconds.
+    #[serde(default)]
+    pub ns_ttl: u32,
+}
+
+/// An answer: an RRset or a denial, and how long a cache may hold it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Shown {
+    /// The records, none for a denial; `None` where nobody knows what was shown, which counts as a mismatch.
+    pub records: Option<BTreeSet<Association>>,
+    /// Seconds.
+    pub ttl: u64,
+}
+
+/// An answer that an address gave, and no longer gives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    /// The answer.
+    pub shown: Shown,
+    /// The end of the round of questions that first found it gone.
+    pub gone: Stamp,
+}
+
+impl Past {
+    /// When no cache can hold it any more: after twice its TTL (RFC 7671 section 8.1), and never before `floor` seconds.
+    pub fn forgotten(&self, floor: u64) -> Stamp {
+        self.gone.after(self.shown.ttl.saturating_mul(2).max(floor))
+    }
+}
+
+/// One of our records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordDoc {
+    /// Did we publish it, or find it there?
+    pub origin: Origin,
+    /// What was last done about it.
+    pub state: RecordState,
+    /// When.
+    pub since: Stamp,
+    /// Lineages that need or needed it.
+    #[serde(default)]
+    pub lineages: BTreeSet<String>,
+}
+
+/// Where a record of ours came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// We published it.
+    Published,
+    /// It was there when we first needed it.
+    Found,
+}
+
+/// What was last done about a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecordState {
+    /// The provider is being asked to publish it; no outcome was written down.
+    Publishing,
+    /// The provider says that it is published.
+    Published,
+    /// The provider is being asked to delete it; it counts as absent from now on.
+    Deleting,
+    /// The provider says that it is deleted; every server has yet to show that.
+    Deleted,
+}
+
+impl RecordState {
+    /// Is it on its way out?
+    pub fn going(self) -> bool {
+        matches!(self, RecordState::Deleting | RecordState::Deleted)
+    }
+}
+
+impl OwnerDoc {
+    /// An owner that we have never looked at.
+    pub fn new(query: DnsName) -> OwnerDoc {
+        OwnerDoc {
+            target: query.clone(),
+            query,
+            zone: None,
+            asked: None,
+            servers: BTreeMap::new(),
+            records: BTreeMap::new(),
+            lineages: BTreeSet::new(),
+        }
+    }
+
+    /// Our records that are on their way out.
+    pub fn going(&self) -> BTreeSet<Association> {
+        let going = self.records.iter().filter(|(_, doc)| doc.state.going());
+        going.map(|(record, _)| record.clone()).collect()
+    }
+
+    /// The wait that a switch at this owner needs now: twice the longest TTL that any address showed, or `floor` (seconds).
+    pub fn wait(&self, floor: u64) -> u64 {
+        let now = self.servers.values().filter_map(|server| server.now.as_ref());
+        let past = self.servers.values().flat_map(|server| &server.past).map(|past| &past.shown);
+        now.chain(past).map(|shown| shown.ttl.saturating_mul(2)).max().unwrap_or(0).max(floor)
+    }
+}

@@ -1,0 +1,239 @@
+//! What was seen becomes memory. Pure: facts in, a changed journal out.
+
+use super::{
+    Journal, LineageDoc, OwnerDoc, Past, Presented, RecordState, ServerDoc, Shown,
+    clock::{Clock, Stamp},
+};
+use crate::{
+    lineage::GenerationId,
+    name::DnsName,
+    observe::{Facts, LineageFacts, OwnerView, ServerView},
+    tlsa::Association,
+};
+use std::collections::BTreeSet;
+
+/// TTL that counts before our first look at an owner, where the operator set no `ttl`.
+const UNSEEN_TTL: u64 = 86_400;
+
+/// Takes the facts into the journal. `ttl` is the operator's `ttl` (seconds), if set; `floor` the one that applies;
+/// `configured` the owners that have a section.
+pub fn remember(journal: &mut Journal, facts: &Facts, ttl: Option<u64>, floor: u64, configured: &BTreeSet<DnsName>) {
+    for query in configured {
+        journal.owners.entry(query.clone()).or_insert_with(|| OwnerDoc::new(query.clone()));
+    }
+    for (query, view) in &facts.owners {
+        let owner = journal.owners.entry(query.clone()).or_insert_with(|| OwnerDoc::new(query.clone()));
+        let unseen = if view.by_provider { floor / 2 } else { ttl.unwrap_or(UNSEEN_TTL) };
+        owner.see(view, facts.now, unseen, floor);
+    }
+    journal.owners.retain(|query, owner| {
+        owner.forget_lineages(facts.now);
+        configured.contains(query) || !owner.lineages.is_empty()
+    });
+    for (name, seen) in &facts.lineages {
+        let owners = journal.owners.values().filter(|owner| owner.lineages.contains(name));
+        let wait = owners.map(|owner| owner.wait(floor)).max().unwrap_or(floor);
+        let fresh = !journal.lineages.contains_key(name);
+        let lineage = journal.lineages.entry(name.clone()).or_default();
+        lineage.see(seen, facts.now, wait, fresh);
+    }
+}
+
+impl LineageDoc {
+    /// Notes what is served and which generations wait. `wait` is what a switch needs now, seconds; in a `fresh` document
+    /// (none was there, or it was lost) everything in the store may still be presented.
+    fn see(&mut self, seen: &LineageFacts, now: Stamp, wait: u64, fresh: bool) {
+        if fresh {
+            for (id, generation) in &seen.stored {
+                let not_after = generation.chain.not_after();
+                self.presented.push(Presented { generation: id.clone(), not_after, left: Some(now), wait });
+            }
+        }
+        if let Some(served) = seen.served() {
+            self.presented.retain(|presented| presented.generation != served.id);
+            for presented in self.presented.iter_mut().filter(|presented| presented.left.is_none()) {
+                (presented.left, presented.wait) = (Some(now), wait);
+            }
+            let (generation, not_after) = (served.id.clone(), served.chain.not_after());
+            self.presented.push(Presented { generation, not_after, left: None, wait });
+            self.served = Some(served.id.clone());
+        }
+        self.candidates(seen);
+    }
+
+    /// The oldest generation still waiting, and the one that `live/` shows. Nothing waits once `live/` is served.
+    fn candidates(&mut self, seen: &LineageFacts) {
+        let served = self.served.clone();
+        let readable = |id: &GenerationId| seen.generation(id).is_some() && Some(id) != served.as_ref();
+        self.waiting.retain(readable);
+        let Ok(live) = &seen.live else { return };
+        if Some(&live.id) == served.as_ref() || self.withdrawn {
+            self.waiting.clear();
+            return;
+        }
+        self.waiting.retain(|id| *id != live.id);
+        self.waiting.truncate(1);
+        if served.is_some() {
+            self.waiting.push(live.id.clone());
+        }
+    }
+
+    /// Drops stamps that mean nothing: all of them if the clock is another one, else those from the future.
+    pub(super) fn forget_times(mut self, clock: &Clock, all: bool) -> LineageDoc {
+        let now = Stamp(clock.total);
+        let meaningless = |stamp: Stamp| all || stamp > now;
+        for presented in &mut self.presented {
+            presented.left = presented.left.map(|left| if meaningless(left) { now } else { left });
+        }
+        self.reloads.retain(|reload| !meaningless(reload.began) && !meaningless(reload.ended));
+        self
+    }
+}
+
+impl OwnerDoc {
+    /// Takes a round of answers into memory. `unseen` is the TTL of what was shown before our first look, `floor` the least
+    /// wait, both in seconds.
+    fn see(&mut self, view: &OwnerView, now: Stamp, unseen: u64, floor: u64) {
+        let Ok(servers) = &view.servers else { return };
+        let moved = self.target != view.target && !self.servers.is_empty();
+        (self.target, self.zone) = (view.target.clone(), view.zone.clone().or(self.zone.take()));
+        self.asked = Some(now);
+        let before = self.worst(unseen);
+        for (address, seen) in servers {
+            let server = self.servers.entry(*address).or_default();
+            server.see(seen, now, &before, moved);
+        }
+        for server in self.servers.values_mut() {
+            server.past.retain(|past| past.forgotten(floor) > now);
+        }
+        self.servers.retain(|address, server| {
+            let gone = !servers.get(address).is_some_and(|seen| seen.listed);
+            !(gone && server.leave(now))
+        });
+        self.confirm_deletes(servers.values());
+    }
+
+    /// Everything that an address we never asked may have shown until now.
+    fn worst(&self, unseen: u64) -> Vec<Shown> {
+        let shown = |server: &ServerDoc| {
+            let past = server.past.iter().map(|past| past.shown.clone());
+            past.chain(server.now.clone()).collect::<Vec<_>>()
+        };
+        let known: BTreeSet<Shown> = self.servers.values().flat_map(shown).collect();
+        match known.is_empty() {
+            true => vec![Shown { records: None, ttl: unseen }],
+            false => known.into_iter().collect(),
+        }
+    }
+
+    /// A record that the provider deleted is forgotten once no address shows it and every one answered.
+    fn confirm_deletes<'a>(&mut self, views: impl Iterator<Item = &'a ServerView>) {
+        let views: Vec<&ServerView> = views.collect();
+        let gone = |record: &Association| {
+            let lacks = |view: &&ServerView| match &view.answer {
+                Ok(Shown { records: Some(records), .. }) => !records.contains(record),
+                _ => false,
+            };
+            !views.is_empty() && views.iter().all(lacks)
+        };
+        self.records.retain(|record, doc| !(doc.state == RecordState::Deleted && gone(record)));
+    }
+
+    /// A lineage is forgotten here when none of its records is left, on servers or in caches.
+    fn forget_lineages(&mut self, now: Stamp) {
+        let quiet =
+            self.servers.values().all(|server| server.past.is_empty()) && self.asked.is_some_and(|at| at <= now);
+        if quiet {
+            let needed: BTreeSet<String> = self.records.values().flat_map(|doc| doc.lineages.clone()).collect();
+            self.lineages.retain(|lineage| needed.contains(lineage));
+        }
+    }
+
+    /// A record that was being deleted is published again: to every cache it counts as absent until now.
+    pub fn published_again(&mut self, record: &Association, now: Stamp) {
+        for server in self.servers.values_mut() {
+            if let Some(Shown { records: Some(records), ttl }) = &server.now {
+                let without: BTreeSet<_> = records.iter().filter(|shown| *shown != record).cloned().collect();
+                server.past.push(Past { shown: Shown { records: Some(without), ttl: *ttl }, gone: now });
+            }
+        }
+    }
+
+    /// Drops stamps that mean nothing: all of them if the clock is another one, else those from the future.
+    pub(super) fn forget_times(mut self, clock: &Clock, all: bool) -> OwnerDoc {
+        let now = Stamp(clock.total);
+        let sound = |stamp: Stamp| if all || stamp > now { now } else { stamp };
+        self.asked = self.asked.filter(|asked| !all && *asked <= now);
+        for server in self.servers.values_mut() {
+            server.since = server.since.map(sound);
+            server.left = server.left.map(sound);
+            for past in &mut server.past {
+                past.gone = sound(past.gone);
+            }
+        }
+        for doc in self.records.values_mut() {
+            doc.since = sound(doc.since);
+        }
+        self
+    }
+}
+
+impl ServerDoc {
+    /// Takes one address's answer. An address that answers for the first time, and one whose zone went back to an older serial,
+    /// count as having shown all of `before` until now; `Unknown` changes nothing.
+    fn see(&mut self, seen: &ServerView, now: Stamp, before: &[Shown], moved: bool) {
+        if seen.listed {
+            (self.name, self.ns_ttl, self.left) = (seen.name.clone(), seen.ns_ttl, None);
+        }
+        let Ok(shown) = &seen.answer else { return };
+        let anew = self.now.is_none() || moved || went_back(self.serial, seen.serial);
+        self.serial = seen.serial.or(self.serial);
+        if anew {
+            let past = before.iter().map(|shown| Past { shown: shown.clone(), gone: now });
+            self.past.extend(past);
+        }
+        match self.now.replace(shown.clone()) {
+            Some(before) if before == *shown && !anew => {}
+            Some(before) if before != *shown => {
+                self.past.push(Past { shown: before, gone: now });
+                self.since = Some(now);
+            }
+            _ => self.since = Some(now),
+        }
+        self.keep_latest();
+    }
+
+    /// Of equal past answers only the latest matters.
+    fn keep_latest(&mut self) {
+        let mut kept: Vec<Past> = Vec::new();
+        for past in self.past.drain(..).rev() {
+            match kept.iter_mut().find(|known| known.shown == past.shown) {
+                Some(known) => known.gone = known.gone.max(past.gone),
+                None => kept.push(past),
+            }
+        }
+        kept.reverse();
+        self.past = kept;
+    }
+
+    /// The address is no longer among the zone's servers. Says whether it can be forgotten: resolvers may go on asking it for
+    /// twice the TTL of the NS RRset, and hold its last answer after that.
+    fn leave(&mut self, now: Stamp) -> bool {
+        let left = *self.left.get_or_insert(now);
+        if left.after(2 * u64::from(self.ns_ttl)) > now {
+            return false;
+        }
+        if let Some(shown) = self.now.take() {
+            self.past.push(Past { shown, gone: now });
+        }
+        self.past.is_empty()
+    }
+}
+
+/// Is the second serial lower than the first (RFC 1982)? The zone was then restored from an older copy.
+fn went_back(before: Option<u32>, after: Option<u32>) -> bool {
+    match (before, after) {
+        (Some(before), Some(after)) => before != after && before.wrapping_sub(after) < 1 << 31,
+        _ => false,
+    }
+}

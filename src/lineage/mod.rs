@@ -1,0 +1,72 @@
+//! Lineages and their generations: which certificates there are, read from files that may be torn, foreign or missing.
+
+pub mod certbot;
+pub mod pem;
+
+use crate::tlsa::Chain;
+use data_encoding::HEXLOWER;
+use ring::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
+use std::{fmt, path::PathBuf};
+
+/// Names a generation by its contents: the first 16 hex digits of a digest over its certificates. certbot's numbers can start
+/// again, so they name nothing. The key belongs to the leaf, so it needs no part in the name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GenerationId(String);
+
+impl GenerationId {
+    /// The name of the generation with this chain.
+    pub fn of(chain: &Chain) -> GenerationId {
+        let mut context = Context::new(&SHA256);
+        for certificate in &chain.certificates {
+            context.update(&(certificate.der.len() as u64).to_be_bytes());
+            context.update(&certificate.der);
+        }
+        GenerationId(HEXLOWER.encode(&context.finish().as_ref()[..8]))
+    }
+
+    /// Reads a name, as in a directory's.
+    pub fn parse(text: &str) -> Option<GenerationId> {
+        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == 16 && text.bytes().all(hex)).then(|| GenerationId(text.into()))
+    }
+
+    /// The 16 digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for GenerationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for GenerationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One issued version of a lineage whose files are complete: the key fits the leaf, and all files tell of the same chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// Its name.
+    pub id: GenerationId,
+    /// The full chain as it is served.
+    pub chain: Chain,
+    /// Its files: name in the set (`privkey.pem`), real path.
+    pub files: Vec<(String, PathBuf)>,
+}
+
+/// The four files of a set.
+pub const CERT: &str = "cert.pem";
+/// What follows the leaf.
+pub const CHAIN: &str = "chain.pem";
+/// The leaf and what follows it.
+pub const FULLCHAIN: &str = "fullchain.pem";
+/// The private key.
+pub const PRIVKEY: &str = "privkey.pem";
+/// Key and full chain in one file, made by us with `bundle = yes`.
+pub const BUNDLE: &str = "bundle.pem";

@@ -1,0 +1,99 @@
+//! PEM and DER into chains and keys. All input is hostile.
+
+use crate::tlsa::{Certificate, Chain};
+use rustls_pki_types::{
+    CertificateDer, PrivateKeyDer, UnixTime,
+    pem::{Error as PemError, PemObject},
+};
+use std::{sync::Arc, time::Duration};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use x509_cert::{
+    Certificate as X509,
+    der::{Decode, Encode},
+    ext::pkix::{SubjectAltName, name::GeneralName},
+};
+
+/// The certificates of a PEM file in their order; anything else in it is passed over. None at all is not an error here.
+pub fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> {
+    let sections = CertificateDer::pem_slice_iter(pem).enumerate();
+    sections
+        .map(|(at, der)| {
+            let der = der.map_err(|error| format!("broken PEM: {}", pem_error(error)))?;
+            certificate(&der).map_err(|error| format!("certificate {}: {error}", at + 1))
+        })
+        .collect()
+}
+
+fn pem_error(error: PemError) -> String {
+    match error {
+        PemError::MissingSectionEnd { .. } => "a section has no end: the file is cut off".into(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn certificate(der: &CertificateDer<'_>) -> Result<Certificate, String> {
+    let parsed = X509::from_der(der).map_err(|error| format!("not a certificate: {error}"))?;
+    let tbs = parsed.tbs_certificate();
+    let spki = tbs.subject_public_key_info().to_der().map_err(|error| format!("public key: {error}"))?;
+    let validity = tbs.validity();
+    Ok(Certificate {
+        der: Arc::from(der.as_ref()),
+        spki: Arc::from(spki),
+        not_before: validity.not_before.to_unix_duration().as_secs() as i64,
+        not_after: validity.not_after.to_unix_duration().as_secs() as i64,
+    })
+}
+
+/// A full chain: the leaf first. Fails without any certificate.
+pub fn chain(pem: &[u8]) -> Result<Chain, String> {
+    let certificates = certificates(pem)?;
+    let leaf = certificates.first().ok_or("no certificate in it")?;
+    let names = names(leaf)?;
+    let linked = linked(&certificates);
+    Ok(Chain { certificates, names, linked })
+}
+
+/// The DNS names in the leaf's subjectAltName.
+fn names(leaf: &Certificate) -> Result<Vec<String>, String> {
+    let parsed = X509::from_der(&leaf.der).map_err(|error| error.to_string())?;
+    let found = parsed.tbs_certificate().get_extension::<SubjectAltName>();
+    let names =
+        found.map_err(|error| format!("subjectAltName: {error}"))?.map(|(_, names)| names.0).unwrap_or_default();
+    let dns = names.into_iter().filter_map(|name| match name {
+        GeneralName::DnsName(name) => Some(name.to_string()),
+        _ => None,
+    });
+    Ok(dns.collect())
+}
+
+/// How many certificates after the leaf are linked to it, each by a valid signature, as a client would build the path
+/// (RFC 7671 section 5.2). Dates are looked at by whoever matches, at the time of matching.
+fn linked(certificates: &[Certificate]) -> usize {
+    let ders: Vec<CertificateDer<'_>> = certificates.iter().map(|c| CertificateDer::from(c.der.as_ref())).collect();
+    let Ok(leaf) = EndEntityCert::try_from(&ders[0]) else { return 0 };
+    let latest_start = certificates.iter().map(|c| c.not_before).max().unwrap_or(0);
+    let time = UnixTime::since_unix_epoch(Duration::from_secs(latest_start.max(0) as u64));
+    let reaches = |above: &usize| {
+        let Ok(anchor) = anchor_from_trusted_cert(&ders[*above]) else { return false };
+        let between = &ders[1..*above];
+        let algorithms = webpki::ALL_VERIFICATION_ALGS;
+        leaf.verify_for_usage(algorithms, &[anchor], between, time, KeyUsage::server_auth(), None, None).is_ok()
+    };
+    (1..ders.len()).take_while(reaches).count()
+}
+
+/// Checks that a PEM file holds a private key and that it is the leaf's.
+pub fn check_key(pem: &[u8], leaf: &Certificate) -> Result<(), String> {
+    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        PemError::NoItemsFound => "no private key in it (an encrypted one cannot be used)".to_string(),
+        other => format!("broken PEM: {}", pem_error(other)),
+    })?;
+    let key = rustls::crypto::ring::sign::any_supported_type(&key).map_err(|_| {
+        "not a private key that can be used: RSA of 2048 bits and more, ECDSA P-256 or P-384, Ed25519".to_string()
+    })?;
+    let public = key.public_key().ok_or("its public key cannot be told")?;
+    match public.as_ref() == leaf.spki.as_ref() {
+        true => Ok(()),
+        false => Err("the key does not belong to the certificate".into()),
+    }
+}

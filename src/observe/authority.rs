@@ -1,0 +1,200 @@
+//! The authority view: what each address of each authoritative server says about our owners.
+
+use super::{
+    OwnerView, ServerView,
+    discover::{Authorities, Resolver},
+    dns::{self, Said},
+};
+use crate::{
+    env::{Answered, Ask, Env},
+    name::DnsName,
+};
+use hickory_resolver::proto::rr::RecordType;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+/// How often a CNAME may lead to another zone.
+const MOST_ZONES: usize = 4;
+
+/// One TLSA query name to look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The operator's list of servers; empty to find them.
+    pub nameservers: Vec<SocketAddr>,
+    /// Addresses that were servers of the zone not long ago, with their names.
+    pub remembered: BTreeMap<SocketAddr, String>,
+}
+
+/// Where a look stands: the names still to ask, each for a query name.
+struct Step {
+    query: DnsName,
+    at: DnsName,
+    ttl: u64,
+    silent: BTreeMap<SocketAddr, ServerView>,
+}
+
+/// Looks at all of `wanted` side by side. `known` keeps the servers that were found, for the next look.
+pub fn views(
+    env: &dyn Env,
+    resolver: &Resolver<'_>,
+    known: &mut BTreeMap<DnsName, Authorities>,
+    wanted: &BTreeMap<DnsName, Wanted>,
+) -> BTreeMap<DnsName, OwnerView> {
+    let start = |query: &DnsName| Step { query: query.clone(), at: query.clone(), ttl: 0, silent: BTreeMap::new() };
+    let mut steps: Vec<Step> = wanted.keys().map(start).collect();
+    let mut views = BTreeMap::new();
+    for _ in 0..MOST_ZONES {
+        let found = authorities(resolver, known, wanted, &steps);
+        let asked = ask(env, wanted, &steps, &found);
+        let mut further = Vec::new();
+        for ((step, authorities), answers) in steps.into_iter().zip(found).zip(asked) {
+            let query = step.query.clone();
+            match authorities.map(|authorities| judge(env, step, &authorities, answers)) {
+                Ok(Judged::View(view)) => drop(views.insert(query, view)),
+                Ok(Judged::Further(step)) => further.push(step),
+                Err(why) => drop(views.insert(query.clone(), unknown(query, why))),
+            }
+        }
+        steps = further;
+        if steps.is_empty() {
+            return views;
+        }
+    }
+    for step in steps {
+        let why = format!("the CNAME chain from {} does not end", step.query);
+        views.insert(step.query.clone(), unknown(step.query, why));
+    }
+    views
+}
+
+fn unknown(query: DnsName, why: String) -> OwnerView {
+    OwnerView { target: query, zone: None, servers: Err(why), by_provider: false }
+}
+
+/// The servers to ask for each step.
+fn authorities(
+    resolver: &Resolver<'_>,
+    known: &mut BTreeMap<DnsName, Authorities>,
+    wanted: &BTreeMap<DnsName, Wanted>,
+    steps: &[Step],
+) -> Vec<Result<Authorities, String>> {
+    let named = |step: &Step| -> Option<Authorities> {
+        let servers = &wanted.get(&step.query)?.nameservers;
+        let named = servers.iter().map(|server| (*server, server.to_string())).collect();
+        (!servers.is_empty()).then_some(Authorities { apex: None, servers: named, ns_ttl: 0 })
+    };
+    let open = steps.iter().filter(|step| named(step).is_none() && !known.contains_key(&step.at));
+    let open: BTreeSet<DnsName> = open.map(|step| step.at.clone()).collect();
+    let mut failed = BTreeMap::new();
+    for (name, found) in resolver.authorities(&open) {
+        match found {
+            Ok(authorities) => drop(known.insert(name, authorities)),
+            Err(why) => drop(failed.insert(name, why)),
+        }
+    }
+    let of_step = |step: &Step| match named(step).or_else(|| known.get(&step.at).cloned()) {
+        Some(authorities) => Ok(authorities),
+        None => Err(failed.get(&step.at).cloned().unwrap_or_else(|| "its servers are not known".into())),
+    };
+    steps.iter().map(of_step).collect()
+}
+
+/// One address, and what it said to the TLSA and the SOA question.
+struct Heard {
+    address: SocketAddr,
+    name: String,
+    listed: bool,
+    tlsa: Answered,
+    soa: Answered,
+}
+
+fn ask(
+    env: &dyn Env,
+    wanted: &BTreeMap<DnsName, Wanted>,
+    steps: &[Step],
+    found: &[Result<Authorities, String>],
+) -> Vec<Vec<Heard>> {
+    let mut asks = Vec::new();
+    let mut whom = Vec::new();
+    for (step, authorities) in steps.iter().zip(found) {
+        let Ok(authorities) = authorities else {
+            whom.push(Vec::new());
+            continue;
+        };
+        let mut servers: Vec<(SocketAddr, String, bool)> =
+            authorities.servers.iter().map(|(address, name)| (*address, name.clone(), true)).collect();
+        let remembered = wanted.get(&step.query).into_iter().flat_map(|wanted| &wanted.remembered);
+        let left =
+            remembered.filter(|(address, _)| step.at == step.query && !authorities.servers.contains_key(address));
+        servers.extend(left.map(|(address, name)| (*address, name.clone(), false)));
+        let apex = authorities.apex.clone().unwrap_or_else(|| step.at.clone());
+        for (server, ..) in &servers {
+            let tlsa = Ask { server: *server, name: step.at.clone(), kind: RecordType::TLSA, recursion: false };
+            let soa = Ask { name: apex.clone(), kind: RecordType::SOA, ..tlsa.clone() };
+            asks.extend([tlsa, soa]);
+        }
+        whom.push(servers);
+    }
+    let mut answers = env.ask(&asks).into_iter();
+    let mut hear = |(address, name, listed): (SocketAddr, String, bool)| {
+        let mut next = || answers.next().unwrap_or_else(|| Err("it was not asked".into()));
+        Heard { address, name, listed, tlsa: next(), soa: next() }
+    };
+    whom.into_iter().map(|servers| servers.into_iter().map(&mut hear).collect()).collect()
+}
+
+enum Judged {
+    View(OwnerView),
+    Further(Step),
+}
+
+/// What the answers of one zone's servers add up to.
+fn judge(env: &dyn Env, step: Step, authorities: &Authorities, heard: Vec<Heard>) -> Judged {
+    let apex =
+        authorities.apex.clone().or_else(|| heard.iter().find_map(|h| Some(dns::apex(&h.soa, &step.at).ok()?.0)));
+    let mut servers = step.silent;
+    let mut ends = BTreeSet::new();
+    let mut elsewhere = None;
+    for heard in heard {
+        let answer = match dns::said(&heard.tlsa, &step.at) {
+            Ok(Said::Answer { at, mut shown }) => {
+                shown.ttl += step.ttl;
+                ends.insert(at);
+                Ok(shown)
+            }
+            Ok(Said::Elsewhere { to, ttl }) => {
+                ends.insert(to.clone());
+                let longest = elsewhere.take().map_or(ttl, |(_, before): (DnsName, u64)| before.max(ttl));
+                elsewhere = Some((to, longest));
+                continue;
+            }
+            Err(why) => Err(why),
+        };
+        let serial = apex.as_ref().and_then(|apex| dns::serial(&heard.soa, apex));
+        let no_route = answer.is_err() && !env.has_route(heard.address.ip());
+        let Heard { address, name, listed, .. } = heard;
+        servers.entry(address).or_insert(ServerView {
+            name,
+            answer,
+            serial,
+            listed,
+            ns_ttl: authorities.ns_ttl,
+            no_route,
+        });
+    }
+    let query = step.query;
+    match (ends.len(), elsewhere) {
+        (0 | 1, None) => {
+            let target = ends.pop_first().unwrap_or(step.at);
+            Judged::View(OwnerView { target, zone: apex, servers: Ok(servers), by_provider: false })
+        }
+        (1, Some((to, ttl))) => Judged::Further(Step { query, at: to, ttl: step.ttl + ttl, silent: servers }),
+        _ => {
+            let names: Vec<String> = ends.iter().map(DnsName::to_string).collect();
+            let why = format!("its servers disagree where {query} leads: to {}", names.join(" or "));
+            Judged::View(unknown(query, why))
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The files of a lineage: `live/`, what the dane directory shows, and our store.
+
+use super::{LineageFacts, Places, Served};
+use crate::{
+    env::{Files, Kind},
+    journal::store::lineage_file,
+    lineage::{BUNDLE, Generation, GenerationId, certbot::read_set},
+};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// The one link that a switch replaces.
+pub const SERVED: &str = ".served";
+/// Directories with the links of one generation are named so, with the generation's name behind it.
+pub const GENERATION: &str = ".generation-";
+
+/// And so, when they lead to our store.
+pub const KEPT: &str = ".kept";
+
+/// Looks at a lineage's files. `bundle`: does the dane directory hold a `bundle.pem`?
+pub fn lineage(files: &dyn Files, places: &Places, name: &str, bundle: bool) -> LineageFacts {
+    let live = read_set(files, &places.live.join(name));
+    let stored = stored(files, &places.store(name));
+    let served = served(files, places, name, &live);
+    let held = files.stat(&lineage_file(&places.state, name, "held"), false).is_ok();
+    let shown = match &served {
+        Served::Pinned(generation) | Served::Foreign(generation) => generation.files.as_slice(),
+        Served::Live => live.as_ref().map_or(&[][..], |live| &live.files),
+        Served::Damaged { .. } | Served::Missing | Served::Unknown(_) => &[],
+    };
+    let unlinked = unlinked(files, &places.dane(name), shown, bundle);
+    LineageFacts { live, served, stored, held, unlinked }
+}
+
+/// The complete generations in our store; anything else in it is left over from an interruption and passed over.
+fn stored(files: &dyn Files, store: &Path) -> BTreeMap<GenerationId, Generation> {
+    let names = files.list(store).unwrap_or_default();
+    let ids = names.iter().filter_map(|name| GenerationId::parse(name.to_str()?));
+    let read = |id: GenerationId| {
+        let generation = read_set(files, &store.join(id.as_str())).ok()?;
+        (generation.id == id).then_some((id, generation))
+    };
+    ids.filter_map(read).collect()
+}
+
+fn served(files: &dyn Files, places: &Places, name: &str, live: &Result<Generation, String>) -> Served {
+    let dane = places.dane(name);
+    match files.target(&dane.join(SERVED)) {
+        Ok(target) if pinned_to(&target).is_some() => match (pinned_to(&target), read_set(files, &dane.join(SERVED))) {
+            (Some(pinned), Ok(generation)) if pinned == generation.id => Served::Pinned(generation),
+            (Some(pinned), shows) => Served::Damaged { pinned, shows },
+            (None, _) => Served::Unknown(format!("{} leads nowhere", dane.join(SERVED).display())),
+        },
+        Ok(_) => match (files.real_path(&dane.join(SERVED)), files.real_path(&places.live.join(name))) {
+            (Ok(shown), Ok(lives)) if shown == lives => match live {
+                Ok(_) => Served::Live,
+                Err(why) => Served::Unknown(why.clone()),
+            },
+            (Ok(shown), _) => Served::Unknown(format!("{} leads to {}", dane.join(SERVED).display(), shown.display())),
+            (Err(why), _) => Served::Unknown(format!("{} leads nowhere: {why}", dane.join(SERVED).display())),
+        },
+        Err(_) if files.stat(&dane, true).is_err() => Served::Missing,
+        Err(_) => match read_set(files, &dane) {
+            Ok(generation) => Served::Foreign(generation),
+            Err(_) if files.list(&dane).is_ok_and(|names| names.iter().all(|name| name == SERVED)) => Served::Missing,
+            Err(why) => Served::Unknown(why),
+        },
+    }
+}
+
+/// The generation that `.served` is pinned to, from the name of the directory it leads to.
+pub fn pinned_to(target: &Path) -> Option<GenerationId> {
+    let name = target.to_str()?.trim_end_matches('/').strip_prefix(GENERATION)?;
+    GenerationId::parse(name.strip_suffix(KEPT).unwrap_or(name))
+}
+
+/// The names of the set that services cannot read through `.served` yet.
+fn unlinked(files: &dyn Files, dane: &Path, shown: &[(String, PathBuf)], bundle: bool) -> Vec<String> {
+    let bundle = bundle.then_some(BUNDLE);
+    let names = shown.iter().map(|(name, _)| name.as_str()).chain(bundle);
+    let linked =
+        |name: &&str| files.target(&dane.join(name)).is_ok_and(|target| target == Path::new(SERVED).join(name));
+    let readable = |name: &&str| files.stat(&dane.join(SERVED).join(name), true).is_ok();
+    names.filter(|name| !linked(name) || (*name == BUNDLE && !readable(name))).map(str::to_owned).collect()
+}
+
+/// Is something in the way of a link that is not ours to replace?
+pub fn in_the_way(files: &dyn Files, path: &Path) -> bool {
+    files.stat(path, false).is_ok_and(|stat| stat.kind != Kind::Link)
+}

@@ -1,0 +1,177 @@
+//! Examines a plan before it is carried out. It knows nothing of how plans are made: it puts together, from facts and journal,
+//! every answer that a client may hold, and every chain that may be presented, and asks whether they still match.
+
+use super::{
+    Action, Cause, Edit, Goal, Input, Plan, Trouble,
+    model::{Model, Owner},
+};
+use crate::{
+    journal::clock::Stamp,
+    lineage::GenerationId,
+    name::DnsName,
+    observe::LineageFacts,
+    tlsa::{Association, Chain},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+/// The plan without the actions that would break a rule; each of those becomes trouble to tell.
+pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
+    let model = Model::new(input);
+    let mut added: BTreeMap<DnsName, BTreeSet<Association>> = BTreeMap::new();
+    let mut deleted: BTreeMap<DnsName, BTreeSet<Association>> = BTreeMap::new();
+    let (mut sound, mut unsound) = (Vec::new(), Vec::new());
+    for action in plan.actions {
+        let verdict = match &action {
+            Action::Switch { lineage, to, cause, .. } => switch(&model, lineage, to, *cause),
+            Action::Arrange { lineage, goal, serving } => arrange(input, lineage, goal, serving.as_ref()),
+            Action::Add(edit) => add(&model, edit, added.entry(edit.query.clone()).or_default()),
+            Action::Delete(edit) => delete(&model, edit, deleted.entry(edit.query.clone()).or_default()),
+            Action::Forget { lineage, generation } => forget(input, lineage, generation),
+            Action::Store { .. } | Action::Adopt { .. } | Action::Reload { .. } | Action::Leave { .. } => Ok(()),
+        };
+        match verdict {
+            Ok(()) => sound.push(action),
+            Err(why) => unsound.push(Trouble {
+                lineage: action.lineage().map(str::to_owned),
+                text: format!("the plan was not sound and this step is left out, please report it: {action:?}: {why}"),
+            }),
+        }
+    }
+    plan.actions = sound;
+    plan.troubles.extend(unsound);
+    plan
+}
+
+/// Every answer that a cache may hold of an owner: what each address shows, and what it showed until not long ago. `None`
+/// stands for an answer that nobody knows. The last answer of a silent address counts until `patience` is over (seconds).
+fn cacheable<'a>(owner: &Owner<'a>, now: Stamp, floor: u64, patience: u64) -> Vec<Option<&'a BTreeSet<Association>>> {
+    let silent: BTreeSet<SocketAddr> = owner.silent().into_iter().map(|(address, ..)| address).collect();
+    let heard = owner.doc.servers.iter().filter(|(address, _)| !silent.contains(address));
+    let since = heard.filter_map(|(_, server)| server.since).max();
+    let patient = since.is_some_and(|since| since.elapsed(now) >= patience);
+    let shown = owner.doc.servers.iter().flat_map(|(address, server)| {
+        let past = server.past.iter().filter(|past| past.forgotten(floor) > now).map(|past| &past.shown);
+        server.now.iter().filter(|_| !(patient && silent.contains(address))).chain(past)
+    });
+    shown.map(|shown| shown.records.as_ref()).collect()
+}
+
+fn switch(model: &Model<'_>, lineage: &str, to: &GenerationId, cause: Cause) -> Result<(), String> {
+    if cause == Cause::Forced {
+        return Ok(());
+    }
+    let of = model.lineages.get(lineage).ok_or("no such lineage")?;
+    let section = of.section.filter(|_| !of.doc.withdrawn).ok_or("it has no sound section, or leaves DANE")?;
+    let generation = of.facts.stored.get(to).ok_or("the generation is not in the store")?;
+    for owner in model.owners.values().filter(|owner| owner.concerns(lineage)) {
+        let view = owner.view.ok_or("an owner was not looked at")?;
+        let servers = view.servers.as_ref().map_err(|why| format!("servers unknown: {why}"))?;
+        if !servers.values().any(|server| server.answer.is_ok()) {
+            return Err(format!("no server of {} answers", owner.query));
+        }
+        for answer in cacheable(owner, model.now(), model.floor(of), section.patience) {
+            let records = answer.ok_or("an earlier answer is not known")?;
+            let records: BTreeSet<Association> = records.difference(&owner.going).cloned().collect();
+            let needs_some = owner.configured.contains(lineage);
+            judge(&records, &generation.chain, model, owner, needs_some)?;
+        }
+    }
+    Ok(())
+}
+
+/// RFC 7671 matching, written down a second time: every group of ours, every digest type in it.
+fn judge(
+    records: &BTreeSet<Association>,
+    chain: &Chain,
+    model: &Model<'_>,
+    owner: &Owner<'_>,
+    needs_some: bool,
+) -> Result<(), String> {
+    for group in owner.ours() {
+        let types: BTreeSet<u8> =
+            records.iter().filter(|r| r.group() == group && r.matching <= 2).map(|r| r.matching).collect();
+        if types.is_empty() && needs_some && owner.required().contains(&group) {
+            return Err(format!("group {group:?} is empty in an answer for {}", owner.query));
+        }
+        for matching in types {
+            let fits = |record: &&Association| chain.matches(record, &owner.base, model.wall());
+            if !records.iter().filter(|r| r.group() == group && r.matching == matching).any(|r| fits(&r)) {
+                return Err(format!("nothing of {group:?} {matching} matches in an answer for {}", owner.query));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The certificate that services read stays the same.
+fn arrange(input: Input<'_>, lineage: &str, goal: &Goal, serving: Option<&GenerationId>) -> Result<(), String> {
+    let facts: &LineageFacts = input.facts.lineages.get(lineage).ok_or("no such lineage")?;
+    let after = match goal {
+        Goal::Live => facts.live.as_ref().ok().map(|live| &live.id),
+        Goal::Generation(id) => Some(id),
+    };
+    let damaged = matches!(facts.served, crate::observe::Served::Damaged { .. });
+    match serving {
+        Some(serving) if Some(serving) != after && !damaged => Err("services would read another certificate".into()),
+        _ => Ok(()),
+    }
+}
+
+/// A record is added only beside those that presented chains need in its group.
+fn add(model: &Model<'_>, edit: &Edit, added: &mut BTreeSet<Association>) -> Result<(), String> {
+    let owner = model.owners.get(&edit.query).ok_or("no such owner")?;
+    if owner.answers().is_empty() {
+        return Err("no server answers".into());
+    }
+    added.insert(edit.record.clone());
+    for (lineage, _, chain) in model.presented_at(owner) {
+        let Some(chain) = chain.filter(|_| owner.configured.contains(lineage.name)) else { continue };
+        if chain.matches(&edit.record, &owner.base, model.wall()) {
+            continue;
+        }
+        for (_, _, records) in owner.answers() {
+            let same = |record: &&Association| record.group() == edit.record.group();
+            let before =
+                records.iter().chain(added.iter()).filter(same).any(|r| chain.matches(r, &owner.base, model.wall()));
+            let others = model
+                .presented_at(owner)
+                .iter()
+                .any(|(_, _, chain)| chain.is_some_and(|chain| chain.matches(&edit.record, &owner.base, model.wall())));
+            if !before && !others {
+                return Err(format!("{} would see no record of its group that matches what is presented", edit.query));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What remains matches, at every address that answers, every chain that may be presented.
+fn delete(model: &Model<'_>, edit: &Edit, deleted: &mut BTreeSet<Association>) -> Result<(), String> {
+    let owner = model.owners.get(&edit.query).ok_or("no such owner")?;
+    if !owner.doc.records.contains_key(&edit.record) {
+        return Err("the record is not ours".into());
+    }
+    deleted.insert(edit.record.clone());
+    for (lineage, presented, chain) in model.presented_at(owner) {
+        let chain = chain.ok_or(format!("generation {} cannot be read", presented.generation))?;
+        for (_, _, records) in owner.answers() {
+            let left: BTreeSet<Association> = records.difference(deleted).cloned().collect();
+            judge(&left, chain, model, owner, owner.configured.contains(lineage.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Nothing is forgotten that is served, live or waiting.
+fn forget(input: Input<'_>, lineage: &str, generation: &GenerationId) -> Result<(), String> {
+    let facts = input.facts.lineages.get(lineage).ok_or("no such lineage")?;
+    let doc = input.journal.lineages.get(lineage).ok_or("no such lineage")?;
+    let shown = [facts.served(), facts.live.as_ref().ok()];
+    match shown.into_iter().flatten().any(|known| known.id == *generation) || doc.waiting.contains(generation) {
+        true => Err("the generation is in use".into()),
+        false => Ok(()),
+    }
+}

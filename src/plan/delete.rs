@@ -1,0 +1,137 @@
+//! Which of our records nothing needs any more (DESIGN: "Delete").
+
+use super::{
+    Action, Edit, Plan, Reason, Wait, gate,
+    model::{Lineage, Model, Owner, Presence},
+    publish::{desired_records, unreadable},
+    reason::Step,
+};
+use crate::{
+    journal::{Origin, Presented, RecordDoc, RecordState, clock::Stamp},
+    tlsa::Association,
+};
+use std::collections::BTreeSet;
+
+/// A delete without visible effect is repeated after this many seconds.
+const AGAIN: u64 = 60;
+
+/// Plans the deletes, owner by owner. Each is judged with the ones before it done.
+pub fn delete(model: &Model<'_>, plan: &mut Plan) {
+    for owner in model.owners.values() {
+        let needed = desired_records(model, owner);
+        let old = owner.doc.records.iter().filter(|(record, _)| !needed.contains(record));
+        let mut old: Vec<(&Association, &RecordDoc)> = old.collect();
+        old.sort_by_key(|(record, _)| (is_presented(model, owner, record), *record));
+        let mut gone = BTreeSet::new();
+        for (record, doc) in old {
+            let reasons = blockers(model, owner, record, doc, &gone);
+            match author(model, owner, doc) {
+                Some(lineage) if reasons.is_empty() => {
+                    gone.insert(record.clone());
+                    plan.actions.push(Action::Delete(edit(owner, record, &lineage)));
+                }
+                author => {
+                    let lineage = author.map(|lineage| lineage.name.to_string()).or(doc.lineages.first().cloned());
+                    let step = Step::Delete(owner.query.clone(), record.clone());
+                    plan.waits.push(Wait { lineage: lineage.unwrap_or_default(), step, reasons });
+                }
+            }
+        }
+    }
+}
+
+/// The lineage whose provider deletes the record: one that needed it, else one that is configured here.
+fn author<'a>(model: &Model<'a>, owner: &Owner<'a>, doc: &RecordDoc) -> Option<Lineage<'a>> {
+    let mut names = doc.lineages.iter().map(String::as_str).chain(owner.configured.iter().copied());
+    let with_section = |name: &str| model.lineages.get(name).filter(|lineage| lineage.section.is_some()).copied();
+    names.find_map(with_section)
+}
+
+fn edit(owner: &Owner<'_>, record: &Association, lineage: &Lineage<'_>) -> Edit {
+    let same = owner.params.iter().find(|param| (param.group(), param.matching()) == (record.group(), record.matching));
+    let live = same.and_then(|param| lineage.facts.served()?.chain.association(*param).ok());
+    let (query, record, lineage) = (owner.query.clone(), record.clone(), lineage.name.to_string());
+    Edit { query, record, ttl: 0, lineage, live }
+}
+
+/// Everything that speaks against deleting a record, with those of `gone` deleted before it.
+fn blockers(
+    model: &Model<'_>,
+    owner: &Owner<'_>,
+    record: &Association,
+    doc: &RecordDoc,
+    gone: &BTreeSet<Association>,
+) -> Vec<Reason> {
+    if doc.state == RecordState::Deleted && doc.since.elapsed(model.now()) < AGAIN {
+        return vec![Reason::NotVisible { owner: owner.query.clone() }];
+    }
+    let mut reasons = unreadable(model, owner);
+    reasons.extend(kept(model, owner, doc));
+    for (lineage, presented, chain) in model.presented_at(owner) {
+        let Some(chain) = chain else { continue };
+        let remains = |records: &BTreeSet<Association>| {
+            let left: BTreeSet<Association> =
+                records.iter().filter(|shown| *shown != record && !gone.contains(shown)).cloned().collect();
+            gate::fits(model, &lineage, owner, chain, &left)
+        };
+        for reason in gate::current(model, &lineage, owner, &remains) {
+            reasons.push(match reason {
+                Reason::NotShown { owner, mismatch, .. } => because(model, &lineage, presented, owner, mismatch),
+                other => other,
+            });
+        }
+    }
+    reasons.sort();
+    reasons.dedup();
+    reasons
+}
+
+/// What would not match belongs to a chain that may be presented: why it still may.
+fn because(
+    model: &Model<'_>,
+    lineage: &Lineage<'_>,
+    presented: &Presented,
+    owner: crate::name::DnsName,
+    mismatch: crate::tlsa::Mismatch,
+) -> Reason {
+    match lineage.presence(presented, model.now(), model.wall()) {
+        Presence::Served | Presence::Gone => Reason::Needed { owner, mismatch },
+        presence => held(lineage, presented, presence),
+    }
+}
+
+/// Why a generation that is no longer served may still be presented.
+pub fn held(lineage: &Lineage<'_>, presented: &Presented, presence: Presence) -> Reason {
+    match presence {
+        Presence::UntilHold(until) => Reason::Hold { until },
+        Presence::UntilExpiry(not_after) => Reason::NoReload { not_after },
+        Presence::UntilReload => {
+            let owed = lineage.owed(presented.left.unwrap_or(Stamp(0))).next();
+            Reason::ReloadOwed { command: owed.map(|command| command.join(" ")).unwrap_or_default() }
+        }
+        Presence::Served | Presence::Unconfigured | Presence::Gone => {
+            Reason::Unconfigured { lineage: lineage.name.into() }
+        }
+    }
+}
+
+/// Records that are not ours alone, and those of lineages that nobody can judge.
+fn kept(model: &Model<'_>, owner: &Owner<'_>, doc: &RecordDoc) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let lineages = doc.lineages.iter().filter_map(|name| model.lineages.get(name.as_str()));
+    for lineage in lineages.clone().filter(|lineage| lineage.section.is_none()) {
+        reasons.push(Reason::Unconfigured { lineage: lineage.name.into() });
+    }
+    let configured = owner.configured.iter().filter_map(|name| model.lineages.get(name));
+    let shared = lineages.chain(configured).any(|lineage| lineage.section.is_some_and(|section| section.shared));
+    if doc.origin == Origin::Found || shared {
+        reasons.push(Reason::NeedsProbe);
+    }
+    reasons
+}
+
+/// Does a chain that may be presented match by this record? Such records go last when a lineage leaves.
+fn is_presented(model: &Model<'_>, owner: &Owner<'_>, record: &Association) -> bool {
+    let chains = model.presented_at(owner).into_iter().filter_map(|(_, _, chain)| chain);
+    chains.into_iter().any(|chain| chain.matches(record, &owner.base, model.wall()))
+}

@@ -1,0 +1,135 @@
+//! What is to be done about files that changes nothing for clients: keep generations, lead links, forget.
+
+use super::{
+    Action, Goal, Plan, Trouble, Wait,
+    delete::held,
+    model::{Lineage, Model, Presence},
+    reason::Step,
+};
+use crate::{lineage::GenerationId, observe::Served};
+
+/// Keeps what is served and what waits in our store, where no client can prune it.
+pub fn store(model: &Model<'_>, plan: &mut Plan) {
+    for lineage in model.lineages.values() {
+        let live = lineage.facts.live.as_ref().ok().filter(|live| lineage.doc.waiting.contains(&live.id));
+        for generation in lineage.facts.served().into_iter().chain(live) {
+            let action = Action::Store { lineage: lineage.name.into(), generation: generation.id.clone() };
+            if !lineage.facts.stored.contains_key(&generation.id) && !plan.actions.contains(&action) {
+                plan.actions.push(action);
+            }
+        }
+    }
+}
+
+/// Lays out the dane directory, leads links that were lost to the store, pins and releases.
+pub fn arrange(model: &Model<'_>, plan: &mut Plan) {
+    for lineage in model.lineages.values() {
+        if let Err(why) = &lineage.facts.live
+            && lineage.section.is_some()
+        {
+            plan.troubles.push(Trouble::of(lineage.name, format!("no complete generation in live/: {why}")));
+        }
+        let group = model.input.config.dane_group.is_some();
+        match goal(lineage, group) {
+            Ok(Some((goal, serving))) => {
+                plan.actions.push(Action::Arrange { lineage: lineage.name.into(), goal, serving });
+            }
+            Ok(None) => {}
+            Err(text) => plan.troubles.push(Trouble::of(lineage.name, text)),
+        }
+    }
+}
+
+/// Where the dane directory is to lead, if not where it does, and what services read meanwhile.
+fn goal(lineage: &Lineage<'_>, group: bool) -> Result<Option<(Goal, Option<GenerationId>)>, String> {
+    let facts = lineage.facts;
+    let serving = facts.served().map(|generation| generation.id.clone());
+    let pin = lineage.stays_pinned(group);
+    let kept = |id: &GenerationId| facts.stored.contains_key(id);
+    match &facts.served {
+        Served::Unknown(why) => Err(format!("what services read cannot be told: {why}")),
+        Served::Damaged { pinned, .. } if kept(pinned) => Ok(Some((Goal::Generation(pinned.clone()), serving))),
+        Served::Damaged { pinned, shows } => Err(match shows {
+            Ok(shows) => format!("pinned to generation {pinned}, which is lost, and shows {}", shows.id),
+            Err(why) => {
+                format!("pinned to generation {pinned}, which is lost: {why}; `daneroll --reset --force` starts anew")
+            }
+        }),
+        Served::Missing if lineage.section.is_some() && facts.live.is_ok() => Ok(Some((Goal::Live, None))),
+        Served::Missing => Ok(None),
+        Served::Live if pin => Ok(serving.map(|id| (Goal::Generation(id.clone()), Some(id)))),
+        Served::Live => Ok((!facts.unlinked.is_empty()).then_some((Goal::Live, serving))),
+        Served::Foreign(generation) => {
+            let live = facts.live.as_ref().is_ok_and(|live| live.id == generation.id) && !pin;
+            let goal = if live { Goal::Live } else { Goal::Generation(generation.id.clone()) };
+            Ok(Some((goal, serving)))
+        }
+        Served::Pinned(_) if may_release(lineage, pin) => Ok(Some((Goal::Live, serving))),
+        Served::Pinned(generation) => {
+            Ok((!facts.unlinked.is_empty()).then_some((Goal::Generation(generation.id.clone()), serving)))
+        }
+    }
+}
+
+/// The links go back to `live/` when it shows what is served, nothing is under way, and `--post` has released the pin.
+fn may_release(lineage: &Lineage<'_>, pin: bool) -> bool {
+    let at_live = match (&lineage.facts.live, lineage.facts.served()) {
+        (Ok(live), Some(served)) => live.id == served.id,
+        _ => false,
+    };
+    at_live && !pin && !lineage.facts.held && lineage.is_settled()
+}
+
+/// Forgets generations that nobody can present any more, and lineages that have left DANE. Tells what is still held.
+pub fn forget(model: &Model<'_>, plan: &mut Plan) {
+    for lineage in model.lineages.values() {
+        for presented in &lineage.doc.presented {
+            let presence = lineage.presence(presented, model.now(), model.wall());
+            if !matches!(presence, Presence::Served | Presence::Gone) {
+                let reasons = vec![held(lineage, presented, presence)];
+                let step = Step::Retire(presented.generation.clone());
+                plan.waits.push(Wait { lineage: lineage.name.into(), step, reasons });
+            }
+        }
+        for generation in forgettable(model, lineage) {
+            plan.actions.push(Action::Forget { lineage: lineage.name.into(), generation });
+        }
+        if lineage.doc.withdrawn
+            && !model.owners_of(lineage.name).any(|owner| owner.doc.lineages.contains(lineage.name))
+        {
+            plan.actions.push(Action::Leave { lineage: lineage.name.into() });
+        }
+    }
+}
+
+/// Generations that are neither served nor live nor waiting, that no process can present, and whose records are gone.
+fn forgettable(model: &Model<'_>, lineage: &Lineage<'_>) -> Vec<GenerationId> {
+    let doc = lineage.doc;
+    let serves = lineage.facts.served().map(|served| served.id.clone());
+    let live = lineage.facts.live.as_ref().ok().map(|live| live.id.clone());
+    if serves.is_none() || live.is_none() {
+        return Vec::new();
+    }
+    let may_be_presented = |id: &GenerationId| {
+        let mut presented = doc.presented.iter().filter(|presented| presented.generation == *id);
+        presented.any(|presented| lineage.presence(presented, model.now(), model.wall()) != Presence::Gone)
+    };
+    let known = lineage.facts.stored.keys().chain(doc.presented.iter().map(|presented| &presented.generation));
+    let mut ids: Vec<GenerationId> = known
+        .filter(|id| Some(*id) != serves.as_ref() && Some(*id) != live.as_ref())
+        .filter(|id| !doc.waiting.contains(id) && !may_be_presented(id) && !has_records(model, lineage, id))
+        .cloned()
+        .collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+/// Is a record of ours left that this generation matches and the served one does not?
+fn has_records(model: &Model<'_>, lineage: &Lineage<'_>, id: &GenerationId) -> bool {
+    let (Some(chain), Some(served)) = (lineage.chain(id), lineage.facts.served()) else { return false };
+    model.owners_of(lineage.name).any(|owner| {
+        let fits = |chain: &crate::tlsa::Chain, record| chain.matches(record, &owner.base, model.wall());
+        owner.doc.records.keys().any(|record| fits(chain, record) && !fits(&served.chain, record))
+    })
+}

@@ -1,0 +1,123 @@
+//! The gate before a switch: does every answer that a cache may hold match the chain? (DESIGN: "Switch")
+
+use super::{
+    Reason,
+    model::{Lineage, Model, Owner},
+};
+use crate::{
+    journal::{ServerDoc, clock::Stamp},
+    lineage::GenerationId,
+    observe::ServerView,
+    tlsa::{Association, Chain, Mismatch},
+};
+use std::{collections::BTreeSet, net::SocketAddr};
+
+/// Everything that still speaks against presenting `generation` of a lineage; empty when its gate is open.
+pub fn blockers(model: &Model<'_>, lineage: &Lineage<'_>, generation: &GenerationId) -> Vec<Reason> {
+    let Some(chain) = lineage.chain(generation) else {
+        return vec![Reason::Unreadable { lineage: lineage.name.into(), generation: generation.clone() }];
+    };
+    model.owners_of(lineage.name).flat_map(|owner| owner_blockers(model, lineage, owner, chain)).collect()
+}
+
+/// Everything at one owner that speaks against presenting `chain`.
+pub fn owner_blockers(model: &Model<'_>, lineage: &Lineage<'_>, owner: &Owner<'_>, chain: &Chain) -> Vec<Reason> {
+    let fits = |records: &BTreeSet<Association>| fits(model, lineage, owner, chain, records);
+    let mut reasons = current(model, lineage, owner, &fits);
+    for server in owner.doc.servers.values() {
+        reasons.extend(cached(model, lineage, owner, server, &fits));
+    }
+    reasons
+}
+
+/// An owner of the section must have our groups; at one that left it, only what is there must match.
+pub fn fits(
+    model: &Model<'_>,
+    lineage: &Lineage<'_>,
+    owner: &Owner<'_>,
+    chain: &Chain,
+    records: &BTreeSet<Association>,
+) -> Result<(), Mismatch> {
+    match owner.configured.contains(lineage.name) {
+        true => owner.matches(records, chain, model.wall()),
+        false => owner.tolerates(records, chain, model.wall()),
+    }
+}
+
+type Fits<'a> = dyn Fn(&BTreeSet<Association>) -> Result<(), Mismatch> + 'a;
+
+/// What the addresses say now.
+pub fn current(model: &Model<'_>, lineage: &Lineage<'_>, owner: &Owner<'_>, fits: &Fits<'_>) -> Vec<Reason> {
+    let name = owner.query.clone();
+    let Some(view) = owner.view else { return vec![Reason::NotAsked { owner: name }] };
+    if let Err(why) = &view.servers {
+        return vec![Reason::NoServers { owner: name, why: why.clone() }];
+    }
+    let answers = owner.answers();
+    let mut reasons = Vec::new();
+    for (address, server, records) in &answers {
+        if let Err(mismatch) = fits(records) {
+            let (owner, server, address) = (name.clone(), server.name.clone(), *address);
+            reasons.push(Reason::NotShown { owner, server, address, mismatch });
+        }
+    }
+    let matching: Vec<SocketAddr> = match reasons.is_empty() {
+        true => answers.iter().map(|(address, ..)| *address).collect(),
+        false => Vec::new(),
+    };
+    for (address, server, why) in owner.silent() {
+        let patience = patience(lineage, owner, &matching);
+        if patience.is_some_and(|end| end <= model.now()) && dispensable(model, lineage, owner, server, &matching) {
+            continue;
+        }
+        let (owner, server, why) = (name.clone(), server.name.clone(), why.to_string());
+        reasons.push(Reason::Unknown { owner, server, address, why, patience });
+    }
+    if answers.is_empty() && reasons.is_empty() {
+        reasons.push(Reason::NoServers { owner: name, why: "none of them answers".into() });
+    }
+    reasons
+}
+
+/// When a silent address may be left out: `patience` after all that answer began to match; never while none does.
+fn patience(lineage: &Lineage<'_>, owner: &Owner<'_>, matching: &[SocketAddr]) -> Option<Stamp> {
+    let since = matching.iter().map(|address| owner.doc.servers.get(address)?.since).max()??;
+    Some(since.after(lineage.section?.patience))
+}
+
+/// May this silent server be left out at all? If it matches at another address and this host has no route to that address's
+/// family, or if the served certificate has less than a third of its life left.
+fn dispensable(
+    model: &Model<'_>,
+    lineage: &Lineage<'_>,
+    owner: &Owner<'_>,
+    silent: &ServerView,
+    matching: &[SocketAddr],
+) -> bool {
+    let named = |address: &SocketAddr| owner.servers().and_then(|servers| servers.get(address));
+    let elsewhere = matching.iter().filter_map(named).any(|server| server.name == silent.name);
+    let old = lineage.facts.served().is_some_and(|served| {
+        let (start, end) = (served.chain.not_before(), served.chain.not_after());
+        3 * (end - model.wall()) < end - start
+    });
+    (silent.no_route && elsewhere) || old
+}
+
+/// What caches may hold of an address's earlier answers.
+fn cached(
+    model: &Model<'_>,
+    lineage: &Lineage<'_>,
+    owner: &Owner<'_>,
+    server: &ServerDoc,
+    fits: &Fits<'_>,
+) -> Option<Reason> {
+    let floor = model.floor(lineage);
+    let unfit = server.past.iter().filter(|past| match &past.shown.records {
+        Some(records) => fits(records).is_err(),
+        None => true,
+    });
+    let latest = unfit.max_by_key(|past| past.forgotten(floor))?;
+    let until = latest.forgotten(floor);
+    let (owner, name, ttl) = (owner.query.clone(), server.name.clone(), latest.shown.ttl);
+    (until > model.now()).then_some(Reason::Cached { owner, server: name, ttl, until })
+}

@@ -1,0 +1,209 @@
+//! What follows from the facts. [`plan`] is pure and deterministic: the same facts give the same plan, and making one
+//! changes nothing. Each action leaves whoever carries it out nothing to choose.
+
+pub mod check;
+mod delete;
+mod files;
+pub mod gate;
+pub mod model;
+mod publish;
+mod reason;
+mod switch;
+
+pub use publish::desired_records;
+pub use reason::{Reason, Step, Trouble, Wait, span};
+
+use crate::{
+    config::{Config, Section},
+    journal::Journal,
+    lineage::GenerationId,
+    name::DnsName,
+    observe::Facts,
+    tlsa::Association,
+};
+use model::Model;
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+/// What a plan is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// The sections by the name of their lineage in `live/`.
+    pub sections: &'a BTreeMap<String, Section>,
+    /// What was seen.
+    pub facts: &'a Facts,
+    /// What is remembered, the facts included.
+    pub journal: &'a Journal,
+}
+
+/// What is to be done now, what has to wait, and what is wrong.
+#[must_use]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// In this order.
+    pub actions: Vec<Action>,
+    /// What may not happen yet, and why.
+    pub waits: Vec<Wait>,
+    /// What is wrong and makes the run fail.
+    pub troubles: Vec<Trouble>,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "action")]
+pub enum Action {
+    /// Keep a generation in our store, from what `live/` or the dane directory shows.
+    Store {
+        /// Of this lineage.
+        lineage: String,
+        /// This generation.
+        generation: GenerationId,
+    },
+    /// Lead the dane directory elsewhere without changing the certificate that services read.
+    Arrange {
+        /// Of this lineage.
+        lineage: String,
+        /// Where to.
+        goal: Goal,
+        /// What services read now and go on reading; `None` where there is nothing to read yet.
+        serving: Option<GenerationId>,
+    },
+    /// Take down a note that a record which we need is there already, or that another lineage needs it as well.
+    Adopt {
+        /// At this query name.
+        query: DnsName,
+        /// This record.
+        record: Association,
+        /// For this lineage.
+        lineage: String,
+    },
+    /// Publish a record.
+    Add(Edit),
+    /// Switch the dane directory to another generation.
+    Switch {
+        /// Of this lineage.
+        lineage: String,
+        /// What services read now.
+        from: Option<GenerationId>,
+        /// What they are to read.
+        to: GenerationId,
+        /// What the switch rests on.
+        cause: Cause,
+    },
+    /// Run a reload command for all these lineages.
+    Reload {
+        /// Words of the command.
+        command: Vec<String>,
+        /// Whom it is owed.
+        lineages: BTreeSet<String>,
+        /// Time limit, seconds.
+        timeout: u64,
+    },
+    /// Delete a record.
+    Delete(Edit),
+    /// Forget a generation that nothing needs any more.
+    Forget {
+        /// Of this lineage.
+        lineage: String,
+        /// This generation.
+        generation: GenerationId,
+    },
+    /// Forget a lineage that has left DANE.
+    Leave {
+        /// This one.
+        lineage: String,
+    },
+}
+
+/// Where the dane directory leads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Goal {
+    /// To `live/`.
+    Live,
+    /// To this generation.
+    Generation(GenerationId),
+}
+
+/// What a switch rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// Every gate is open.
+    Ready,
+    /// Every gate is open, and what is served now matches nothing that is published.
+    Broken,
+    /// The operator's word (`switch --now --accept-mismatch`, `reset --force`).
+    Forced,
+}
+
+/// A record to publish or delete.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Edit {
+    /// At this query name.
+    pub query: DnsName,
+    /// The record.
+    pub record: Association,
+    /// TTL for a new RRset, seconds.
+    pub ttl: u32,
+    /// The lineage whose section says who edits the zone.
+    pub lineage: String,
+    /// For a delete: the record of the same parameters that stays.
+    pub live: Option<Association>,
+}
+
+impl Action {
+    /// The lineage that the action is for; `None` for a reload, which can serve several.
+    pub fn lineage(&self) -> Option<&str> {
+        match self {
+            Action::Store { lineage, .. }
+            | Action::Arrange { lineage, .. }
+            | Action::Adopt { lineage, .. }
+            | Action::Switch { lineage, .. }
+            | Action::Forget { lineage, .. }
+            | Action::Leave { lineage } => Some(lineage),
+            Action::Add(edit) | Action::Delete(edit) => Some(&edit.lineage),
+            Action::Reload { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Store { lineage, generation } => {
+                write!(f, "keep generation {generation} of {lineage} in the store")
+            }
+            Action::Arrange { lineage, goal: Goal::Live, .. } => write!(f, "let {lineage} follow live/"),
+            Action::Arrange { lineage, goal: Goal::Generation(id), .. } => {
+                write!(f, "pin {lineage} to generation {id}")
+            }
+            Action::Adopt { query, record, .. } => write!(f, "take note of {query} TLSA {record}, which is there"),
+            Action::Add(edit) => write!(f, "publish {} TLSA {}", edit.query, edit.record),
+            Action::Switch { lineage, to, .. } => write!(f, "switch {lineage} to generation {to}"),
+            Action::Reload { command, .. } => write!(f, "run `{}`", command.join(" ")),
+            Action::Delete(edit) => write!(f, "delete {} TLSA {}", edit.query, edit.record),
+            Action::Forget { lineage, generation } => write!(f, "forget generation {generation} of {lineage}"),
+            Action::Leave { lineage } => write!(f, "let {lineage} go"),
+        }
+    }
+}
+
+/// Makes a plan.
+pub fn plan(input: Input<'_>) -> Plan {
+    let model = Model::new(input);
+    let mut plan = Plan::default();
+    files::store(&model, &mut plan);
+    files::arrange(&model, &mut plan);
+    publish::publish(&model, &mut plan);
+    switch::switch(&model, &mut plan);
+    switch::reload(&model, &mut plan);
+    delete::delete(&model, &mut plan);
+    files::forget(&model, &mut plan);
+    plan
+}

@@ -1,0 +1,310 @@
+//! The facts and the journal, put together by lineage and by owner.
+
+use super::Input;
+use crate::{
+    config::{Pin, Section, TlsaLine, Verify},
+    journal::{LineageDoc, OwnerDoc, Presented, Shown, clock::Stamp},
+    lineage::{Generation, GenerationId},
+    name::DnsName,
+    observe::{LineageFacts, OwnerView, ServerView},
+    tlsa::{Association, Chain, Group, Mismatch, NoIssuer, Param, satisfied},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+/// Least wait before a switch where `ttl` is not set, seconds.
+const FLOOR: u64 = 3600;
+/// The same with `verify = provider`.
+const FLOOR_BY_PROVIDER: u64 = 86_400;
+/// Least `hold` where it is not set, seconds.
+const HOLD: u64 = 3600;
+
+/// Everything about all lineages and owners.
+pub struct Model<'a> {
+    /// What it was made from.
+    pub input: Input<'a>,
+    /// Lineages with files, by name.
+    pub lineages: BTreeMap<&'a str, Lineage<'a>>,
+    /// Owners by query name.
+    pub owners: BTreeMap<&'a DnsName, Owner<'a>>,
+    owned: BTreeMap<&'a str, BTreeSet<&'a DnsName>>,
+}
+
+/// The lineages with a `tlsa` line for each query name, and the lines.
+fn lines(sections: &BTreeMap<String, Section>) -> BTreeMap<DnsName, Vec<(&str, &TlsaLine)>> {
+    let mut lines: BTreeMap<DnsName, Vec<(&str, &TlsaLine)>> = BTreeMap::new();
+    for (name, section) in sections {
+        for line in &section.tlsa {
+            if let Ok(query) = line.query_name() {
+                lines.entry(query).or_default().push((name, line));
+            }
+        }
+    }
+    lines
+}
+
+/// A lineage.
+#[derive(Clone, Copy)]
+pub struct Lineage<'a> {
+    /// Its name in `live/`.
+    pub name: &'a str,
+    /// Its section, unless it left the configuration or has errors there.
+    pub section: Option<&'a Section>,
+    /// Its files.
+    pub facts: &'a LineageFacts,
+    /// What we remember.
+    pub doc: &'a LineageDoc,
+}
+
+/// An owner.
+pub struct Owner<'a> {
+    /// The TLSA query name.
+    pub query: &'a DnsName,
+    /// What we remember.
+    pub doc: &'a OwnerDoc,
+    /// What was seen in this round.
+    pub view: Option<&'a OwnerView>,
+    /// Lineages with a `tlsa` line for it.
+    pub configured: BTreeSet<&'a str>,
+    /// Base domain that clients connect to.
+    pub base: DnsName,
+    /// The parameters to publish for every chain: those of all lines for this owner, since a chain must match in every group.
+    pub params: BTreeSet<Param>,
+    /// Our records that are on their way out; they count as absent.
+    pub going: BTreeSet<Association>,
+}
+
+/// May a process still present a generation?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is what the dane directory shows.
+    Served,
+    /// A reload that began after it was left has to succeed first.
+    UntilReload,
+    /// It was reloaded; the hold ends then.
+    UntilHold(Stamp),
+    /// No reload is configured: until its certificate has expired (Unix seconds).
+    UntilExpiry(i64),
+    /// The lineage has no section that would tell.
+    Unconfigured,
+    /// No.
+    Gone,
+}
+
+impl<'a> Model<'a> {
+    /// Puts it together.
+    pub fn new(input: Input<'a>) -> Model<'a> {
+        let Input { sections, facts, journal, .. } = input;
+        let lineage = |(name, facts): (&'a String, &'a LineageFacts)| {
+            let doc = journal.lineages.get(name)?;
+            Some((name.as_str(), Lineage { name, section: sections.get(name), facts, doc }))
+        };
+        let lineages: BTreeMap<&str, Lineage<'_>> = facts.lineages.iter().filter_map(lineage).collect();
+        let lines = lines(sections);
+        let owner = |(query, doc): (&'a DnsName, &'a OwnerDoc)| {
+            let lines = lines.get(query).map_or(&[][..], Vec::as_slice);
+            (query, Owner::new(query, doc, input, lines))
+        };
+        let owners: BTreeMap<&DnsName, Owner<'_>> = journal.owners.iter().map(owner).collect();
+        let mut owned: BTreeMap<&str, BTreeSet<&DnsName>> = BTreeMap::new();
+        for owner in owners.values() {
+            let published = owner.doc.lineages.iter().map(String::as_str);
+            for lineage in published.chain(owner.configured.iter().copied()) {
+                owned.entry(lineage).or_default().insert(owner.query);
+            }
+        }
+        Model { input, lineages, owners, owned }
+    }
+
+    /// The moment of the facts.
+    pub fn now(&self) -> Stamp {
+        self.input.facts.now
+    }
+
+    /// Unix time of the facts.
+    pub fn wall(&self) -> i64 {
+        self.input.facts.wall
+    }
+
+    /// The owners whose answers must match before the lineage switches: those of its section, and those at which we ever
+    /// published for it.
+    pub fn owners_of(&self, lineage: &str) -> impl Iterator<Item = &Owner<'a>> {
+        self.owned.get(lineage).into_iter().flatten().filter_map(|query| self.owners.get(query))
+    }
+
+    /// The generations that may be presented at an owner, with their lineage; the chain is missing where it cannot be read.
+    /// Lineages that leave DANE count as well: they are presented all the same.
+    pub fn presented_at(&self, owner: &Owner<'a>) -> Vec<(Lineage<'a>, &'a Presented, Option<&'a Chain>)> {
+        let published = owner.doc.lineages.iter().map(String::as_str);
+        let concerned: BTreeSet<&str> = published.chain(owner.configured.iter().copied()).collect();
+        let mut found = Vec::new();
+        for lineage in concerned.iter().filter_map(|name| self.lineages.get(name)) {
+            let may =
+                lineage.doc.presented.iter().filter(|p| lineage.presence(p, self.now(), self.wall()) != Presence::Gone);
+            found.extend(may.map(|p| (*lineage, p, lineage.chain(&p.generation))));
+        }
+        found
+    }
+
+    /// Least wait before a switch of the lineage, seconds.
+    pub fn floor(&self, lineage: &Lineage<'_>) -> u64 {
+        floor(self.input.config.ttl, lineage.section)
+    }
+}
+
+/// Least wait before a switch, seconds: the operator's `ttl`, else by who says that records are up.
+pub fn floor(ttl: Option<u64>, section: Option<&Section>) -> u64 {
+    let by_provider = section.is_some_and(|section| section.verify == Verify::Provider);
+    ttl.unwrap_or(if by_provider { FLOOR_BY_PROVIDER } else { FLOOR })
+}
+
+impl<'a> Lineage<'a> {
+    /// A generation that can still be read.
+    pub fn generation(&self, id: &GenerationId) -> Option<&'a Generation> {
+        self.facts.generation(id)
+    }
+
+    /// The chain of a generation that can still be read.
+    pub fn chain(&self, id: &GenerationId) -> Option<&'a Chain> {
+        self.facts.generation(id).map(|generation| &generation.chain)
+    }
+
+    /// Is a rollover under way, or is anything else of it left?
+    pub fn is_settled(&self) -> bool {
+        self.doc.waiting.is_empty() && self.doc.presented.iter().all(|presented| presented.left.is_none())
+    }
+
+    /// Is its dane directory to stay on a generation also when idle? A lineage without a section stays where it is.
+    pub fn stays_pinned(&self, dane_group: bool) -> bool {
+        match self.section {
+            None => true,
+            Some(section) => section.pin == Pin::Always || section.bundle || dane_group,
+        }
+    }
+
+    /// The reload commands that are owed because of this generation.
+    pub fn owed(&self, left: Stamp) -> impl Iterator<Item = &'a Vec<String>> + use<'a> {
+        let done = self.doc.reloads.iter().filter(move |reload| reload.began >= left);
+        let done: Vec<&Vec<String>> = done.map(|reload| &reload.command).collect();
+        let commands = self.section.map_or(&[][..], |section| &section.reload);
+        commands.iter().filter(move |command| !done.contains(command))
+    }
+
+    /// May a process still present this generation?
+    pub fn presence(&self, presented: &Presented, now: Stamp, wall: i64) -> Presence {
+        let Some(left) = presented.left else { return Presence::Served };
+        let Some(section) = self.section else { return Presence::Unconfigured };
+        if section.reload.is_empty() {
+            return match wall > presented.not_after {
+                true => Presence::Gone,
+                false => Presence::UntilExpiry(presented.not_after),
+            };
+        }
+        if self.owed(left).next().is_some() {
+            return Presence::UntilReload;
+        }
+        let counted = self.doc.reloads.iter().filter(|r| r.began >= left && section.reload.contains(&r.command));
+        let ended = counted.map(|reload| reload.ended).max().unwrap_or(now);
+        match ended.after(section.hold.unwrap_or(presented.wait.max(HOLD))) {
+            end if end <= now => Presence::Gone,
+            end => Presence::UntilHold(end),
+        }
+    }
+}
+
+impl<'a> Owner<'a> {
+    fn new(query: &'a DnsName, doc: &'a OwnerDoc, input: Input<'a>, lines: &[(&'a str, &TlsaLine)]) -> Owner<'a> {
+        let Input { facts, journal, .. } = input;
+        let active = |name: &str| !journal.lineages.get(name).is_some_and(|doc| doc.withdrawn);
+        let lines = lines.iter().filter(|(name, _)| active(name));
+        let configured: BTreeSet<&str> = lines.clone().map(|(name, _)| *name).collect();
+        let params: BTreeSet<Param> = lines.map(|(_, line)| line.param).collect();
+        let (_, _, base) = endpoint(query);
+        let view = facts.owners.get(query);
+        let mut owner = Owner { query, doc, view, configured, base, params, going: doc.going() };
+        owner.params.extend(owner.foreign_types());
+        owner
+    }
+
+    /// Further digest types that others put into one of our groups: a client that knows them would ignore ours.
+    fn foreign_types(&self) -> Vec<Param> {
+        let foreign = self.doc.servers.values().filter_map(|server| server.now.as_ref()?.records.as_ref()).flatten();
+        let foreign = foreign.filter(|record| !self.doc.records.contains_key(record));
+        let kinds: BTreeSet<(Group, u8)> = foreign.map(|record| (record.group(), record.matching)).collect();
+        let further = |param: &Param| {
+            let matching = kinds.iter().filter(|(group, _)| *group == param.group()).map(|(_, matching)| *matching);
+            matching.filter_map(|matching| param.with_matching(matching)).collect::<Vec<_>>()
+        };
+        self.params.iter().flat_map(further).collect()
+    }
+
+    /// Must this owner match before that lineage switches?
+    pub fn concerns(&self, lineage: &str) -> bool {
+        self.configured.contains(lineage) || self.doc.lineages.contains(lineage)
+    }
+
+    /// The groups in which a chain must have a record here.
+    pub fn required(&self) -> BTreeSet<Group> {
+        self.params.iter().map(|param| param.group()).collect()
+    }
+
+    /// The groups that are ours here: required ones, and those of records we have not deleted yet.
+    pub fn ours(&self) -> BTreeSet<Group> {
+        let published = self.doc.records.iter().filter(|(_, doc)| !doc.state.going()).map(|(record, _)| record.group());
+        self.required().into_iter().chain(published).collect()
+    }
+
+    /// Does an answer match a chain, with a record in every required group?
+    pub fn matches(&self, records: &BTreeSet<Association>, chain: &Chain, wall: i64) -> Result<(), Mismatch> {
+        satisfied(records, chain, &self.base, wall, &self.required(), &self.ours())
+    }
+
+    /// Does an answer match a chain as far as it has records of ours at all?
+    pub fn tolerates(&self, records: &BTreeSet<Association>, chain: &Chain, wall: i64) -> Result<(), Mismatch> {
+        satisfied(records, chain, &self.base, wall, &BTreeSet::new(), &self.ours())
+    }
+
+    /// What a chain publishes here.
+    pub fn associations(&self, chain: &Chain) -> impl Iterator<Item = (Param, Result<Association, NoIssuer>)> {
+        self.params.iter().map(|param| (*param, chain.association(*param)))
+    }
+
+    /// The addresses, if they could be found.
+    pub fn servers(&self) -> Option<&'a BTreeMap<SocketAddr, ServerView>> {
+        self.view?.servers.as_ref().ok()
+    }
+
+    /// The records that each answering address shows, without those on their way out.
+    pub fn answers(&self) -> Vec<(SocketAddr, &'a ServerView, BTreeSet<Association>)> {
+        let servers = self.servers().into_iter().flatten();
+        let answer = |(address, server): (&SocketAddr, &'a ServerView)| match &server.answer {
+            Ok(Shown { records: Some(records), .. }) => {
+                Some((*address, server, records.difference(&self.going).cloned().collect()))
+            }
+            _ => None,
+        };
+        servers.filter_map(answer).collect()
+    }
+
+    /// The addresses whose answer is unknown, with the reason.
+    pub fn silent(&self) -> Vec<(SocketAddr, &'a ServerView, &'a str)> {
+        let servers = self.servers().into_iter().flatten();
+        let why = |(address, server): (&SocketAddr, &'a ServerView)| match &server.answer {
+            Err(why) => Some((*address, server, why.as_str())),
+            Ok(Shown { records: None, .. }) => Some((*address, server, "its answer is not known")),
+            Ok(_) => None,
+        };
+        servers.filter_map(why).collect()
+    }
+}
+
+/// Port, protocol and base domain of a TLSA query name (RFC 6698 section 3).
+pub fn endpoint(query: &DnsName) -> (u16, String, DnsName) {
+    let mut labels = query.as_str().splitn(3, '.');
+    let mut label = || labels.next().unwrap_or_default();
+    let (port, protocol, base) = (label(), label(), label());
+    let port = port.trim_start_matches('_').parse().unwrap_or(0);
+    (port, protocol.trim_start_matches('_').to_string(), base.parse().unwrap_or_else(|_| query.clone()))
+}

@@ -1,0 +1,133 @@
+//! Which records are missing (DESIGN: "Publish").
+
+use super::{
+    Action, Edit, Plan, Reason, Trouble, Wait,
+    model::{Lineage, Model, Owner, Presence},
+    reason::Step,
+};
+use crate::{
+    journal::RecordState,
+    tlsa::{Association, Chain},
+};
+use std::collections::BTreeSet;
+
+/// After this many seconds without any server showing it, what a provider said it published is published again.
+const PATIENCE: u64 = 60;
+
+/// How urgently a record is needed; the order in which records of one owner are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Served,
+    Presented,
+    Waiting,
+}
+
+/// A record that ought to be there.
+pub struct Desired<'a> {
+    rank: Rank,
+    /// For this lineage.
+    pub lineage: Lineage<'a>,
+    /// The record.
+    pub record: Association,
+}
+
+/// Plans the records that are missing, owner by owner, those of served chains first.
+pub fn publish(model: &Model<'_>, plan: &mut Plan) {
+    for owner in model.owners.values() {
+        let (mut desired, troubles) = desired(model, owner);
+        plan.troubles.extend(troubles);
+        if owner.view.is_none() {
+            continue;
+        }
+        desired.sort_by(|a, b| (a.rank, &a.record).cmp(&(b.rank, &b.record)));
+        if owner.answers().is_empty() {
+            plan.waits.extend(unseen(model, owner, &desired));
+            continue;
+        }
+        let mut planned = BTreeSet::new();
+        for wanted in &desired {
+            plan.actions.extend(missing(model, owner, wanted, &mut planned));
+        }
+    }
+}
+
+/// What ought to be published at an owner: for each lineage that is configured there, the records of every chain that may be
+/// presented and of every one that waits. Also what is wrong with them.
+pub fn desired<'a>(model: &Model<'a>, owner: &Owner<'a>) -> (Vec<Desired<'a>>, Vec<Trouble>) {
+    let (mut desired, mut troubles) = (Vec::new(), Vec::new());
+    for lineage in owner.configured.iter().filter_map(|name| model.lineages.get(name)) {
+        for (rank, chain) in chains(model, lineage) {
+            for (param, association) in owner.associations(chain) {
+                match association {
+                    Ok(record) => desired.push(Desired { rank, lineage: *lineage, record }),
+                    Err(why) => troubles.push(Trouble::of(lineage.name, format!("{param} at {}: {why}", owner.query))),
+                }
+            }
+        }
+    }
+    troubles.dedup();
+    (desired, troubles)
+}
+
+/// The records that ought to be published at an owner.
+pub fn desired_records(model: &Model<'_>, owner: &Owner<'_>) -> BTreeSet<Association> {
+    desired(model, owner).0.into_iter().map(|wanted| wanted.record).collect()
+}
+
+fn chains<'a>(model: &Model<'a>, lineage: &Lineage<'a>) -> Vec<(Rank, &'a Chain)> {
+    let presented = lineage.doc.presented.iter().filter_map(|presented| {
+        let rank = match lineage.presence(presented, model.now(), model.wall()) {
+            Presence::Gone => return None,
+            Presence::Served => Rank::Served,
+            _ => Rank::Presented,
+        };
+        Some((rank, &presented.generation))
+    });
+    let waiting = lineage.doc.waiting.iter().map(|generation| (Rank::Waiting, generation));
+    presented.chain(waiting).filter_map(|(rank, id)| Some((rank, lineage.chain(id)?))).collect()
+}
+
+/// Nothing is published where nobody can tell what is there already.
+fn unseen(model: &Model<'_>, owner: &Owner<'_>, desired: &[Desired<'_>]) -> Option<Wait> {
+    let lacking = desired.iter().find(|wanted| !owner.doc.records.contains_key(&wanted.record))?;
+    let reasons = super::gate::current(model, &lacking.lineage, owner, &|_| Ok(()));
+    Some(Wait { lineage: lacking.lineage.name.into(), step: Step::Publish(owner.query.clone()), reasons })
+}
+
+fn missing(
+    model: &Model<'_>,
+    owner: &Owner<'_>,
+    wanted: &Desired<'_>,
+    planned: &mut BTreeSet<Association>,
+) -> Option<Action> {
+    let lineage = wanted.lineage.name.to_string();
+    let (query, record) = (owner.query.clone(), wanted.record.clone());
+    let answers = owner.answers();
+    let shown = answers.iter().filter(|(_, _, records)| records.contains(&record)).count();
+    let add = match owner.doc.records.get(&record) {
+        None if shown > 0 => return Some(Action::Adopt { query, record, lineage }),
+        None => true,
+        Some(doc) if doc.state.going() => true,
+        Some(doc) if !doc.lineages.contains(&lineage) => return Some(Action::Adopt { query, record, lineage }),
+        Some(doc) if doc.state == RecordState::Publishing && shown == answers.len() => {
+            return Some(Action::Adopt { query, record, lineage });
+        }
+        Some(doc) if doc.state == RecordState::Publishing => true,
+        Some(doc) => shown == 0 && doc.since.elapsed(model.now()) >= PATIENCE,
+    };
+    if !add || !planned.insert(record.clone()) {
+        return None;
+    }
+    let ttl = wanted.lineage.section?.record_ttl;
+    Some(Action::Add(Edit { query, record, ttl, lineage, live: None }))
+}
+
+/// What publishing waits for, so that `status` can tell: used where a chain cannot be read.
+pub fn unreadable(model: &Model<'_>, owner: &Owner<'_>) -> Vec<Reason> {
+    let presented = model.presented_at(owner).into_iter();
+    let unreadable = presented.filter(|(_, _, chain)| chain.is_none());
+    let reason = |(lineage, presented, _): (Lineage<'_>, &crate::journal::Presented, Option<&Chain>)| {
+        Reason::Unreadable { lineage: lineage.name.into(), generation: presented.generation.clone() }
+    };
+    unreadable.map(reason).collect()
+}

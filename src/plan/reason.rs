@@ -1,0 +1,236 @@
+//! Why nothing happens, as values with their numbers.
+
+use crate::{
+    journal::clock::Stamp,
+    lineage::GenerationId,
+    name::DnsName,
+    tlsa::{Association, Mismatch},
+};
+use serde::Serialize;
+use std::{fmt, net::SocketAddr};
+
+/// Something that may not happen yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Wait {
+    /// For this lineage.
+    pub lineage: String,
+    /// What is to happen.
+    pub step: Step,
+    /// What it waits for: never empty.
+    pub reasons: Vec<Reason>,
+}
+
+/// What is to happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// The switch to this generation.
+    Switch(GenerationId),
+    /// Publishing.
+    Publish(DnsName),
+    /// Deleting this record.
+    Delete(DnsName, Association),
+    /// The end of the time in which processes may present this generation.
+    Retire(GenerationId),
+    /// Leaving DANE.
+    Leave,
+}
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "reason")]
+pub enum Reason {
+    /// The owner's servers were not asked in this round.
+    NotAsked {
+        /// Of this owner.
+        owner: DnsName,
+    },
+    /// The owner's servers cannot be found.
+    NoServers {
+        /// Of this owner.
+        owner: DnsName,
+        /// Why.
+        why: String,
+    },
+    /// A server's answer is unknown.
+    Unknown {
+        /// Of this owner.
+        owner: DnsName,
+        /// Host name.
+        server: String,
+        /// Address.
+        address: SocketAddr,
+        /// Why.
+        why: String,
+        /// When it may be left out, if other conditions hold by then too.
+        patience: Option<Stamp>,
+    },
+    /// A server does not show what is needed yet.
+    NotShown {
+        /// Of this owner.
+        owner: DnsName,
+        /// Host name.
+        server: String,
+        /// Address.
+        address: SocketAddr,
+        /// What is missing or wrong there.
+        mismatch: Mismatch,
+    },
+    /// Caches may still hold an answer that does not match.
+    Cached {
+        /// Of this owner.
+        owner: DnsName,
+        /// Host name of the server that gave it.
+        server: String,
+        /// Its TTL, seconds.
+        ttl: u64,
+        /// When no cache can hold it any more.
+        until: Stamp,
+    },
+    /// A reload has not succeeded since the switch.
+    ReloadOwed {
+        /// The command.
+        command: String,
+    },
+    /// Processes may still present the old certificate.
+    Hold {
+        /// Until then.
+        until: Stamp,
+    },
+    /// No reload is configured, so the old certificate may be presented until it has expired.
+    NoReload {
+        /// Unix seconds.
+        not_after: i64,
+    },
+    /// What is there was found rather than published, or others use it too: only a probe of every address could tell that it is
+    /// not needed, and probing is off.
+    NeedsProbe,
+    /// What would remain does not match a chain that may be presented.
+    Needed {
+        /// At this owner.
+        owner: DnsName,
+        /// What would not match.
+        mismatch: Mismatch,
+    },
+    /// A chain that may be presented cannot be read, so nobody knows what it needs.
+    Unreadable {
+        /// Of this lineage.
+        lineage: String,
+        /// This generation.
+        generation: GenerationId,
+    },
+    /// A lineage that needed the record has no (sound) section in the configuration.
+    Unconfigured {
+        /// This one.
+        lineage: String,
+    },
+    /// The provider said that it is done, and the servers have yet to show it.
+    NotVisible {
+        /// Of this owner.
+        owner: DnsName,
+    },
+}
+
+impl Reason {
+    /// When it is worth looking again, if that is known.
+    pub fn until(&self) -> Option<Stamp> {
+        match self {
+            Reason::Cached { until, .. } | Reason::Hold { until } => Some(*until),
+            _ => None,
+        }
+    }
+
+    /// Does it end by itself soon, once servers show what was published?
+    pub fn settles(&self) -> bool {
+        matches!(self, Reason::NotShown { .. } | Reason::NotVisible { .. } | Reason::NotAsked { .. })
+    }
+
+    /// The reason in words, with the time from `now` on.
+    pub fn text(&self, now: Stamp) -> String {
+        match self {
+            Reason::NotAsked { owner } => format!("{owner} has not been looked at in this run"),
+            Reason::NoServers { owner, why } => format!("the servers of {owner} are unknown: {why}"),
+            Reason::Unknown { owner, server, address, why, patience } => {
+                let patience = match patience {
+                    Some(until) => format!(" (it may be left out in {} at the earliest)", span(until.until(now))),
+                    None => String::new(),
+                };
+                format!("waiting for name server {server} ({address}) to answer for {owner}: {why}{patience}")
+            }
+            Reason::NotShown { owner, server, address, mismatch } => {
+                format!("name server {server} ({address}) does not show it for {owner} yet: {mismatch}")
+            }
+            Reason::Cached { owner, server, ttl, until } => {
+                let left = span(until.until(now));
+                format!("caches may hold an earlier answer of {server} for {owner} (TTL {ttl}) for {left} more")
+            }
+            Reason::ReloadOwed { command } => format!("`{command}` has not succeeded since the switch"),
+            Reason::Hold { until } => {
+                format!("processes may still present the old certificate: kept for {} more (hold)", span(until.until(now)))
+            }
+            Reason::NoReload { not_after } => format!(
+                "no `reload` is configured, so the old certificate may be presented until it expires (Unix time {not_after})"
+            ),
+            Reason::NeedsProbe => "it was there before us or others use it: it is deleted only when probes of every address \
+                                   show that nobody needs it, and this version does not probe; delete it by hand if you know"
+                .into(),
+            Reason::Needed { owner, mismatch } => {
+                format!("what would remain at {owner} does not match a certificate that may be presented: {mismatch}")
+            }
+            Reason::Unreadable { lineage, generation } => {
+                format!("generation {generation} of {lineage} may be presented and cannot be read")
+            }
+            Reason::Unconfigured { lineage } => {
+                format!("{lineage} needed it and has no sound section; `daneroll withdraw {lineage}` leaves DANE safely")
+            }
+            Reason::NotVisible { owner } => format!("the name servers of {owner} have yet to show that it is gone"),
+        }
+    }
+}
+
+/// Seconds in words: `90 s`, `15 min`, `5 h`, `3 d`, rounded up.
+pub fn span(seconds: u64) -> String {
+    match seconds {
+        0..=120 => format!("{seconds} s"),
+        121..=7_200 => format!("{} min", seconds.div_ceil(60)),
+        7_201..=172_800 => format!("{} h", seconds.div_ceil(3600)),
+        _ => format!("{} d", seconds.div_ceil(86_400)),
+    }
+}
+
+/// Something that is wrong and makes the run fail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// Which lineage, if it is one's.
+    pub lineage: Option<String>,
+    /// What is wrong, why, and what to do.
+    pub text: String,
+}
+
+impl Trouble {
+    /// Trouble of one lineage.
+    pub fn of(lineage: &str, text: impl Into<String>) -> Trouble {
+        Trouble { lineage: Some(lineage.into()), text: text.into() }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.lineage {
+            Some(lineage) => write!(f, "{lineage}: {}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Switch(generation) => write!(f, "switch to generation {generation}"),
+            Step::Publish(owner) => write!(f, "publish at {owner}"),
+            Step::Delete(owner, record) => write!(f, "delete {record} at {owner}"),
+            Step::Retire(generation) => write!(f, "retire generation {generation}"),
+            Step::Leave => f.write_str("leave DANE"),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Which lineages may switch, and whom a reload is owed.
+
+use super::{
+    Action, Cause, Plan, Trouble, Wait, gate,
+    model::{Lineage, Model, Owner},
+    reason::{Reason, Step, span},
+};
+use crate::lineage::GenerationId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A rollover that is still blocked so long before the certificate expires is a failure, seconds.
+const LAST_DAY: i64 = 86_400;
+
+/// Plans the switches.
+pub fn switch(model: &Model<'_>, plan: &mut Plan) {
+    for lineage in model.lineages.values().filter(|lineage| lineage.section.is_some() && !lineage.doc.withdrawn) {
+        if is_broken(model, lineage) {
+            mend(model, lineage, plan);
+        } else {
+            pursue(model, lineage, plan);
+        }
+    }
+}
+
+/// Switches to the newest generation whose gate is open, and tells what the others wait for.
+fn pursue(model: &Model<'_>, lineage: &Lineage<'_>, plan: &mut Plan) {
+    for generation in lineage.doc.waiting.iter().rev() {
+        if !lineage.facts.stored.contains_key(generation) {
+            continue;
+        }
+        let reasons = gate::blockers(model, lineage, generation);
+        if reasons.is_empty() {
+            plan.actions.push(step(lineage, generation, Cause::Ready));
+            return;
+        }
+        plan.troubles.extend(expires(model, lineage, &reasons));
+        plan.waits.push(Wait { lineage: lineage.name.into(), step: Step::Switch(generation.clone()), reasons });
+    }
+}
+
+/// Blocked with less than the wait and a day left (DESIGN: "Expiry opens no other gate").
+fn expires(model: &Model<'_>, lineage: &Lineage<'_>, reasons: &[Reason]) -> Option<Trouble> {
+    let left = lineage.facts.served()?.chain.not_after() - model.wall();
+    let wait = wait(model, lineage) as i64;
+    let text = match left {
+        ..=0 => "the served certificate has EXPIRED".to_string(),
+        left => format!("the served certificate expires in {}", span(left as u64)),
+    };
+    let why: Vec<String> = reasons.iter().map(|reason| reason.text(model.now())).collect();
+    (left < wait.saturating_add(LAST_DAY)).then(|| {
+        let cure = format!("`daneroll switch --now --accept-mismatch {}` overrides this gate", lineage.name);
+        Trouble::of(lineage.name, format!("{text} and the switch is blocked: {}; {cure}", why.join("; ")))
+    })
+}
+
+fn wait(model: &Model<'_>, lineage: &Lineage<'_>) -> u64 {
+    let floor = model.floor(lineage);
+    model.owners_of(lineage.name).map(|owner| owner.doc.wait(floor)).max().unwrap_or(floor)
+}
+
+fn step(lineage: &Lineage<'_>, to: &GenerationId, cause: Cause) -> Action {
+    let from = lineage.facts.served().map(|served| served.id.clone());
+    Action::Switch { lineage: lineage.name.into(), from, to: to.clone(), cause }
+}
+
+/// Does what is served match nothing that some server shows?
+fn is_broken(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
+    let Some(served) = lineage.facts.served() else { return false };
+    let breaks = |owner: &Owner<'_>| {
+        let configured = owner.configured.contains(lineage.name);
+        let ours = owner.ours();
+        let fails = |records: &BTreeSet<_>| owner.tolerates(records, &served.chain, model.wall()).is_err();
+        configured
+            && owner
+                .answers()
+                .iter()
+                .any(|(_, _, records)| records.iter().any(|record| ours.contains(&record.group())) && fails(records))
+    };
+    model.owners_of(lineage.name).any(breaks)
+}
+
+/// Switches at once to a generation that all answers match, if there is one; else the served chain's records are being
+/// published, and that is told.
+fn mend(model: &Model<'_>, lineage: &Lineage<'_>, plan: &mut Plan) {
+    let served = lineage.facts.served().map(|served| served.id.clone());
+    let presented = lineage.doc.presented.iter().rev().map(|presented| &presented.generation);
+    let mut options = lineage.doc.waiting.iter().rev().chain(presented).filter(|id| Some(*id) != served.as_ref());
+    let open =
+        |id: &&GenerationId| lineage.facts.stored.contains_key(*id) && gate::blockers(model, lineage, id).is_empty();
+    let text = "the certificate that is served matches no TLSA record that some name server shows";
+    let overridden = lineage.doc.overrides.last().is_some_and(|last| Some(&last.generation) == served.as_ref());
+    match options.find(open).filter(|_| !overridden) {
+        Some(generation) => {
+            plan.actions.push(step(lineage, generation, Cause::Broken));
+            plan.troubles
+                .push(Trouble::of(lineage.name, format!("{text}: going to generation {generation}, which all match")));
+        }
+        None => plan.troubles.push(Trouble::of(lineage.name, format!("{text}: its records are being published"))),
+    }
+}
+
+/// Plans the reloads that are owed: each command once, after all switches.
+pub fn reload(model: &Model<'_>, plan: &mut Plan) {
+    if plan.actions.iter().any(|action| matches!(action, Action::Switch { .. })) {
+        return;
+    }
+    let mut owed: BTreeMap<&Vec<String>, (BTreeSet<String>, u64)> = BTreeMap::new();
+    for lineage in model.lineages.values() {
+        let timeout = lineage.section.map_or(0, |section| section.timeout);
+        for left in lineage.doc.presented.iter().filter_map(|presented| presented.left) {
+            for command in lineage.owed(left) {
+                let (lineages, limit) = owed.entry(command).or_default();
+                lineages.insert(lineage.name.into());
+                *limit = timeout.max(*limit);
+            }
+        }
+    }
+    let in_order = model.input.config.sections.iter().flat_map(|section| &section.reload);
+    let mut done = BTreeSet::new();
+    for command in in_order.filter(|command| done.insert(*command)) {
+        if let Some((lineages, timeout)) = owed.remove(command) {
+            plan.actions.push(Action::Reload { command: command.clone(), lineages, timeout });
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The program around a run: arguments, configuration, log, and what is printed.
+
+use crate::{
+    cli::{self, Hints},
+    config::{self, LogLevel},
+    env::real::Real,
+    report::log::{self, Place},
+    run,
+};
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+/// Runs the program with these arguments, its name first, in the real world.
+pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments = match cli::parse(args) {
+        Ok(arguments) => arguments,
+        Err(exit) => {
+            let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
+            print(if exit.to_stderr { &mut stderr } else { &mut stdout }, &exit.text);
+            return ExitCode::from(exit.code);
+        }
+    };
+    let env = Real::new(PathBuf::from("/proc/self/exe"));
+    let hints = Hints::read(|name| std::env::var_os(name));
+    let loaded = config::load(&env, &arguments.config, &arguments.overrides);
+    let config = loaded.as_ref().ok().map(|loaded| &loaded.config);
+    let journal = log::is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
+    let place = Place::choose(arguments.log.as_deref(), config.and_then(|config| config.log.as_deref()), journal);
+    let level = arguments.log_level.or(config.and_then(|config| config.log_level)).unwrap_or(LogLevel::Normal);
+    let log = log::open(&place, level, arguments.quiet, Box::new(io::stdout()), Box::new(io::stderr()));
+    let report = tracing::dispatcher::with_default(&log.dispatch, || run(&env, &arguments, &hints, &loaded));
+    print(&mut io::stdout(), &report.text);
+    ExitCode::from(log.exit_code(report.exit))
+}
+
+/// Prints; a reader that has gone away is no error of ours.
+fn print(to: &mut dyn Write, text: &str) {
+    drop(to.write_all(text.as_bytes()).and_then(|()| to.flush()));
+}

@@ -1,0 +1,183 @@
+//! The commands beside the plain run.
+
+use super::{
+    FAILED, Report, Run,
+    look::Known,
+    rounds::{Summary, in_words},
+};
+use crate::{
+    act::keeper::Keeper,
+    cli::{Arguments, Command},
+    config::{Config, Unreadable},
+    env::Env,
+    journal::{
+        Override,
+        clock::Stamp,
+        store::{Store, lineage_file},
+    },
+    observe::{Places, Served, files},
+    plan::{Action, Cause, Input, Trouble, check::check, plan},
+};
+use std::{collections::BTreeSet, path::PathBuf};
+
+impl Run<'_> {
+    /// Pins every lineage that has a section, sound or not, and every one that we know: the ACME client renews regardless.
+    pub(super) fn pre(&self, known: &BTreeSet<String>) -> Report {
+        let keeper = self.keeper();
+        let broken = self.live.iter().filter(|name| self.config.broken.iter().any(|b| b.eq_ignore_ascii_case(name)));
+        let names: BTreeSet<&String> = self.sections.keys().chain(broken).chain(known).collect();
+        let bundle = |name: &String| self.sections.get(name).is_some_and(|section| section.bundle);
+        pin_all(&keeper, names.into_iter().map(|name| (name, bundle(name))))
+    }
+
+    /// Says what a plain run would do now.
+    pub(super) fn dry_run(&self) -> Report {
+        let mut store = match Store::look(self.env, &self.places.state) {
+            Ok(store) => store,
+            Err(error) => {
+                tracing::error!("cannot read the journal: {error}");
+                return Report { exit: FAILED, text: String::new() };
+            }
+        };
+        let facts = self.look(store.edit(), &mut Known::default());
+        let input = Input { config: self.config, sections: &self.sections, facts: &facts, journal: store.journal() };
+        let plan = check(input, plan(input));
+        Report { exit: if plan.troubles.is_empty() { 0 } else { FAILED }, text: in_words(&plan, facts.now) }
+    }
+
+    /// Builds or rebuilds the dane directory. A pin that a rollover needs is dropped only by force.
+    pub(super) fn reset(&self, store: &mut Store, force: bool) -> Summary {
+        let keeper = self.keeper();
+        let mut refused = Vec::new();
+        for (name, section) in &self.sections {
+            let facts = files::lineage(self.env, &self.places, name, section.bundle);
+            let same = matches!((facts.served(), &facts.live), (Some(served), Ok(live)) if served.id == live.id);
+            let free = matches!(facts.served, Served::Live | Served::Missing);
+            let rolls = store.journal().lineages.get(name).is_some_and(|doc| !doc.waiting.is_empty());
+            if free || (same && !rolls) {
+                continue;
+            }
+            if !force {
+                let text = "pinned, and a rollover needs that: --force drops the pin, and clients fail until the new records are known";
+                refused.push(Trouble::of(name, text));
+                continue;
+            }
+            tracing::warn!(lineage = name, "dropping the pin by force");
+            let mark = lineage_file(&self.places.state, name, "held");
+            let released = self.env.stat(&mark, false).map_or(Ok(()), |_| keeper.release(name));
+            let led = released.and_then(|()| keeper.follow_live(name).map_err(|why| Trouble::of(name, why)));
+            refused.extend(led.err());
+        }
+        let mut summary = self.rounds(store);
+        summary.troubles.splice(0..0, refused);
+        summary
+    }
+
+    /// Leaves DANE for a lineage: its records are deleted by this and later runs, then its links follow `live/`.
+    pub(super) fn withdraw(&self, store: &mut Store, lineage: &str) -> Summary {
+        let unknown = |text: &str| Summary { troubles: vec![Trouble::of(lineage, text)], ..Summary::default() };
+        if !self.sections.contains_key(lineage) {
+            return unknown(
+                "has no sound section, and it takes one to delete its records: put it (back) into the configuration",
+            );
+        }
+        let Some(doc) = store.edit().lineages.get_mut(lineage) else {
+            return unknown("is not known: nothing was ever done for it");
+        };
+        doc.withdrawn = true;
+        doc.waiting.clear();
+        tracing::warn!(
+            lineage,
+            "leaving DANE: its records are deleted, and it stays pinned until caches have forgotten them"
+        );
+        self.rounds(store)
+    }
+
+    /// The one override: switches to the newest generation whatever clients may hold.
+    pub(super) fn force(&self, store: &mut Store, lineage: &str) -> Summary {
+        let Command::Switch { now: true, accept_mismatch: true, .. } = self.arguments.command else {
+            let text = "the switch is made by plain runs when it is safe; to force it now, whatever clients hold: \
+                        `daneroll switch --now --accept-mismatch LINEAGE`";
+            return Summary { troubles: vec![Trouble::of(lineage, text)], ..Summary::default() };
+        };
+        let facts = self.look(store.edit(), &mut Known::default());
+        let newest = store.journal().lineages.get(lineage).and_then(|doc| doc.waiting.last().cloned());
+        let Some(to) = newest else {
+            let text = "no generation waits for a switch";
+            return Summary { troubles: vec![Trouble::of(lineage, text)], ..Summary::default() };
+        };
+        let from = facts.lineages.get(lineage).and_then(|facts| facts.served()).map(|served| served.id.clone());
+        let at = Stamp(store.journal().clock.total);
+        let wall = self.env.wall();
+        if let Some(doc) = store.edit().lineages.get_mut(lineage) {
+            doc.overrides.push(Override { generation: to.clone(), at, wall });
+        }
+        tracing::warn!(lineage, generation = %to, "switching by force: clients may find no matching record");
+        let name = lineage.to_string();
+        let actions = [
+            Action::Store { lineage: name.clone(), generation: to.clone() },
+            Action::Switch { lineage: name, from, to, cause: Cause::Forced },
+        ];
+        let came = self.actor().carry_out(&actions, &facts, store);
+        let mut troubles = Vec::new();
+        match came {
+            Ok(came) => troubles.extend(came.into_iter().filter_map(|came| match came {
+                crate::act::Came::Done => None,
+                crate::act::Came::Failed(trouble) => Some(trouble),
+                other => Some(Trouble::of(lineage, format!("not switched, something changed meanwhile: {other:?}"))),
+            })),
+            Err(error) => troubles.push(Trouble::of(lineage, format!("the journal cannot be written: {error}"))),
+        }
+        let mut summary = self.rounds(store);
+        summary.troubles.splice(0..0, troubles);
+        summary
+    }
+}
+
+/// What `--config-test` says beside errors and warnings.
+pub(super) fn config_test(config: &Config, unmatched: &[String]) -> Report {
+    let mut text = String::new();
+    for section in unmatched {
+        let live = config.letsencrypt_directory.join("live");
+        text += &format!("warning: section [{section}]: there is no lineage of that name in {}\n", live.display());
+    }
+    if config.broken.is_empty() {
+        let count = config.sections.len();
+        text += &format!(
+            "{}: {count} section{}, no errors in them\n",
+            config.path.display(),
+            if count == 1 { "" } else { "s" }
+        );
+    }
+    Report { exit: 0, text }
+}
+
+/// The configuration cannot be read. `--pre` then pins whatever the dane directory or the journal knows.
+pub(super) fn without_configuration(env: &dyn Env, arguments: &Arguments, error: &Unreadable) -> Report {
+    tracing::error!("{error}");
+    if arguments.command != Command::Pre {
+        return Report { exit: FAILED, text: String::new() };
+    }
+    let or = |path: &Option<PathBuf>, default: &str| path.clone().unwrap_or_else(|| default.into());
+    let overrides = &arguments.overrides;
+    let places = Places {
+        live: or(&overrides.letsencrypt_directory, "/etc/letsencrypt").join("live"),
+        dane: or(&overrides.dane_directory, "/etc/daneroll/dane"),
+        state: or(&overrides.state_directory, "/var/lib/daneroll"),
+    };
+    let known = super::lineages_on_record(env, &places.state);
+    let keeper = Keeper { env, places: &places, mode: 0o700, group: None };
+    let report = pin_all(&keeper, known.iter().map(|name| (name, false)));
+    Report { exit: report.exit.max(FAILED), ..report }
+}
+
+fn pin_all<'a>(keeper: &Keeper<'_>, names: impl Iterator<Item = (&'a String, bool)>) -> Report {
+    let mut exit = 0;
+    for (name, bundle) in names {
+        if let Err(trouble) = keeper.pin(name, bundle) {
+            tracing::error!("{trouble}");
+            exit = FAILED;
+        }
+    }
+    Report { exit, text: String::new() }
+}

@@ -1,0 +1,129 @@
+//! One look at the world, as far as something hangs on it.
+
+use super::Run;
+use crate::{
+    config::Verify,
+    journal::{Journal, RecordState, Shown, remember::remember},
+    name::DnsName,
+    observe::{
+        Facts, OwnerView, PROVIDER, ServerView,
+        authority::{self, Wanted},
+        discover::{Authorities, Resolver},
+        files,
+    },
+    plan::{
+        Input,
+        model::{Model, Owner, floor},
+    },
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Found servers are looked up again after this many seconds.
+const SERVERS_FRESH: u64 = 60;
+
+/// What one run has found out about name servers.
+#[derive(Default)]
+pub struct Known {
+    servers: BTreeMap<DnsName, Authorities>,
+    since: Option<crate::journal::clock::Stamp>,
+}
+
+impl Run<'_> {
+    /// Looks at files, then at the name servers of those owners on which something hangs, and takes it all into the journal.
+    pub(super) fn look(&self, journal: &mut Journal, known: &mut Known) -> Facts {
+        let now = journal.clock.read(self.env.boot());
+        let names: BTreeSet<&String> = self.sections.keys().chain(journal.lineages.keys()).collect();
+        let lineage = |name: &&String| {
+            let bundle = self.sections.get(*name).is_some_and(|section| section.bundle);
+            ((*name).clone(), files::lineage(self.env, &self.places, name, bundle))
+        };
+        let lineages = names.iter().map(lineage).collect();
+        let mut facts = Facts { now, wall: self.env.wall(), lineages, owners: BTreeMap::new() };
+        self.remember(journal, &facts);
+        if known.since.is_none_or(|since| since.elapsed(now) >= SERVERS_FRESH) {
+            *known = Known { servers: BTreeMap::new(), since: Some(now) };
+        }
+        let due = self.due(journal, &facts);
+        facts.owners = self.ask(journal, &due, known);
+        facts.now = journal.clock.read(self.env.boot());
+        facts.wall = self.env.wall();
+        self.remember(journal, &facts);
+        facts
+    }
+
+    fn remember(&self, journal: &mut Journal, facts: &Facts) {
+        let lines = self.sections.values().flat_map(|section| &section.tlsa);
+        let configured: BTreeSet<DnsName> = lines.filter_map(|line| line.query_name().ok()).collect();
+        let floors = self.sections.values().map(|section| floor(self.config.ttl, Some(section)));
+        let floor = floors.max().unwrap_or_else(|| floor(self.config.ttl, None));
+        remember(journal, facts, self.config.ttl, floor, &configured);
+    }
+
+    /// The owners to ask for now: those that are part of something under way, and those not looked at for long.
+    fn due(&self, journal: &Journal, facts: &Facts) -> BTreeSet<DnsName> {
+        let input = Input { config: self.config, sections: &self.sections, facts, journal };
+        let model = Model::new(input);
+        let is_due = |owner: &&Owner<'_>| {
+            let lineages = owner.configured.iter().copied().chain(owner.doc.lineages.iter().map(String::as_str));
+            let mut lineages = lineages.filter_map(|name| model.lineages.get(name));
+            let recheck = owner.configured.iter().filter_map(|name| self.sections.get(*name)?.recheck.into()).min();
+            let long_ago = owner.doc.asked.is_none_or(|asked| {
+                recheck.is_some_and(|recheck| recheck > 0 && asked.elapsed(model.now()) >= recheck)
+            });
+            long_ago || lineages.any(|lineage| !lineage.is_settled() || lineage.doc.withdrawn) || differs(&model, owner)
+        };
+        model.owners.values().filter(is_due).map(|owner| owner.query.clone()).collect()
+    }
+
+    /// Asks for these owners: the name servers, or the journal where the provider's word is taken.
+    fn ask(&self, journal: &Journal, due: &BTreeSet<DnsName>, known: &mut Known) -> BTreeMap<DnsName, OwnerView> {
+        let mut views = BTreeMap::new();
+        let mut wanted = BTreeMap::new();
+        for query in due {
+            let sections = || {
+                let has_line = |line: &crate::config::TlsaLine| line.query_name().is_ok_and(|name| name == *query);
+                self.sections.values().filter(move |section| section.tlsa.iter().any(has_line))
+            };
+            if sections().any(|section| section.verify == Verify::Provider) {
+                views.insert(query.clone(), providers_word(journal, query));
+                continue;
+            }
+            let nameservers = sections().map(|section| &section.nameservers).find(|servers| !servers.is_empty());
+            let servers = journal.owners.get(query).into_iter().flat_map(|owner| &owner.servers);
+            let remembered = servers.map(|(address, server)| (*address, server.name.clone())).collect();
+            wanted.insert(query.clone(), Wanted { nameservers: nameservers.cloned().unwrap_or_default(), remembered });
+        }
+        if wanted.is_empty() {
+            return views;
+        }
+        tracing::debug!(owners = wanted.len(), "asking the name servers");
+        let resolvers = match self.config.resolvers.is_empty() {
+            false => self.config.resolvers.clone(),
+            true => self.env.resolvers().unwrap_or_else(|why| {
+                tracing::warn!("no resolver: {why}");
+                Vec::new()
+            }),
+        };
+        let resolver = Resolver::new(self.env, resolvers);
+        views.extend(authority::views(self.env, &resolver, &mut known.servers, &wanted));
+        views
+    }
+}
+
+/// Are our records others than those that ought to be there, or is one of them on its way?
+fn differs(model: &Model<'_>, owner: &Owner<'_>) -> bool {
+    let desired: BTreeSet<_> = crate::plan::desired_records(model, owner);
+    let ours: BTreeSet<_> = owner.doc.records.keys().cloned().collect();
+    desired != ours || owner.doc.records.values().any(|doc| doc.state != RecordState::Published)
+}
+
+/// With `verify = provider`: what the provider said it published is there.
+fn providers_word(journal: &Journal, query: &DnsName) -> OwnerView {
+    let docs = journal.owners.get(query).into_iter().flat_map(|owner| &owner.records);
+    let up = docs.filter(|(_, doc)| doc.state == RecordState::Published).map(|(record, _)| record.clone());
+    let answer = Ok(Shown { records: Some(up.collect()), ttl: 0 });
+    let name = "the provider's word".to_string();
+    let server = ServerView { name, answer, serial: None, listed: true, ns_ttl: 0, no_route: false };
+    let servers = Ok(BTreeMap::from([(PROVIDER, server)]));
+    OwnerView { target: query.clone(), zone: None, servers, by_provider: true }
+}

@@ -1,0 +1,217 @@
+//! One call of the program: a command, the locks it takes, and what it leaves behind.
+
+mod commands;
+mod look;
+mod rounds;
+
+use crate::{
+    act::keeper::Keeper,
+    cli::{Arguments, Command, Hints},
+    config::{Config, Loaded, Section, Unreadable},
+    env::{Env, Lock},
+    journal::store::{Store, lineage_file},
+    lineage::certbot,
+    observe::Places,
+    plan::Trouble,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
+
+/// What a call ends with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Exit code, without what the log adds.
+    pub exit: u8,
+    /// For standard output.
+    pub text: String,
+}
+
+/// Something failed.
+const FAILED: u8 = 1;
+/// The configuration has errors.
+const CONFIGURATION: u8 = 3;
+/// The lock file cannot be made.
+const LOCK: u8 = 4;
+/// Another run holds the lock.
+const BUSY: u8 = 32;
+
+/// How long `--post` waits for another run to end.
+const POST_WAIT: Duration = Duration::from_secs(900);
+/// A plain run gives up at once: the other one does what is due.
+const PLAIN_WAIT: Duration = Duration::from_millis(200);
+
+/// Which of a plan's steps a call takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// All.
+    Plain,
+    /// Publish and unpin: what needs the switch is left to plain runs.
+    Post,
+    /// The same for one lineage (all, if the caller does not tell which), and nothing is unpinned.
+    Deploy(Option<String>),
+    /// Files only.
+    Reset,
+}
+
+/// A call under way.
+pub struct Run<'a> {
+    env: &'a dyn Env,
+    config: &'a Config,
+    arguments: &'a Arguments,
+    hints: &'a Hints,
+    sections: BTreeMap<String, Section>,
+    live: Vec<String>,
+    places: Places,
+    mode: Mode,
+}
+
+/// Runs one call of the program with a configuration that was read before.
+pub fn run(env: &dyn Env, arguments: &Arguments, hints: &Hints, loaded: &Result<Loaded, Unreadable>) -> Report {
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => return commands::without_configuration(env, arguments, error),
+    };
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    for error in &loaded.errors {
+        tracing::error!("{error}");
+    }
+    let mut report = Run::new(env, arguments, hints, loaded).command();
+    if !loaded.errors.is_empty() && matches!(report.exit, 0 | FAILED) {
+        report.exit = CONFIGURATION;
+    }
+    report
+}
+
+impl<'a> Run<'a> {
+    fn new(env: &'a dyn Env, arguments: &'a Arguments, hints: &'a Hints, loaded: &'a Loaded) -> Run<'a> {
+        let config = &loaded.config;
+        let places = Places {
+            live: config.letsencrypt_directory.join("live"),
+            dane: config.dane_directory.clone(),
+            state: config.state_directory.clone(),
+        };
+        let mode = match &arguments.command {
+            Command::Post => Mode::Post,
+            Command::Deploy => Mode::Deploy(hints.lineage()),
+            Command::Reset { .. } => Mode::Reset,
+            _ => Mode::Plain,
+        };
+        let live = certbot::lineages(env, &places.live).unwrap_or_else(|error| {
+            tracing::warn!("cannot list {}: {error}", places.live.display());
+            Vec::new()
+        });
+        let sections = BTreeMap::new();
+        Run { env, config, arguments, hints, sections, live, places, mode }
+    }
+
+    fn command(mut self) -> Report {
+        let known = lineages_on_record(self.env, &self.places.state);
+        let unmatched = self.match_sections(&known);
+        if self.arguments.command == Command::ConfigTest {
+            return commands::config_test(self.config, &unmatched);
+        }
+        for section in &unmatched {
+            let live = self.places.live.display();
+            tracing::warn!(
+                "section [{section}]: there is no lineage of that name in {live}, so there is nothing to do for it yet"
+            );
+        }
+        match &self.arguments.command {
+            Command::Pre => self.pre(&known),
+            _ if self.arguments.dry_run => self.dry_run(),
+            Command::Post | Command::Deploy => {
+                let mut troubles = Vec::new();
+                if self.mode == Mode::Post {
+                    let keeper = self.keeper();
+                    let held =
+                        |name: &&String| self.env.stat(&lineage_file(&self.places.state, name, "held"), false).is_ok();
+                    let names: BTreeSet<&String> = self.live.iter().chain(&known).collect();
+                    troubles = names.into_iter().filter(held).filter_map(|name| keeper.release(name).err()).collect();
+                }
+                self.locked(POST_WAIT, troubles, |run, store| run.rounds(store))
+            }
+            Command::Reset { force } => self.locked(POST_WAIT, Vec::new(), |run, store| run.reset(store, *force)),
+            Command::Withdraw { lineage } => {
+                self.locked(POST_WAIT, Vec::new(), |run, store| run.withdraw(store, lineage))
+            }
+            Command::Switch { lineage, .. } => {
+                self.locked(POST_WAIT, Vec::new(), |run, store| run.force(store, lineage))
+            }
+            _ => self.locked(PLAIN_WAIT, Vec::new(), |run, store| run.rounds(store)),
+        }
+    }
+
+    /// Finds the lineage of each section: by its exact name, else without regard to case. Returns the sections that have none.
+    fn match_sections(&mut self, known: &BTreeSet<String>) -> Vec<String> {
+        let mut unmatched = Vec::new();
+        for section in &self.config.sections {
+            let mut names = self.live.iter().chain(known);
+            let exact = names.clone().find(|name| **name == section.name);
+            match exact.or_else(|| names.find(|name| name.eq_ignore_ascii_case(&section.name))) {
+                Some(name) => drop(self.sections.insert(name.clone(), section.clone())),
+                None => unmatched.push(section.name.clone()),
+            }
+        }
+        unmatched
+    }
+
+    fn keeper(&self) -> Keeper<'_> {
+        let group = self.config.dane_group.as_ref().map(|(_, gid)| *gid);
+        Keeper { env: self.env, places: &self.places, mode: self.config.dane_mode, group }
+    }
+
+    /// Does something under the run lock, with the journal.
+    fn locked(
+        &self,
+        wait: Duration,
+        mut troubles: Vec<Trouble>,
+        work: impl FnOnce(&Run<'a>, &mut Store) -> rounds::Summary,
+    ) -> Report {
+        let _lock = match take_lock(self.env, &self.places.state, wait) {
+            Ok(lock) => lock,
+            Err(report) => return report,
+        };
+        let mut store = match Store::open(self.env, &self.places.state) {
+            Ok(store) => store,
+            Err(error) => {
+                tracing::error!("cannot read the journal: {error}");
+                return Report { exit: FAILED, text: String::new() };
+            }
+        };
+        let damaged = std::mem::take(&mut store.damaged);
+        troubles.extend(damaged.into_iter().map(|text| Trouble { lineage: None, text }));
+        let mut summary = work(self, &mut store);
+        summary.troubles.splice(0..0, troubles);
+        self.conclude(summary, &mut store)
+    }
+}
+
+/// Names of lineages that the journal has a file for; readable also when the rest is not.
+fn lineages_on_record(env: &dyn Env, state: &Path) -> BTreeSet<String> {
+    match Store::look(env, state) {
+        Ok(store) => store.journal().lineages.keys().cloned().collect(),
+        Err(_) => BTreeSet::new(),
+    }
+}
+
+fn take_lock(env: &dyn Env, state: &Path, wait: Duration) -> Result<Lock, Report> {
+    let path = state.join("lock");
+    let taken = env.make_dir(state, 0o700).and_then(|()| env.lock(&path, wait));
+    let exit = match taken {
+        Ok(Some(lock)) => return Ok(lock),
+        Ok(None) => {
+            tracing::warn!("another run holds {}: nothing was done", path.display());
+            BUSY
+        }
+        Err(error) => {
+            tracing::error!("cannot make the lock file: {error}");
+            LOCK
+        }
+    };
+    Err(Report { exit, text: String::new() })
+}

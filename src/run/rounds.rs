@@ -1,0 +1,266 @@
+//! The rounds of a run: observe, plan, act, until the plan holds only waits.
+
+use super::{FAILED, Mode, Report, Run, look::Known};
+use crate::{
+    act::{Actor, Came},
+    journal::{clock::Stamp, store::Store},
+    plan::{Action, Goal, Input, Plan, Reason, Trouble, Wait, check::check, plan},
+};
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    time::Duration,
+};
+
+/// More rounds than any run needs; a plan that never ends is an error of ours.
+const MOST_ROUNDS: usize = 60;
+/// While a run waits to see its records, it looks so often, seconds.
+const LOOK_EVERY: u64 = 2;
+/// What waits for servers is worth another run after so long, seconds.
+const TRY_AGAIN: u64 = 60;
+
+/// What a run did, and what is left.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// What was done.
+    pub done: Vec<Action>,
+    /// What may not happen yet.
+    pub waits: Vec<Wait>,
+    /// What passes by itself.
+    pub later: Vec<String>,
+    /// What is wrong.
+    pub troubles: Vec<Trouble>,
+    /// The moment of the last look.
+    pub now: Option<Stamp>,
+}
+
+/// What `run.json` and `--json` tell.
+#[derive(Serialize)]
+struct Told<'a> {
+    version: u32,
+    exit: u8,
+    /// Unix seconds.
+    ended: i64,
+    /// Seconds until it is worth running again.
+    next_in: u64,
+    done: &'a [Action],
+    waits: Vec<ToldWait<'a>>,
+    later: &'a [String],
+    troubles: &'a [Trouble],
+}
+
+#[derive(Serialize)]
+struct ToldWait<'a> {
+    #[serde(flatten)]
+    wait: &'a Wait,
+    texts: Vec<String>,
+}
+
+impl Run<'_> {
+    /// Looks, plans and acts until only waits are left. A run that has published looks for its records for a while.
+    pub(super) fn rounds(&self, store: &mut Store) -> Summary {
+        let mut summary = Summary::default();
+        self.mirror(&mut summary);
+        if let Err(error) = self.until_waiting(store, &mut summary) {
+            let text = format!("the journal cannot be written, so nothing more was done: {error}");
+            summary.troubles.push(Trouble { lineage: None, text });
+        }
+        summary
+    }
+
+    fn until_waiting(&self, store: &mut Store, summary: &mut Summary) -> io::Result<()> {
+        let mut known = Known::default();
+        let mut tried: BTreeSet<Action> = BTreeSet::new();
+        let mut settled = None;
+        for _ in 0..MOST_ROUNDS {
+            let facts = self.look(store.edit(), &mut known);
+            let now = facts.now;
+            let input =
+                Input { config: self.config, sections: &self.sections, facts: &facts, journal: store.journal() };
+            let Plan { mut actions, waits, troubles } = check(input, plan(input));
+            actions.retain(|action| self.is_for(action) && !tried.contains(action));
+            (summary.now, summary.waits) = (Some(now), waits);
+            if actions.is_empty() {
+                store.commit(self.env)?;
+                let looks_on = settled.is_some_and(|end: Stamp| end > now) && self.settles(&summary.waits);
+                if looks_on {
+                    self.env.sleep(Duration::from_secs(LOOK_EVERY));
+                    continue;
+                }
+                summary.troubles.extend(troubles);
+                return Ok(());
+            }
+            let came = self.actor().carry_out(&actions, &facts, store)?;
+            for (action, came) in actions.into_iter().zip(came) {
+                if matches!(action, Action::Add(_) | Action::Delete(_)) && came == Came::Done {
+                    settled = settled.or_else(|| self.settle_end(store));
+                }
+                summary.note(action, came, &mut tried);
+            }
+        }
+        summary
+            .troubles
+            .push(Trouble { lineage: None, text: "the run did not come to an end: please report this".into() });
+        Ok(())
+    }
+
+    /// Carries out steps.
+    pub(super) fn actor(&self) -> Actor<'_> {
+        let (env, config, sections, keeper) = (self.env, self.config, &self.sections, self.keeper());
+        Actor { env, config, sections, keeper, renewed_domains: self.hints.renewed_domains.clone() }
+    }
+
+    /// Is this step one for the command that was called?
+    fn is_for(&self, action: &Action) -> bool {
+        let published = matches!(action, Action::Store { .. } | Action::Adopt { .. } | Action::Add(_));
+        match &self.mode {
+            Mode::Plain => true,
+            Mode::Post => published || matches!(action, Action::Arrange { .. }),
+            Mode::Deploy(only) => {
+                let releases = matches!(action, Action::Arrange { goal: Goal::Live, serving: Some(_), .. });
+                let its = only.is_none() || only.as_deref() == action.lineage();
+                its && (published || matches!(action, Action::Arrange { .. })) && !releases
+            }
+            Mode::Reset => matches!(action, Action::Store { .. } | Action::Arrange { .. }),
+        }
+    }
+
+    /// When a run that has just published stops looking. `deploy` never looks: the ACME client waits for it.
+    fn settle_end(&self, store: &Store) -> Option<Stamp> {
+        let settle = match self.mode {
+            Mode::Deploy(_) => 0,
+            _ => self.sections.values().map(|section| section.settle).max().unwrap_or(0),
+        };
+        Some(Stamp(store.journal().clock.total).after(settle))
+    }
+
+    fn settles(&self, waits: &[Wait]) -> bool {
+        waits.iter().flat_map(|wait| &wait.reasons).any(Reason::settles)
+    }
+
+    /// Lays out the lineages of `live/` that have no section: they just follow it.
+    fn mirror(&self, summary: &mut Summary) {
+        let keeper = self.keeper();
+        for name in self.live.iter().filter(|name| !self.sections.contains_key(*name)) {
+            let dane = self.places.dane(name);
+            let known = crate::journal::store::lineage_file(&self.places.state, name, "held");
+            let there = self.env.stat(&dane, false).is_ok() || self.env.stat(&known, false).is_ok();
+            if !there && let Err(why) = keeper.follow_live(name) {
+                summary.troubles.push(Trouble::of(name, why));
+            }
+        }
+    }
+
+    /// Writes down when to come back, tells what happened, and makes the report.
+    pub(super) fn conclude(&self, summary: Summary, store: &mut Store) -> Report {
+        let now = summary.now.unwrap_or(Stamp(store.journal().clock.total));
+        let exit = if summary.troubles.is_empty() { 0 } else { FAILED };
+        self.tell(&summary, now);
+        let next_in = self.next_in(&summary, now);
+        let told = Told {
+            version: 1,
+            exit,
+            ended: self.env.wall(),
+            next_in,
+            done: &summary.done,
+            waits: summary.waits.iter().map(|wait| ToldWait { wait, texts: texts(wait, now) }).collect(),
+            later: &summary.later,
+            troubles: &summary.troubles,
+        };
+        let mut text = serde_json::to_string_pretty(&told).unwrap_or_default();
+        text.push('\n');
+        let written = store
+            .tick(self.env)
+            .and_then(|()| self.env.write_all(&[(self.places.state.join("run.json"), text.clone().into())], 0o600));
+        let mut report = Report { exit, text: if self.arguments.json { text } else { String::new() } };
+        if let Err(error) = written {
+            tracing::error!("the journal cannot be written: {error}");
+            report.exit = FAILED;
+        }
+        report
+    }
+
+    fn tell(&self, summary: &Summary, now: Stamp) {
+        for trouble in &summary.troubles {
+            tracing::error!("{trouble}");
+        }
+        for text in &summary.later {
+            tracing::warn!("{text}");
+        }
+        for wait in &summary.waits {
+            let mut texts = texts(wait, now);
+            let more = texts.len().saturating_sub(3);
+            texts.truncate(3);
+            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+            tracing::info!(lineage = wait.lineage, "waiting to {}: {}{more}", wait.step, texts.join("; "));
+        }
+    }
+
+    /// Seconds until it is worth running again.
+    fn next_in(&self, summary: &Summary, now: Stamp) -> u64 {
+        let reasons = summary.waits.iter().flat_map(|wait| &wait.reasons);
+        let wait = |reason: &Reason| match reason {
+            Reason::NoReload { .. } | Reason::NeedsProbe | Reason::Unconfigured { .. } => None,
+            reason => Some(reason.until().map_or(TRY_AGAIN, |until| until.until(now))),
+        };
+        let failed = (!summary.troubles.is_empty() || !summary.later.is_empty()).then_some(TRY_AGAIN);
+        let recheck = self.sections.values().map(|section| section.recheck).filter(|recheck| *recheck > 0).min();
+        reasons.filter_map(wait).chain(failed).chain(recheck).min().unwrap_or(86_400)
+    }
+}
+
+fn texts(wait: &Wait, now: Stamp) -> Vec<String> {
+    let mut counted: BTreeMap<String, usize> = BTreeMap::new();
+    let mut order = Vec::new();
+    for reason in &wait.reasons {
+        let text = reason.text(now);
+        if *counted.entry(text.clone()).and_modify(|count| *count += 1).or_insert(1) == 1 {
+            order.push(text);
+        }
+    }
+    order
+}
+
+impl Summary {
+    /// Takes down what came of an action. One that failed, and an edit of any outcome, is not tried again in this run.
+    fn note(&mut self, action: Action, came: Came, tried: &mut BTreeSet<Action>) {
+        let edit = matches!(action, Action::Add(_) | Action::Delete(_));
+        let again = match came {
+            Came::Stale => true,
+            Came::Done => {
+                self.done.push(action.clone());
+                !edit
+            }
+            Came::Later(text) => {
+                self.later.push(text);
+                false
+            }
+            Came::Failed(trouble) => {
+                self.troubles.push(trouble);
+                false
+            }
+        };
+        if !again {
+            tried.insert(action);
+        }
+    }
+}
+
+/// A plan in words, for `--dry-run`.
+pub(super) fn in_words(plan: &Plan, now: Stamp) -> String {
+    let mut text = String::new();
+    for action in &plan.actions {
+        text += &format!("would {action}\n");
+    }
+    for wait in &plan.waits {
+        text += &format!("{}: waiting to {}: {}\n", wait.lineage, wait.step, texts(wait, now).join("; "));
+    }
+    for trouble in &plan.troubles {
+        text += &format!("error: {trouble}\n");
+    }
+    if text.is_empty() {
+        text.push_str("nothing to do\n");
+    }
+    text
+}

@@ -1,0 +1,435 @@
+//! The providers against real processes and a name server that does TSIG, prerequisites, and whatever may go wrong.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+#[path = "common/dns_server.rs"]
+mod dns_server;
+
+use daneroll::{
+    config::{Api, Exec, Rfc2136, Secret, TsigKey},
+    env::real::Real,
+    name::DnsName,
+    provider::{Change, Context, Operation, Outcome, apply},
+    tlsa::Association,
+};
+use dns_server::{DnsServer, Fault, SECRET, State};
+use hickory_resolver::proto::{op::ResponseCode, rr::rdata::tsig::TsigError};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::PermissionsExt,
+    time::Duration,
+};
+
+const KEY: &str = "daneroll.example.";
+const A: &str = "_25._tcp.a.example.com.";
+const B: &str = "_25._tcp.b.example.com.";
+
+fn real() -> Real {
+    Real::new(env!("CARGO_BIN_EXE_daneroll").into())
+}
+
+fn name(text: &str) -> DnsName {
+    text.parse().unwrap()
+}
+
+/// A 3 1 1 record made of this byte.
+fn record(byte: u8) -> Association {
+    Association { usage: 3, selector: 1, matching: 1, data: vec![byte; 32] }
+}
+
+fn context() -> Context {
+    Context {
+        timeout: Duration::from_secs(10),
+        letsencrypt_directory: "/etc/letsencrypt".into(),
+        renewed_domains: "a.example.com b.example.com".into(),
+        resolvers: Vec::new(),
+    }
+}
+
+fn change(operation: Operation, owner: &str, byte: u8) -> Change {
+    Change {
+        operation,
+        owner: name(owner),
+        zone: Some(name("example.com")),
+        record: record(byte),
+        ttl: 3600,
+        live: None,
+        lineage: "a.example.com".into(),
+        port: 25,
+        protocol: "tcp".into(),
+        domain: name("a.example.com"),
+    }
+}
+
+fn add(owner: &str, byte: u8) -> Change {
+    change(Operation::Add, owner, byte)
+}
+
+fn delete(owner: &str, byte: u8) -> Change {
+    change(Operation::Delete, owner, byte)
+}
+
+fn keeping(change: Change, byte: u8) -> Change {
+    Change { live: Some(record(byte)), ..change }
+}
+
+// api = exec
+
+fn exec(script: &str, changes: &[Change], temporary_from: i32) -> Vec<Outcome> {
+    let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+    apply(&real(), &Api::Exec(Exec { argv, user: None, temporary_from }), &context(), changes)
+}
+
+#[test]
+fn exit_codes() {
+    use Operation::{Add, Delete};
+    for (operation, script, least, expected) in [
+        (Add, "exit 0", 128, "Done"),
+        (Add, "exit 1", 128, "Already"),
+        (Add, "exit 2", 128, "Failed: failed with exit code 2"),
+        (Add, "exit 127", 128, "Failed: failed with exit code 127"),
+        (Add, "exit 128", 128, "Temporary: reports trouble that passes (exit code 128)"),
+        (Add, "exit 199", 200, "Failed: failed with exit code 199"),
+        (Add, "exit 200", 200, "Temporary: reports trouble that passes (exit code 200)"),
+        (Delete, "exit 0", 128, "Done"),
+        (Delete, "exit 1", 128, "NotYet: does not see the record that must stay (exit code 1)"),
+        (Delete, "exit 2", 128, "Failed: failed with exit code 2"),
+        (Delete, "exit 255", 200, "Temporary: reports trouble that passes (exit code 255)"),
+        (Add, "kill -9 $$", 128, "Failed: was ended by signal 9"),
+        (Add, "echo one; echo ' two '; echo; exit 3", 128, "Failed: failed with exit code 3: two"),
+        (Add, "printf 'a\\033[31m\\377\\n'; exit 3", 128, "Failed: failed with exit code 3: a\\u{1b}[31m\u{fffd}"),
+    ] {
+        let outcome = exec(script, &[change(operation, A, 1)], least).pop().unwrap();
+        assert_eq!(shown(&outcome), expected, "{script}");
+    }
+}
+
+/// The kind of outcome, and its sentence without the part that is the same in all.
+fn shown(outcome: &Outcome) -> String {
+    let (kind, text) = match outcome {
+        Outcome::Done => return "Done".into(),
+        Outcome::Already => return "Already".into(),
+        Outcome::NotYet(text) => ("NotYet", text),
+        Outcome::Temporary(text) => ("Temporary", text),
+        Outcome::Failed(text) => ("Failed", text),
+    };
+    let plain = text.strip_prefix("`/bin/sh`, called to ").and_then(|text| text.split_once(", "));
+    format!("{kind}: {}", plain.map_or(text.as_str(), |(_, plain)| plain))
+}
+
+#[test]
+fn programs_that_do_not_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().join("plain");
+    std::fs::write(&plain, "#!/bin/sh\n").unwrap();
+    for (program, expected) in [
+        ("/no/such/provider", "does not exist"),
+        (plain.to_str().unwrap(), "not executable"),
+        ("no-such-provider", "no program `no-such-provider` in PATH"),
+    ] {
+        let argv = vec![program.to_owned()];
+        let api = Api::Exec(Exec { argv, user: None, temporary_from: 128 });
+        let outcome = apply(&real(), &api, &context(), &[add(A, 1)]).pop().unwrap();
+        let Outcome::Failed(text) = outcome else { panic!("{outcome:?}") };
+        assert!(text.contains(expected) && text.contains(program) && text.contains(A), "{text}");
+    }
+    let api = Api::Exec(Exec { argv: vec!["sleep".into(), "60".into()], user: None, temporary_from: 128 });
+    let outcome = apply(&real(), &api, &Context { timeout: Duration::from_secs(1), ..context() }, &[add(A, 1)]);
+    assert!(matches!(&outcome[..], [Outcome::Failed(text)] if text.contains("still running after 1 s")), "{outcome:?}");
+}
+
+#[test]
+fn environment_of_the_program() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("provider");
+    let script =
+        format!("#!/bin/sh\nenv -0 | sort -z | tr '\\0' ';' >> {}/env\necho >> {0}/env\n", dir.path().display());
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let api = Api::Exec(Exec { argv: vec![program.to_str().unwrap().into()], user: None, temporary_from: 128 });
+    let publish = Change { zone: None, domain: name("MX.mail.Example.com"), ..add(A, 0xAB) };
+    let outcomes = apply(&real(), &api, &context(), &[publish, keeping(delete(A, 1), 2)]);
+    assert_eq!(outcomes, [Outcome::Done, Outcome::Done]);
+    let seen = std::fs::read_to_string(dir.path().join("env")).unwrap();
+    // PWD comes from the shell itself.
+    let seen: Vec<_> = seen.split(';').filter(|var| !var.trim_start().starts_with("PWD=")).collect();
+    let common = "LETSENCRYPT_DIR=/etc/letsencrypt;\
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin;RENEWED_DOMAINS=a.example.com b.example.com;";
+    let expected = format!(
+        "IFS= \t\n;{common}TLSA_DOMAIN=mx.mail.example.com;TLSA_HASH={};TLSA_MATCHING=1;TLSA_OPERATION=publish;TLSA_PARAM=311;\
+         TLSA_PORT=25;TLSA_PROTOCOL=tcp;TLSA_SELECTOR=1;TLSA_USAGE=3;ZONE_DOMAIN=example.com;\n\
+         IFS= \t\n;{common}TLSA_DOMAIN=a.example.com;TLSA_HASH={};TLSA_LIVE_HASH={};TLSA_MATCHING=1;TLSA_OPERATION=delete;\
+         TLSA_PARAM=311;TLSA_PORT=25;TLSA_PROTOCOL=tcp;TLSA_SELECTOR=1;TLSA_USAGE=3;ZONE_DOMAIN=example.com;\n",
+        "ab".repeat(32),
+        "01".repeat(32),
+        "02".repeat(32),
+    );
+    assert_eq!(seen.join(";"), expected);
+}
+
+// api = rfc2136
+
+fn key() -> TsigKey {
+    TsigKey { name: name(KEY), algorithm: "hmac-sha256".into(), secret: Secret(SECRET.to_vec()) }
+}
+
+fn config(address: SocketAddr) -> Rfc2136 {
+    Rfc2136 { host: address.ip().to_string(), port: address.port(), key: Some(key()), zone: None }
+}
+
+/// A server of example.com that has a foreign record and records 1 and 2 at `A` (TTL 77), and nothing at `B`.
+fn server() -> DnsServer {
+    let server = DnsServer::start("example.com", Some(KEY));
+    let records = [record(0xF0), record(1), record(2)].into();
+    server.state().rrsets.insert(name(A), (77, records));
+    server
+}
+
+fn update(server: &DnsServer, changes: &[Change]) -> Vec<Outcome> {
+    apply(&real(), &Api::Rfc2136(config(server.address)), &context(), changes)
+}
+
+/// The RRset at this owner: TTL, and the first byte of each record.
+fn at(state: &State, owner: &str) -> (u32, Vec<u8>) {
+    let rrset = state.rrsets.get(&name(owner)).cloned().unwrap_or_default();
+    (rrset.0, rrset.1.iter().map(|record| record.data[0]).collect())
+}
+
+#[test]
+fn single_records_are_added_and_deleted_in_one_update() {
+    use Outcome::{Already, Done};
+    for (changes, outcomes, a, b, updates) in [
+        (vec![add(A, 3)], vec![Done], (77, vec![1, 2, 3, 0xF0]), (0, vec![]), vec![1]),
+        (vec![add(B, 3)], vec![Done], (77, vec![1, 2, 0xF0]), (3600, vec![3]), vec![1]),
+        (vec![add(A, 1)], vec![Already], (77, vec![1, 2, 0xF0]), (0, vec![]), vec![]),
+        (vec![delete(A, 3), delete(B, 1)], vec![Already, Already], (77, vec![1, 2, 0xF0]), (0, vec![]), vec![]),
+        (
+            vec![delete(A, 1), add(B, 3), add(A, 1)],
+            vec![Done, Done, Already],
+            (77, vec![2, 0xF0]),
+            (3600, vec![3]),
+            vec![2],
+        ),
+        (
+            vec![add(B, 3), add(B, 4), add(B, 3)],
+            vec![Done, Done, Already],
+            (77, vec![1, 2, 0xF0]),
+            (3600, vec![3, 4]),
+            vec![2],
+        ),
+        (vec![delete(A, 1), delete(A, 2), delete(A, 0xF0)], vec![Done; 3], (0, vec![]), (0, vec![]), vec![3]),
+        (vec![keeping(delete(A, 1), 2)], vec![Done], (77, vec![2, 0xF0]), (0, vec![]), vec![1]),
+        (vec![keeping(delete(A, 1), 3), add(A, 3)], vec![Done, Done], (77, vec![2, 3, 0xF0]), (0, vec![]), vec![2]),
+    ] {
+        let server = server();
+        assert_eq!(update(&server, &changes), outcomes, "{changes:?}");
+        let state = server.state();
+        assert_eq!((at(&state, A), at(&state, B), &state.updates), (a, b, &updates), "{changes:?}");
+    }
+}
+
+#[test]
+fn a_record_goes_only_while_the_one_that_stays_is_there() {
+    let server = server();
+    let outcomes = update(&server, &[keeping(delete(A, 1), 9), keeping(delete(A, 2), 1)]);
+    assert!(
+        matches!(&outcomes[..], [Outcome::NotYet(text), Outcome::Done] if text.contains("09090909")),
+        "{outcomes:?}"
+    );
+    assert_eq!(at(&server.state(), A), (77, vec![1, 0xF0]));
+}
+
+#[test]
+fn refusals_are_told_in_words_and_change_nothing() {
+    use ResponseCode as Code;
+    for (fault, kind, expected) in [
+        (Fault::Code(Code::Refused), "Failed", "allow this key"),
+        (Fault::Code(Code::ServFail), "Failed", "see its log"),
+        (Fault::Code(Code::NotAuth), "Failed", "name the primary"),
+        (Fault::Code(Code::NotZone), "Failed", "correct `zone:`"),
+        (Fault::Code(Code::NotImp), "Failed", "does not take dynamic updates"),
+        (Fault::Code(Code::FormErr), "Failed", "RFC 2136"),
+        (Fault::Code(Code::YXDomain), "Failed", "YXDOMAIN"),
+        (Fault::Code(Code::from(0, 12)), "Failed", "zone example.com."),
+        (Fault::Code(Code::NXRRSet), "Temporary", "another program"),
+        (Fault::Tsig(TsigError::BadKey), "Failed", "does not know the TSIG key daneroll.example. (BADKEY)"),
+        (Fault::Tsig(TsigError::BadSig), "Failed", "is not the server's (BADSIG)"),
+        (Fault::Tsig(TsigError::BadTime), "Failed", "differ by more than 300 s"),
+        (Fault::Tsig(TsigError::BadTrunc), "Failed", "BADTRUNC"),
+        (Fault::Tsig(TsigError::Unknown(99)), "Failed", "TSIG error 99"),
+        (Fault::Clock(5000), "Failed", "s ahead of ours"),
+        (Fault::Clock(-5000), "Failed", "s behind ours"),
+        (Fault::Closed, "Temporary", "closed the connection"),
+        (Fault::Bytes(vec![]), "Failed", "cannot be parsed"),
+        (Fault::Bytes(vec![0xff; 500]), "Failed", "cannot be parsed"),
+        (Fault::Bytes(vec![0; 12]), "Failed", "no answer to the update"),
+        (Fault::WrongId, "Failed", "no answer to the update"),
+        (Fault::Lame, "Failed", "not an authority"),
+        (Fault::Question(Code::Refused), "Failed", "allow-query"),
+        (Fault::Question(Code::ServFail), "Temporary", "is the zone loaded"),
+        (Fault::Question(Code::NotImp), "Failed", "Not Implemented"),
+    ] {
+        let server = server();
+        server.state().faults.push(fault.clone());
+        for outcome in update(&server, &[add(A, 3), delete(B, 3), add(B, 4)]) {
+            let text = shown(&outcome);
+            assert!(text == "Already" || text.starts_with(kind) && text.contains(expected), "{fault:?}: {text}");
+        }
+        let state = server.state();
+        // An answer with a wrong id says nothing about what was done.
+        if fault != Fault::WrongId {
+            assert_eq!((at(&state, A), at(&state, B)), ((77, vec![1, 2, 0xF0]), (0, vec![])), "{fault:?}");
+        }
+    }
+}
+
+#[test]
+fn answers_without_a_good_signature_are_not_believed() {
+    for (fault, expected) in [(Fault::Unsigned, "not signed"), (Fault::Forged, "signature of its answer does not hold")]
+    {
+        let server = server();
+        server.state().faults.push(fault.clone());
+        let outcome = update(&server, &[add(A, 3)]).pop().unwrap();
+        assert!(matches!(&outcome, Outcome::Failed(text) if text.contains(expected)), "{outcome:?}");
+        // What the server did all the same is found at the next look.
+        server.state().faults.clear();
+        assert_eq!(update(&server, &[add(A, 3)]), [Outcome::Already]);
+    }
+}
+
+#[test]
+fn a_refused_owner_does_not_hold_up_the_others() {
+    let server = server();
+    server.state().faults.push(Fault::CodeFor(name(A), ResponseCode::Refused));
+    let outcomes = update(&server, &[add(A, 3), add(B, 3), add(B, 4)]);
+    assert!(matches!(&outcomes[..], [Outcome::Failed(_), Outcome::Done, Outcome::Done]), "{outcomes:?}");
+    let state = server.state();
+    assert_eq!((at(&state, A), at(&state, B)), ((77, vec![1, 2, 0xF0]), (3600, vec![3, 4])));
+    assert_eq!(state.updates, [3, 1, 2]);
+}
+
+#[test]
+fn concurrent_changes_are_kept() {
+    for (races, expected, updates) in [(1, "Done", 2), (2, "Done", 3), (3, "Temporary", 3)] {
+        let server = server();
+        server.state().faults.push(Fault::Race(races, name(B)));
+        let outcome = update(&server, &[add(B, 3)]).pop().unwrap();
+        assert!(shown(&outcome).starts_with(expected), "{outcome:?}");
+        let state = server.state();
+        assert_eq!(state.updates.len(), updates);
+        let foreign = usize::try_from(races).unwrap();
+        assert_eq!(at(&state, B).1.len(), foreign + usize::from(expected == "Done"), "{races}");
+    }
+}
+
+#[test]
+fn what_a_wildcard_shows_is_not_there() {
+    let server = server();
+    server.state().faults.push(Fault::Wildcard(name(A)));
+    assert_eq!(update(&server, &[add(A, 3)]), [Outcome::Done]);
+    assert_eq!(at(&server.state(), A), (3600, vec![3]));
+}
+
+#[test]
+fn an_alias_is_left_alone() {
+    let server = server();
+    server.state().aliases.insert(name(B), name("_tlsa.elsewhere.example."));
+    let outcomes = update(&server, &[add(B, 3), add(A, 3)]);
+    assert!(
+        matches!(&outcomes[..], [Outcome::Failed(text), Outcome::Done] if text.contains("alias (CNAME) of _tlsa.elsewhere.example.")),
+        "{outcomes:?}"
+    );
+    assert_eq!(at(&server.state(), B), (0, vec![]));
+}
+
+#[test]
+fn a_lost_answer_is_made_up_for() {
+    for (lost, expected, afterwards) in [(1, "Done", "Already"), (2, "Temporary", "Already")] {
+        let server = server();
+        server.state().faults.push(Fault::Lost(lost));
+        // Two addresses, of which the second finds what was done through the first.
+        server.state().hosts.insert(name("ns1.example.com"), vec![Ipv4Addr::LOCALHOST; 2]);
+        let config = Rfc2136 { host: "ns1.example.com".into(), ..config(server.address) };
+        let context = Context { resolvers: vec![server.address], ..context() };
+        let outcomes = apply(&real(), &Api::Rfc2136(config), &context, &[add(A, 3)]);
+        assert!(shown(&outcomes[0]).starts_with(expected), "{outcomes:?}");
+        assert_eq!(shown(&update(&server, &[add(A, 3)])[0]), afterwards);
+        assert_eq!(at(&server.state(), A), (77, vec![1, 2, 3, 0xF0]));
+    }
+}
+
+#[test]
+fn servers_and_zones_are_found() {
+    let server = server();
+    let unknown = |change: Change| Change { zone: None, ..change };
+    let other = Change { owner: name("_25._tcp.a.example.net"), ..unknown(add(A, 3)) };
+    let outcomes = update(&server, &[unknown(add(B, 3)), other]);
+    assert!(
+        matches!(&outcomes[..], [Outcome::Done, Outcome::Failed(text)] if text.contains("example.net")),
+        "{outcomes:?}"
+    );
+    for (zone, outcome) in [("example.com", "Done"), ("example.net", "Failed"), ("a.example.com", "Failed")] {
+        let config = Rfc2136 { zone: Some(name(zone)), ..config(server.address) };
+        let got = apply(&real(), &Api::Rfc2136(config), &context(), &[add(B, 4)]).pop().unwrap();
+        assert!(shown(&got).starts_with(outcome), "{zone}: {got:?}");
+        assert_eq!(update(&server, &[delete(B, 4)]).len(), 1);
+    }
+}
+
+#[test]
+fn servers_that_cannot_be_reached_or_named() {
+    let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let resolver = server();
+    for (host, resolvers, kind, expected) in [
+        ("127.0.0.1", vec![], "Temporary", "refused the connection"),
+        ("ns1.example.com", vec![], "Temporary", "no resolver is known"),
+        ("ns1.example.com", vec![closed], "Temporary", "refused the connection"),
+        ("ns1.example.com", vec![resolver.address], "Failed", "has no address"),
+        ("ns1.example.net", vec![resolver.address], "Temporary", "answers Query Refused"),
+        ("ns1..example", vec![resolver.address], "Failed", "no host name"),
+    ] {
+        let config = Rfc2136 { host: host.into(), ..config(closed) };
+        let context = Context { resolvers, ..context() };
+        let outcomes = apply(&real(), &Api::Rfc2136(config), &context, &[add(A, 3), add(B, 3)]);
+        assert_eq!(outcomes.len(), 2);
+        let text = shown(&outcomes[0]);
+        assert!(text.starts_with(kind) && text.contains(expected), "{host}: {text}");
+    }
+}
+
+#[test]
+fn keys_that_do_not_fit() {
+    let server = server();
+    for (key, expected) in [
+        (Some(TsigKey { name: name("other."), ..key() }), "BADKEY"),
+        (Some(TsigKey { secret: Secret(b"x".to_vec()), ..key() }), "BADSIG"),
+        (Some(TsigKey { algorithm: "hmac-md5".into(), ..key() }), "use hmac-sha256"),
+        (None, "NOTAUTH"),
+    ] {
+        let config = Rfc2136 { key, ..config(server.address) };
+        let outcome = apply(&real(), &Api::Rfc2136(config), &context(), &[add(A, 3)]).pop().unwrap();
+        assert!(matches!(&outcome, Outcome::Failed(text) if text.contains(expected)), "{outcome:?}");
+    }
+    let open = DnsServer::start("example.com", None);
+    let config = Rfc2136 { key: None, ..config(open.address) };
+    assert_eq!(apply(&real(), &Api::Rfc2136(config), &context(), &[add(A, 3)]), [Outcome::Done]);
+}
+
+#[test]
+fn many_owners_take_as_few_messages_as_fit() {
+    let server = server();
+    let owner = |n: u32| format!("_25._tcp.{n}.{}.example.com.", "x".repeat(60));
+    let changes: Vec<_> = (0..1000).map(|n| add(&owner(n), 3)).collect();
+    let outcomes = update(&server, &changes);
+    assert_eq!(outcomes.iter().find(|outcome| **outcome != Outcome::Done), None);
+    let state = server.state();
+    assert_eq!((state.rrsets.len(), state.updates.iter().sum::<usize>()), (1001, 1000));
+    assert!((3..15).contains(&state.updates.len()), "{:?}", state.updates);
+    drop(state);
+    let huge = Association { matching: 0, data: vec![7; 65_400], ..record(7) };
+    let outcomes = update(&server, &[Change { record: huge, ..add(A, 7) }, add(B, 7)]);
+    assert!(
+        matches!(&outcomes[..], [Outcome::Failed(text), Outcome::Done] if text.contains("does not fit")),
+        "{outcomes:?}"
+    );
+}
