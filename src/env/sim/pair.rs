@@ -5,6 +5,16 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{cell::RefCell, collections::HashMap};
 use x509_cert::{Certificate, der::Decode};
 
+/// The certificates of a file that holds a key too, in PEM as they stand in it.
+pub fn certificates(pem: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(pem);
+    let blocks = text.split_inclusive("-----END CERTIFICATE-----\n");
+    blocks
+        .filter_map(|block| block.find("-----BEGIN CERTIFICATE-----").map(|begin| &block[begin..]))
+        .collect::<String>()
+        .into()
+}
+
 thread_local! {
     /// Pairs that were examined before: the same few come again and again.
     static EXAMINED: RefCell<HashMap<Vec<u8>, Result<(), String>>> = RefCell::default();

@@ -178,11 +178,16 @@ impl Service {
 
     fn read(&self, disk: &Disk) -> Loaded {
         let file = |path: &Path| disk.read(path).map_err(|errno| format!("{}: {}", path.display(), errno.desc()));
-        let (chain, key) = match &self.source {
-            Source::Pair { chain, key } => (file(chain)?, file(key)?),
-            Source::Bundle(path) => file(path).map(|bytes| (bytes.clone(), bytes))?,
-        };
-        pair::fits(&chain, &key).map(|()| chain)
+        match &self.source {
+            Source::Pair { chain, key } => {
+                let (chain, key) = (file(chain)?, file(key)?);
+                pair::fits(&chain, &key).map(|()| chain)
+            }
+            Source::Bundle(path) => {
+                let both = file(path)?;
+                pair::fits(&both, &both).map(|()| pair::certificates(&both).into())
+            }
+        }
     }
 }
 
