@@ -292,15 +292,16 @@ impl Keeper<'_> {
         self.env.remove_dir(folder)
     }
 
+    /// Makes a folder that is missing, on disk before anything is put into it.
     fn make_dir(&self, folder: &Path) -> io::Result<()> {
         if self.env.stat(folder, true).is_ok_and(|stat| stat.kind == Kind::Dir) {
             return Ok(());
         }
         self.env.make_dir(folder, self.mode)?;
-        match self.group {
-            Some(_) => self.env.set_mode(folder, self.mode, self.group),
-            None => Ok(()),
+        if self.group.is_some() {
+            self.env.set_mode(folder, self.mode, self.group)?;
         }
+        self.env.sync(&folder.parent().map(Path::to_owned).into_iter().collect::<Vec<_>>())
     }
 }
 
