@@ -68,6 +68,11 @@ impl Run<'_> {
             if free || (same && !rolls) {
                 continue;
             }
+            // The plan tells what is wrong there.
+            let unknown = matches!(facts.served, Served::Unknown(_));
+            if unknown && !force {
+                continue;
+            }
             if !force {
                 let text = "pinned, and a rollover needs that: --force drops the pin, and clients fail until the new records are known";
                 refused.push(Trouble::of(name, text));
