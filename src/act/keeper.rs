@@ -164,6 +164,9 @@ impl Keeper<'_> {
                 }
                 Goal::Generation(id) => self.lay_out(lineage, id, bundle)?,
             };
+            if in_the_way(self.env, &dane.join(SERVED)) {
+                return Ok(vec![SERVED.into()]);
+            }
             self.env.point(&dane.join(SERVED), &target)?;
             let mut names = names(self.env, &dane.join(SERVED))?;
             let leads_somewhere = |name: &String| {
