@@ -76,7 +76,11 @@ impl Keeper<'_> {
             }
             self.env.sync(std::slice::from_ref(&half))
         };
-        put().map_err(|error| format!("cannot keep generation {}: {error}", generation.id))?;
+        put().map_err(|error| {
+            // What was made until then helps nobody, least of all on a full disk; the first error is the one to tell.
+            let _ = self.clear(&half);
+            format!("cannot keep generation {}: {error}", generation.id)
+        })?;
         if !is_kept(&half) {
             return Err(format!("generation {} changed while it was being kept", generation.id));
         }
