@@ -56,7 +56,7 @@ fn in_fish() {
         ("daneroll --dr", "--dry-run"),
         ("daneroll -L ver", "verbose"),
         ("daneroll withdraw m", "mx.b.example"),
-        ("daneroll switch x", ""),
+        ("daneroll switch zzz", ""),
     ] {
         let script = format!("source contrib/completions/daneroll.fish; complete -C '{line}'");
         let Some(said) = ask("fish", &script, live.path()) else { return };

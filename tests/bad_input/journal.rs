@@ -32,7 +32,8 @@ fn another_run_holds_the_lock() {
     assert!(lab.path("state/pins").join(format!("{LINEAGE}.held")).exists());
     drop(lock);
     lab.run(&["--post"]).ends(0);
-    assert_eq!(lab.picture().len(), before.len(), "the pin is gone again");
+    let served = fs::read_link(lab.path("dane").join(LINEAGE).join(".served")).unwrap();
+    assert!(served.ends_with(format!("le/live/{LINEAGE}")), "{served:?}: the pin is gone again");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Users, and file systems of a thread's own.
 
+use crate::lab::Lab;
 use nix::sched::{CloneFlags, unshare};
 use std::{fs, os::unix::fs::lchown, path::Path, process::Command, thread};
 
@@ -13,13 +14,14 @@ pub fn give_away(path: &Path) {
     }
 }
 
-/// Runs `work` in a thread whose mounts nobody else sees and that end with it.
-pub fn with_mounts(work: impl FnOnce() + Send) {
+/// Runs `work` in a thread whose mounts nobody else sees and that end with it, before the world is cleared away.
+pub fn with_mounts(work: impl FnOnce(&Lab) + Send) {
+    let lab = &Lab::new();
     thread::scope(|scope| {
         let alone = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNS).unwrap();
             must("mount", &["--make-rprivate", "/"]);
-            work();
+            work(lab);
         });
         if let Err(panic) = alone.join() {
             std::panic::resume_unwind(panic);

@@ -5,19 +5,31 @@ use std::{fs, os::unix::fs::symlink};
 
 #[test]
 fn a_foreign_file_in_the_way_of_a_link() {
-    let lab = Lab::new();
+    let lab = Lab::settled();
     let link = lab.path("dane").join(LINEAGE).join("cert.pem");
-    fs::create_dir_all(link.parent().unwrap()).unwrap();
+    fs::remove_file(&link).unwrap();
     fs::write(&link, "mine").unwrap();
-    for _ in 0..2 {
-        let run = lab.run(&["--reset"]);
-        run.fails(1, &[link.to_str().unwrap(), "move it elsewhere"]);
+    for command in [&["--reset"][..], &[], &["--pre"]] {
+        lab.run(command).fails(1, &[link.to_str().unwrap(), "move it elsewhere"]);
         assert_eq!(fs::read_to_string(&link).unwrap(), "mine");
     }
     fs::remove_file(&link).unwrap();
-    lab.run(&["--reset"]).ends(0);
+    lab.run(&["--post"]).ends(0);
     lab.run(&[]).ends(0);
     assert!(link.is_symlink());
+}
+
+#[test]
+fn a_directory_of_somebody_elses() {
+    let lab = Lab::new();
+    let file = lab.path("dane").join(LINEAGE).join("cert.pem");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, "mine").unwrap();
+    for command in [&["--reset"][..], &[]] {
+        lab.run(command).fails(1, &[file.parent().unwrap().to_str().unwrap(), "move it elsewhere"]);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+    }
+    assert_eq!(lab.calls(), 0);
 }
 
 #[test]
@@ -27,7 +39,9 @@ fn a_file_instead_of_a_directory() {
         fs::create_dir_all(lab.path(part).parent().unwrap()).unwrap();
         fs::write(lab.path(part), "mine").unwrap();
         for command in [&["--reset"][..], &[]] {
-            lab.run(command).fails(1, &[&lab.text(part)]);
+            let run = lab.run(command);
+            assert_eq!(run.code, 1, "{part} {command:?}: {run:#?}");
+            run.fails(1, &[&lab.text(part)]);
             assert_eq!(lab.read(part), "mine", "{part}");
         }
     }
