@@ -38,14 +38,14 @@ fn errors_are_all_told_and_stop_only_their_section() {
     let good = format!("[{LINEAGE}]\ntlsa = 311 25\napi = exec {}\n", lab.text("provider"));
     let bad = "[other.example]\ntlsa = 911 25\nfrobnicate = 1\napi = exec /bin/true\n";
     lab.write_configuration(format!("{}{good}{bad}", lab.head()));
-    let tested = lab.run(&["--config-test"]).is_plain();
+    let tested = lab.run(&["--config-test"]).speaks_plainly();
     assert_eq!((tested.code, tested.errors().len()), (3, 2), "{tested:#?}");
     for part in ["conf:13:", "conf:14:", "\n      tlsa = 911 25\n             ^^^\n", "911", "frobnicate"] {
         assert!(tested.err.contains(part), "{tested:#?}");
     }
     assert_eq!(lab.calls(), 0, "a test changes nothing");
     assert!(!lab.path("state").exists() && !lab.path("dane").exists());
-    let run = lab.run(&[]).is_plain();
+    let run = lab.run(&[]).speaks_plainly();
     assert_eq!((run.code, run.errors().len(), lab.calls()), (3, 2, 1), "{run:#?}");
 }
 
@@ -80,7 +80,7 @@ fn a_test_tells_by_its_exit_code() {
     assert!(lab.run(&["-t"]).out.contains("1 section, no errors"));
     for (lines, code) in [("bogus = 1\n", 3), ("hold = soon\n", 3), ("", 0)] {
         lab.configure(lines);
-        assert_eq!(lab.run(&["-t"]).is_plain().code, code, "{lines}");
+        assert_eq!(lab.run(&["-t"]).speaks_plainly().code, code, "{lines}");
     }
     assert_eq!(lab.run(&["-t", "--frob"]).code, 2);
     fs::rename(lab.path("le"), lab.path("elsewhere")).unwrap();
@@ -92,7 +92,7 @@ fn a_test_tells_by_its_exit_code() {
 fn the_renewal_comes_regardless() {
     let lab = Lab::settled();
     lab.configure("bogus = 1\n");
-    assert_eq!(lab.run(&["--pre"]).is_plain().code, 3);
+    assert_eq!(lab.run(&["--pre"]).speaks_plainly().code, 3);
     assert!(
         fs::read_link(lab.path("dane").join(LINEAGE).join(".served")).unwrap().to_str().unwrap().contains("generation")
     );

@@ -36,7 +36,7 @@ fn with_full(part: &str, work: impl FnOnce(&Lab) + Send) {
 
 /// There may be more than one thing that cannot be written, but each is told, with its path and why.
 fn is_full(run: Run, code: i32, part: &Path) {
-    let run = run.is_plain();
+    let run = run.speaks_plainly();
     assert_eq!(run.code, code, "{run:#?}");
     let told =
         run.errors().iter().any(|error| error.contains(part.to_str().unwrap()) && error.contains("No space left"));

@@ -15,7 +15,7 @@ fn a_lock_that_cannot_be_made() {
         lab.run(command).fails(4, &[&lab.text("state/lock")]);
     }
     assert_eq!(lab.calls(), 0);
-    lab.run(&["-l", "/nonexistent/log"]).is_plain();
+    lab.run(&["-l", "/nonexistent/log"]).speaks_plainly();
     assert_eq!(lab.run(&["-q", "-l", "/nonexistent/log"]).code, 20);
 }
 
@@ -69,7 +69,7 @@ fn garbage_in_the_journal() {
         for name in ["run.json", "clock.json"] {
             let lab = Lab::settled();
             fs::write(lab.path("state").join(name), garbage).unwrap();
-            let run = lab.run(&[]).is_plain();
+            let run = lab.run(&[]).speaks_plainly();
             if name == "run.json" {
                 assert_eq!((run.code, run.errors().len()), (0, 0), "{run:#?}");
             } else {

@@ -4,6 +4,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use std::{
     collections::BTreeMap,
     fs,
+    io::Write,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -147,7 +148,7 @@ impl Lab {
         let api =
             if lines.contains("api =") { String::new() } else { format!("api = exec {}\n", self.text("provider")) };
         let tlsa = if lines.contains("tlsa =") { "" } else { "tlsa = 311 25\n" };
-        self.write_configuration(&format!("{}[{LINEAGE}]\n{tlsa}{api}{lines}", self.head()));
+        self.write_configuration(format!("{}[{LINEAGE}]\n{tlsa}{api}{lines}", self.head()));
     }
 
     pub fn write_configuration(&self, text: impl AsRef<[u8]>) {
@@ -232,7 +233,7 @@ impl Run {
     pub fn ends(self, code: i32) -> Run {
         let errors = self.errors();
         assert_eq!((self.code, errors.len()), (code, 0), "{self:#?}");
-        self.is_plain()
+        self.speaks_plainly()
     }
 
     /// Ends with this code and exactly one error, which holds all these words.
@@ -241,12 +242,12 @@ impl Run {
         let errors = self.errors();
         assert_eq!((self.code, errors.len()), (code, 1), "{self:#?}");
         assert!(words.iter().all(|word| errors[0].contains(word)), "not all of {words:?}: {}", errors[0]);
-        self.is_plain()
+        self.speaks_plainly()
     }
 
     /// Says nothing in Rust's tongue.
     #[track_caller]
-    pub fn is_plain(self) -> Run {
+    pub fn speaks_plainly(self) -> Run {
         let said = format!("{}{}", self.out, self.err);
         assert!(!NOISE.iter().any(|noise| said.contains(noise)), "{said}");
         self
@@ -271,8 +272,7 @@ pub fn skip(why: &str) {
     assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "nothing may be skipped: {why}");
     let line = format!("bad_input: {why}\n");
     if let Some(list) = std::env::var_os("DANEROLL_SKIPPED") {
-        use std::io::Write;
         fs::OpenOptions::new().append(true).create(true).open(list).unwrap().write_all(line.as_bytes()).unwrap();
     }
-    eprint!("skipped {line}");
+    let _ = write!(std::io::stderr(), "skipped {line}");
 }

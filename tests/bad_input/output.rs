@@ -28,7 +28,7 @@ fn nobody_reads() {
             if closed == "stderr" || closed == "both" {
                 command.stderr(pipe());
             }
-            let ended = run(&mut command).is_plain();
+            let ended = run(&mut command).speaks_plainly();
             let logs = closed == "full" && arguments.contains(&"-l-");
             assert_eq!(ended.code, wanted + if logs { 16 } else { 0 }, "{arguments:?} {closed}: {ended:#?}");
         }
@@ -53,11 +53,11 @@ fn a_log_that_cannot_be_written() {
     let lab = Lab::settled();
     for log in ["/nonexistent/log", "/proc/version/log", "/dev/full"] {
         lab.run(&["-Ldebug", "-l", log]).fails(16, &[log, "cannot be written"]);
-        let failed = lab.run(&["-l", log, "-c", "/nonexistent/conf"]).is_plain();
+        let failed = lab.run(&["-l", log, "-c", "/nonexistent/conf"]).speaks_plainly();
         assert_eq!((failed.code, failed.errors().len()), (17, 2), "{failed:#?}");
     }
     lab.configure("bogus = 1\n");
-    assert_eq!(lab.run(&["-t", "-l", "/nonexistent/log"]).is_plain().code, 19);
+    assert_eq!(lab.run(&["-t", "-l", "/nonexistent/log"]).speaks_plainly().code, 19);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn json_is_json() {
         &["--json", "withdraw", "nobody.example"],
         &["--json", "-l-"],
     ] {
-        let run = lab.run(command).is_plain();
+        let run = lab.run(command).speaks_plainly();
         let value: serde_json::Value =
             serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{command:?}: {error}: {run:#?}"));
         assert_eq!(value["exit"], run.code, "{command:?}");

@@ -13,7 +13,7 @@ fn fails_to_publish(lab: &Lab, code: i32, words: &[&str]) {
         code => drop(run.fails(code, &[&[LINEAGE, "_25._tcp"], words].concat())),
     }
     let first = lab.picture();
-    assert_eq!(lab.run(&[]).is_plain().code, code);
+    assert_eq!(lab.run(&[]).speaks_plainly().code, code);
     assert_eq!(names(&first), names(&lab.picture()), "{words:?}");
     assert!(!lab.read("log").contains(" published "), "{}", lab.read("log"));
     if code == 0 {
@@ -115,7 +115,7 @@ fn exit_code(dialect: &str, code: u32, publish: i32, delete: i32) {
     let lab = Lab::new();
     lab.configure(&format!("api = {dialect} {}\n", lab.text("provider")));
     lab.provider(&format!("exit {code}"));
-    let run = lab.run(&[]).is_plain();
+    let run = lab.run(&[]).speaks_plainly();
     assert_eq!(
         (run.code, run.errors().len()),
         (publish, publish.try_into().unwrap()),
@@ -127,7 +127,7 @@ fn exit_code(dialect: &str, code: u32, publish: i32, delete: i32) {
     let (calls, expected) = (lab.calls(), if code <= 1 { 1 } else { 2 });
     assert_eq!(calls, expected, "{dialect} publish {code}: what failed is tried again, and only that");
     lab.provider(&format!("exit {code}"));
-    let run = lab.run(&["withdraw", LINEAGE]).is_plain();
+    let run = lab.run(&["withdraw", LINEAGE]).speaks_plainly();
     assert_eq!(
         (run.code, run.errors().len()),
         (delete, delete.try_into().unwrap()),
