@@ -129,24 +129,26 @@ fn dry_run_changes_nothing() {
 
 #[test]
 fn json_is_json() {
-    let lab = Lab::new();
-    for command in [
-        &["--json"][..],
-        &["--json", "--post"],
-        &["--json", "--reset"],
-        &["--json", "deploy"],
-        &["--json", "withdraw", "nobody.example"],
-        &["--json", "-l-"],
-    ] {
-        let run = lab.run(command).speaks_plainly();
-        let value: serde_json::Value =
-            serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{command:?}: {error}: {run:#?}"));
-        assert_eq!(value["exit"], run.code, "{command:?}");
+    let document = |run: &crate::lab::Run| -> serde_json::Value {
+        serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {run:#?}"))
+    };
+    for command in
+        ["-l- -Ldebug", "--post", "--reset", "deploy", "--pre", "-t", "withdraw nobody.example", "-c /nonexistent"]
+    {
+        let lab = Lab::new();
+        let arguments: Vec<&str> = ["--json"].into_iter().chain(command.split_whitespace()).collect();
+        let run = lab.run(&arguments).speaks_plainly();
+        assert_eq!(document(&run)["exit"], run.code, "{command}: {run:#?}");
+        let dry = lab.run(&[&["--dry-run"], arguments.as_slice()].concat()).speaks_plainly();
+        assert!(document(&dry).is_object(), "{command}: {dry:#?}");
     }
+    let lab = Lab::new();
+    fs::create_dir_all(lab.path("state/lock")).unwrap();
+    let run = lab.run(&["--json"]).fails(4, &["state/lock"]);
+    assert_eq!(document(&run)["exit"], 4);
+    fs::remove_dir(lab.path("state/lock")).unwrap();
     lab.provider(r##"printf '\377\001\"\\\n'; exit 3"##);
-    fs::remove_dir_all(lab.path("state")).unwrap();
     let run = lab.run(&["--json"]);
-    let value: serde_json::Value = serde_json::from_str(&run.out).unwrap();
-    assert_eq!((value["exit"].as_i64(), run.code), (Some(1), 1));
-    assert_eq!(value["troubles"].as_array().unwrap().len(), 1);
+    assert_eq!((document(&run)["exit"].as_i64(), run.code), (Some(1), 1));
+    assert_eq!(document(&run)["troubles"].as_array().unwrap().len(), 1);
 }
