@@ -76,7 +76,11 @@ impl Keeper<'_> {
             }
             self.env.sync(std::slice::from_ref(&half))
         };
-        put().map_err(|error| format!("cannot keep generation {}: {error}", generation.id))?;
+        put().map_err(|error| {
+            // What was made until then helps nobody, least of all on a full disk; the first error is the one to tell.
+            let _ = self.clear(&half);
+            format!("cannot keep generation {}: {error}", generation.id)
+        })?;
         if !is_kept(&half) {
             return Err(format!("generation {} changed while it was being kept", generation.id));
         }
@@ -164,6 +168,9 @@ impl Keeper<'_> {
                 }
                 Goal::Generation(id) => self.lay_out(lineage, id, bundle)?,
             };
+            if in_the_way(self.env, &dane.join(SERVED)) {
+                return Ok(vec![SERVED.into()]);
+            }
             self.env.point(&dane.join(SERVED), &target)?;
             let mut names = names(self.env, &dane.join(SERVED))?;
             let leads_somewhere = |name: &String| {
