@@ -154,7 +154,7 @@ fn s05_two_runs_at_once() {
 /// S6: the first publication begins with the chain that is served, though another was issued meanwhile.
 #[test]
 fn s06_first_publication_during_a_renewal() {
-    for (update, ttl) in [(false, 3600), (true, 3600)] {
+    for (update, ttl) in [(false, 3600), (true, 3600), (false, 0), (true, 0)] {
         let setup = Lab::with(MX, "311 25").secondary("ns2", 60).global(&format!("ttl = {ttl}"));
         let lab = (if update { setup.api_rfc2136() } else { setup.api_exec() }).start();
         assert_eq!(lab.run(&["--reset"]), 0);
