@@ -5,9 +5,10 @@
 use daneroll::env::{Command, Ended, Env, Files, Kind, Status, User, real::Real};
 use std::{
     fs,
-    io::Read,
+    io::{Read, Write},
     os::unix::{fs::MetadataExt, fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
+    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
@@ -192,6 +193,10 @@ fn ends_are_told_apart() {
         ("exit 255", Status::Exited(255)),
         ("kill -9 $$", Status::Signalled(9)),
         ("kill -15 $$", Status::Signalled(15)),
+        ("sleep 0.5; kill 0; sleep 9", Status::Signalled(15)),
+        ("trap 'exit 4' TERM; sleep 0.5; kill 0; sleep 9", Status::Exited(4)),
+        ("trap '' INT TERM HUP; sleep 0.5; kill -2 0; kill 0; kill -1 0; exit 5", Status::Exited(5)),
+        ("grep -q 'SigBlk:.0*$' /proc/self/status", Status::Exited(0)),
         ("no-such-command-xyz 2>/dev/null", Status::Exited(127)),
     ] {
         assert_eq!(sh(script).status, status, "{script}");
@@ -226,7 +231,7 @@ fn what_cannot_be_started_says_why() {
     }
     let lost = Real::new("/no/such/daneroll".into()).run(&command(&["true"]));
     assert!(not_started(lost).contains("/no/such/daneroll"));
-    let stranger = Real::new("/bin/true".into()).run(&command(&["true"]));
+    let stranger = Real::new("/bin/sh".into()).run(&command(&["true"]));
     assert!(not_started(stranger).contains("without a word"));
 }
 
@@ -329,7 +334,7 @@ fn a_killed_parent_takes_its_command_along() {
         .args(["--exact", "parent_for_the_test_below"])
         .env("DANEROLL_TEST_PID_FILE", &file)
         .process_group(0)
-        .stdout(std::process::Stdio::null())
+        .stdout(Stdio::null())
         .spawn()
         .unwrap();
     let pids = loop {
@@ -352,6 +357,33 @@ fn a_killed_supervisor_takes_its_command_along() {
     assert_eq!(ended.status, Status::Signalled(9));
     assert!(began.elapsed() < Duration::from_secs(5));
     assert!(gone(ended.output.trim().parse().unwrap()));
+}
+
+#[test]
+fn a_stuck_supervisor_is_not_waited_for() {
+    let mut stuck = command(&["sh", "-c", "echo $$; kill -STOP $PPID; sleep 60"]);
+    stuck.limit = Duration::from_secs(1);
+    let began = Instant::now();
+    let ended = real().run(&stuck);
+    assert_eq!(ended.status, Status::TimedOut);
+    assert!(began.elapsed() < Duration::from_secs(15));
+    assert!(gone(ended.output.trim().parse().unwrap()));
+}
+
+#[test]
+fn supervision_is_not_for_people() {
+    for (args, input) in [(&["__supervise"][..], ""), (&["__supervise"], "{}\n"), (&["__supervise", "x"], "")] {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_daneroll"))
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8(output.stdout).unwrap().contains("own use"));
+    }
 }
 
 #[test]

@@ -3,11 +3,11 @@
 
 use super::Came;
 use crate::{
-    env::{Env, Kind, Lock},
+    env::{Env, Kind, Lock, Stat},
     journal::store::lineage_file,
     lineage::{BUNDLE, FULLCHAIN, Generation, GenerationId, PRIVKEY, certbot::read_set},
     observe::{
-        Facts, Places,
+        Facts, Places, STORE,
         files::{GENERATION, KEPT, SERVED, in_the_way},
     },
     plan::Goal,
@@ -65,6 +65,8 @@ impl Keeper<'_> {
             return Ok(());
         }
         let put = || -> io::Result<()> {
+            self.make_dir(&self.places.dane)?;
+            self.make_dir(&self.places.dane.join(STORE))?;
             self.make_dir(&folder)?;
             self.clear(&half)?;
             self.clear(&to)?;
@@ -236,31 +238,45 @@ impl Keeper<'_> {
         self.env.set_mode(&bundle, mode, self.group)
     }
 
-    /// The archive's names for the files of a kept generation: those that are the very same file.
+    /// The archive's names for the files of a kept generation: those that are the very same file,
+    /// or the same bytes where the store is on another file system.
     fn archive(&self, lineage: &str, kept: &Generation) -> Option<Vec<(String, PathBuf)>> {
         let live = read_members(self.env, &self.places.live.join(lineage));
         let folder = live.iter().find_map(|path| path.parent())?.to_path_buf();
-        let inode =
-            |path: &Path| self.env.stat(path, false).ok().filter(|s| s.kind == Kind::File).map(|s| (s.device, s.inode));
-        let there: Vec<(PathBuf, (u64, u64))> = names(self.env, &folder)
+        let stat = |path: &Path| self.env.stat(path, false).ok().filter(|stat| stat.kind == Kind::File);
+        let there: Vec<(PathBuf, Stat)> = names(self.env, &folder)
             .ok()?
             .into_iter()
             .map(|name| folder.join(name))
-            .filter_map(|path| inode(&path).map(|inode| (path, inode)))
+            .filter_map(|path| stat(&path).map(|stat| (path, stat)))
             .collect();
         let same = |(name, path): &(String, PathBuf)| {
-            let inode = inode(path)?;
-            there.iter().find(|(_, other)| *other == inode).map(|(path, _)| (name.clone(), path.clone()))
+            let kept = stat(path)?;
+            let is_it = |(other, there): &&(PathBuf, Stat)| match kept.device == there.device {
+                true => kept.inode == there.inode,
+                false => kept.size == there.size && self.same_bytes(path, other),
+            };
+            there.iter().find(is_it).map(|(path, _)| (name.clone(), path.clone()))
         };
         kept.files.iter().map(same).collect()
     }
 
-    /// Removes a generation's files: from the store, and its folders of links.
-    pub fn forget(&self, lineage: &str, id: &GenerationId) -> io::Result<()> {
+    fn same_bytes(&self, one: &Path, other: &Path) -> bool {
+        matches!((self.env.read(one), self.env.read(other)), (Ok(one), Ok(other)) if one == other)
+    }
+
+    /// Removes a generation's files, from the store and its folders of links, unless something shows it by now.
+    pub fn forget(&self, lineage: &str, id: &GenerationId) -> Result<Came, String> {
+        let _lock = self.lock(lineage)?;
+        let live = read_set(self.env, &self.places.live.join(lineage)).ok().map(|live| live.id);
+        if live.as_ref() == Some(id) || self.shown(lineage).as_ref() == Some(id) {
+            return Ok(Came::Stale);
+        }
         let dane = self.places.dane(lineage);
-        self.clear(&dane.join(format!("{GENERATION}{id}")))?;
-        self.clear(&dane.join(format!("{GENERATION}{id}{KEPT}")))?;
-        self.clear(&self.places.store(lineage).join(id.as_str()))
+        let folders = [dane.join(format!("{GENERATION}{id}")), dane.join(format!("{GENERATION}{id}{KEPT}"))];
+        let mut folders = folders.into_iter().chain([self.places.store(lineage).join(id.as_str())]);
+        let cleared = folders.try_for_each(|folder| self.clear(&folder));
+        cleared.map(|()| Came::Done).map_err(|error| format!("cannot forget generation {id}: {error}"))
     }
 
     /// Removes a folder of files and links, if it is there.
@@ -276,15 +292,16 @@ impl Keeper<'_> {
         self.env.remove_dir(folder)
     }
 
+    /// Makes a folder that is missing, on disk before anything is put into it.
     fn make_dir(&self, folder: &Path) -> io::Result<()> {
         if self.env.stat(folder, true).is_ok_and(|stat| stat.kind == Kind::Dir) {
             return Ok(());
         }
         self.env.make_dir(folder, self.mode)?;
-        match self.group {
-            Some(_) => self.env.set_mode(folder, self.mode, self.group),
-            None => Ok(()),
+        if self.group.is_some() {
+            self.env.set_mode(folder, self.mode, self.group)?;
         }
+        self.env.sync(&folder.parent().map(Path::to_owned).into_iter().collect::<Vec<_>>())
     }
 }
 

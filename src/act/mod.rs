@@ -95,11 +95,12 @@ impl Actor<'_> {
             }
             Action::Reload { command, lineages, timeout } => return self.reload(command, lineages, *timeout, store),
             Action::Forget { generation, .. } => {
-                if let Some(doc) = store.edit().lineages.get_mut(lineage) {
+                tracing::debug!(lineage, %generation, "forgetting a generation that nothing needs any more");
+                let came = self.keeper.forget(lineage, generation).unwrap_or_else(failed);
+                if let (Came::Done, Some(doc)) = (&came, store.edit().lineages.get_mut(lineage)) {
                     doc.presented.retain(|presented| presented.generation != *generation);
                 }
-                tracing::debug!(lineage, %generation, "forgetting a generation that nothing needs any more");
-                self.keeper.forget(lineage, generation).map_err(|error| error.to_string())
+                return came;
             }
             Action::Leave { .. } => self.leave(lineage, store),
             Action::Add(_) | Action::Delete(_) => Ok(()),

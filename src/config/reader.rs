@@ -222,7 +222,7 @@ impl Reader<'_> {
             letsencrypt_directory: or(&all.letsencrypt_directory, "/etc/letsencrypt"),
             dane_directory: or(&all.dane_directory, "/etc/daneroll/dane"),
             state_directory: or(&all.state_directory, "/var/lib/daneroll"),
-            dane_mode: all.dane_mode.unwrap_or(0o700),
+            dane_mode: all.dane_mode.unwrap_or(if all.dane_group.is_some() { 0o750 } else { 0o700 }),
             dane_group: all.dane_group.clone(),
             ttl: all.ttl,
             log: all.log.clone(),

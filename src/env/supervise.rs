@@ -2,17 +2,23 @@
 //!
 //! The program starts itself anew with [`ARGUMENT`] for each command. The job comes as one line of JSON on standard input;
 //! while the parent lives it keeps that pipe open, so that its end, even by SIGKILL, is seen as the end of the input. What
-//! becomes of the command is told as lines of JSON, one [`Report`] each, on standard output. The command itself gets
-//! neither of these pipes: it reads nothing, and prints to what is standard error here.
+//! becomes of the command is told as one line of JSON, a [`Report`], on standard output. The command itself gets neither of
+//! these pipes: it reads nothing, and prints to what is standard error here.
+//!
+//! Supervisor and command share a process group that is named after the supervisor. So the parent, too, can end the command at
+//! any moment, and as long as it has not reaped the supervisor the name means this group and no other.
 
 use super::User;
 use nix::{
     sys::{
-        signal::{Signal, killpg},
+        signal::{SigSet, Signal, killpg},
         stat::{Mode, umask},
         wait::{Id, WaitPidFlag, waitid},
     },
-    unistd::{AccessFlags, Gid, Pid, Uid, access, getresgid, getresuid, initgroups, setgid, setgroups, setuid},
+    unistd::{
+        AccessFlags, Gid, Pid, Uid, access, getpgrp, getpid, getresgid, getresuid, initgroups, setgid, setgroups,
+        setpgid, setuid,
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -45,11 +51,9 @@ pub(super) struct Job {
     pub limit: Duration,
 }
 
-/// What the supervisor tells; exactly one line other than `Started` comes, and it is the last.
+/// How the command ended.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Report {
-    /// The process id of the command, which is also that of its process group.
-    Started(i32),
     Exited(i32),
     Signalled(i32),
     TimedOut,
@@ -83,17 +87,23 @@ fn tell(report: &Report) {
 }
 
 fn supervise(job: &Job) -> Result<Report, String> {
+    lead_group().map_err(|errno| format!("it cannot get a process group: {errno}"))?;
     if let Some((name, uid, gid)) = &job.user {
         let user = User { name: name.clone(), uid: *uid, gid: *gid };
         irrevocably_become(&user).map_err(|why| format!("cannot run as user {}: {why}", label(&user)))?;
     }
     let mut child = start(job)?;
-    let pid = Pid::from_raw(i32::try_from(child.id()).map_err(|_| "its process id is out of range".to_owned())?);
-    tell(&Report::Started(pid.as_raw()));
-    let timed_out = watch(pid, job.limit, &events(pid));
-    // Only now is the process reaped: until here neither it nor its group can be mistaken for another.
+    // Signals to the whole group, of which we are one, are for the command. It would inherit the mask, hence only now; one that
+    // signals its group in its first millisecond ends us too, which the parent reports as its end by that signal.
+    SigSet::all().thread_block().map_err(|errno| format!("signals cannot be blocked: {errno}"))?;
+    watch(job.limit, &events(&child)?);
     let status = child.wait().map_err(|error| format!("lost sight of it: {error}"))?;
-    Ok(if timed_out { Report::TimedOut } else { report(status) })
+    Ok(report(status))
+}
+
+/// Makes a process group, unless the parent has done so.
+fn lead_group() -> nix::Result<()> {
+    if getpgrp() == getpid() { Ok(()) } else { setpgid(Pid::from_raw(0), Pid::from_raw(0)) }
 }
 
 fn report(status: ExitStatus) -> Report {
@@ -145,7 +155,6 @@ fn start(job: &Job) -> Result<Child, String> {
         .stdin(Stdio::null())
         .stdout(out)
         .stderr(err)
-        .process_group(0)
         .spawn()
         .map_err(|error| why_not(&program, &error))
 }
@@ -180,7 +189,8 @@ fn why_not(program: &Path, error: &io::Error) -> String {
 }
 
 /// Reports the end of the command and the end of the parent, whichever come.
-fn events(pid: Pid) -> Receiver<Event> {
+fn events(child: &Child) -> Result<Receiver<Event>, String> {
+    let pid = Pid::from_raw(i32::try_from(child.id()).map_err(|_| "its process id is out of range".to_owned())?);
     let (sender, events) = mpsc::channel();
     let parent = sender.clone();
     thread::spawn(move || {
@@ -189,31 +199,29 @@ fn events(pid: Pid) -> Receiver<Event> {
         parent.send(Event::ParentGone)
     });
     thread::spawn(move || {
-        // WNOWAIT leaves the dead process in place, and with it the name of its group.
         let _ = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
         sender.send(Event::Ended)
     });
-    events
+    Ok(events)
 }
 
-/// Waits until the command has ended by itself, or ends its whole process group. Tells whether its time was up.
-fn watch(group: Pid, limit: Duration, events: &Receiver<Event>) -> bool {
+/// Returns when the command has ended by itself; else ends the whole process group, and this process with it.
+fn watch(limit: Duration, events: &Receiver<Event>) {
     match events.recv_timeout(limit) {
-        Ok(Event::Ended) => return false,
-        Ok(Event::ParentGone) | Err(RecvTimeoutError::Disconnected) => {
-            kill(group, Signal::SIGKILL);
-            return false;
+        Ok(Event::Ended) => return,
+        Ok(Event::ParentGone) | Err(RecvTimeoutError::Disconnected) => {}
+        Err(RecvTimeoutError::Timeout) => {
+            kill_group(Signal::SIGTERM);
+            let _ = events.recv_timeout(GRACE);
+            tell(&Report::TimedOut);
         }
-        Err(RecvTimeoutError::Timeout) => {}
     }
-    kill(group, Signal::SIGTERM);
-    let _ = events.recv_timeout(GRACE);
-    // Also after a prompt end: its children may have ignored the first signal.
-    kill(group, Signal::SIGKILL);
-    true
+    // Also after a prompt end: the command's children may have ignored the first signal.
+    kill_group(Signal::SIGKILL);
 }
 
-/// The group may have no member left, which is what we want.
-fn kill(group: Pid, signal: Signal) {
-    let _ = killpg(group, signal);
+fn kill_group(signal: Signal) {
+    let own = Pid::from_raw(0);
+    // Fails only if the group has no member, and we are one.
+    let _ = killpg(own, signal);
 }

@@ -125,10 +125,14 @@ pub struct Places {
     pub state: PathBuf,
 }
 
+/// The folder in the dane directory that keeps generations. It is there rather than in the state directory so that hard links
+/// to the archive are possible as often as not, and so that whoever may read the dane directory may follow its links.
+pub const STORE: &str = ".store";
+
 impl Places {
     /// Where the generations of a lineage are kept.
     pub fn store(&self, lineage: &str) -> PathBuf {
-        self.dane.join(".store").join(lineage)
+        self.dane.join(STORE).join(lineage)
     }
 
     /// The lineage's directory that services read.

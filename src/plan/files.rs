@@ -30,7 +30,8 @@ pub fn arrange(model: &Model<'_>, plan: &mut Plan) {
             plan.troubles.push(Trouble::of(lineage.name, format!("no complete generation in live/: {why}")));
         }
         let group = model.input.config.dane_group.is_some();
-        match goal(lineage, group) {
+        let gone = lineage.doc.withdrawn && has_left(model, lineage);
+        match goal(lineage, group, gone) {
             Ok(Some((goal, serving))) => {
                 plan.actions.push(Action::Arrange { lineage: lineage.name.into(), goal, serving });
             }
@@ -40,11 +41,17 @@ pub fn arrange(model: &Model<'_>, plan: &mut Plan) {
     }
 }
 
-/// Where the dane directory is to lead, if not where it does, and what services read meanwhile.
-fn goal(lineage: &Lineage<'_>, group: bool) -> Result<Option<(Goal, Option<GenerationId>)>, String> {
+/// Are all records of the lineage gone from servers and caches?
+fn has_left(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
+    !model.owners_of(lineage.name).any(|owner| owner.doc.lineages.contains(lineage.name))
+}
+
+/// Where the dane directory is to lead, if not where it does, and what services read meanwhile. A lineage that has left DANE
+/// (`gone`) is pinned no more.
+fn goal(lineage: &Lineage<'_>, group: bool, gone: bool) -> Result<Option<(Goal, Option<GenerationId>)>, String> {
     let facts = lineage.facts;
     let serving = facts.served().map(|generation| generation.id.clone());
-    let pin = lineage.stays_pinned(group);
+    let pin = !gone && (lineage.stays_pinned(group) || lineage.doc.withdrawn);
     let kept = |id: &GenerationId| facts.stored.contains_key(id);
     match &facts.served {
         Served::Unknown(why) => Err(format!("what services read cannot be told: {why}")),

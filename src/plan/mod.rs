@@ -43,7 +43,7 @@ pub struct Input<'a> {
 
 /// What is to be done now, what has to wait, and what is wrong.
 #[must_use]
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Plan {
     /// In this order.
     pub actions: Vec<Action>,

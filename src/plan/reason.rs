@@ -140,6 +140,11 @@ impl Reason {
         }
     }
 
+    /// Does it end by itself within days, rather than by an operator's hand or a certificate's end?
+    pub fn passes(&self) -> bool {
+        !matches!(self, Reason::NoReload { .. } | Reason::NeedsProbe | Reason::Unconfigured { .. })
+    }
+
     /// Does it end by itself soon, once servers show what was published?
     pub fn settles(&self) -> bool {
         matches!(self, Reason::NotShown { .. } | Reason::NotVisible { .. } | Reason::NotAsked { .. })

@@ -36,13 +36,17 @@ impl Run<'_> {
             Ok(store) => store,
             Err(error) => {
                 tracing::error!("cannot read the journal: {error}");
-                return Report { exit: FAILED, text: String::new() };
+                return Report::exit(FAILED);
             }
         };
         let facts = self.look(store.edit(), &mut Known::default());
         let input = Input { config: self.config, sections: &self.sections, facts: &facts, journal: store.journal() };
         let plan = check(input, plan(input));
-        Report { exit: if plan.troubles.is_empty() { 0 } else { FAILED }, text: in_words(&plan, facts.now) }
+        let text = match self.arguments.json {
+            true => serde_json::to_string_pretty(&plan).unwrap_or_default() + "\n",
+            false => in_words(&plan, facts.now),
+        };
+        Report { text, ..Report::exit(if plan.troubles.is_empty() { 0 } else { FAILED }) }
     }
 
     /// Builds or rebuilds the dane directory. A pin that a rollover needs is dropped only by force.
@@ -149,14 +153,14 @@ pub(super) fn config_test(config: &Config, unmatched: &[String]) -> Report {
             if count == 1 { "" } else { "s" }
         );
     }
-    Report { exit: 0, text }
+    Report { text, ..Report::default() }
 }
 
 /// The configuration cannot be read. `--pre` then pins whatever the dane directory or the journal knows.
 pub(super) fn without_configuration(env: &dyn Env, arguments: &Arguments, error: &Unreadable) -> Report {
     tracing::error!("{error}");
     if arguments.command != Command::Pre {
-        return Report { exit: FAILED, text: String::new() };
+        return Report::exit(FAILED);
     }
     let or = |path: &Option<PathBuf>, default: &str| path.clone().unwrap_or_else(|| default.into());
     let overrides = &arguments.overrides;
@@ -179,5 +183,5 @@ fn pin_all<'a>(keeper: &Keeper<'_>, names: impl Iterator<Item = (&'a String, boo
             exit = FAILED;
         }
     }
-    Report { exit, text: String::new() }
+    Report::exit(exit)
 }

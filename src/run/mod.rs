@@ -12,7 +12,7 @@ use crate::{
     journal::store::{Store, lineage_file},
     lineage::certbot,
     observe::Places,
-    plan::Trouble,
+    plan::{Trouble, span},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +27,14 @@ pub struct Report {
     pub exit: u8,
     /// For standard output.
     pub text: String,
+    /// Something that time will settle is pending: seconds until it is worth running again.
+    pub pending: Option<u64>,
+}
+
+impl Report {
+    fn exit(exit: u8) -> Report {
+        Report { exit, ..Report::default() }
+    }
 }
 
 /// Something failed.
@@ -142,7 +150,19 @@ impl<'a> Run<'a> {
             Command::Switch { lineage, .. } => {
                 self.locked(POST_WAIT, Vec::new(), |run, store| run.force(store, lineage))
             }
+            _ if self.arguments.wait => self.wait(),
             _ => self.locked(PLAIN_WAIT, Vec::new(), |run, store| run.rounds(store)),
+        }
+    }
+
+    /// Runs again and again until nothing is pending. The lock is free between the runs, and each leaves everything in order,
+    /// so it can be interrupted at any time.
+    fn wait(&self) -> Report {
+        loop {
+            let report = self.locked(POST_WAIT, Vec::new(), |run, store| run.rounds(store));
+            let Some(seconds) = report.pending else { return report };
+            tracing::info!("waiting {} for what comes next; can be interrupted at any time", span(seconds));
+            self.env.sleep(Duration::from_secs(seconds.max(1)));
         }
     }
 
@@ -180,7 +200,7 @@ impl<'a> Run<'a> {
             Ok(store) => store,
             Err(error) => {
                 tracing::error!("cannot read the journal: {error}");
-                return Report { exit: FAILED, text: String::new() };
+                return Report::exit(FAILED);
             }
         };
         let damaged = std::mem::take(&mut store.damaged);
@@ -213,5 +233,5 @@ fn take_lock(env: &dyn Env, state: &Path, wait: Duration) -> Result<Lock, Report
             LOCK
         }
     };
-    Err(Report { exit, text: String::new() })
+    Err(Report::exit(exit))
 }

@@ -4,7 +4,7 @@ use super::{FAILED, Mode, Report, Run, look::Known};
 use crate::{
     act::{Actor, Came},
     journal::{clock::Stamp, store::Store},
-    plan::{Action, Goal, Input, Plan, Reason, Trouble, Wait, check::check, plan},
+    plan::{Action, Cause, Goal, Input, Plan, Reason, Trouble, Wait, check::check, plan},
 };
 use serde::Serialize;
 use std::{
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-/// More rounds than any run needs; a plan that never ends is an error of ours.
+/// More rounds of acting than any run needs; a plan that never ends is an error of ours.
 const MOST_ROUNDS: usize = 60;
 /// While a run waits to see its records, it looks so often, seconds.
 const LOOK_EVERY: u64 = 2;
@@ -73,7 +73,8 @@ impl Run<'_> {
         let mut known = Known::default();
         let mut tried: BTreeSet<Action> = BTreeSet::new();
         let mut settled = None;
-        for _ in 0..MOST_ROUNDS {
+        let mut rounds = 0;
+        while rounds < MOST_ROUNDS {
             let facts = self.look(store.edit(), &mut known);
             let now = facts.now;
             let input =
@@ -91,6 +92,7 @@ impl Run<'_> {
                 summary.troubles.extend(troubles);
                 return Ok(());
             }
+            rounds += 1;
             let came = self.actor().carry_out(&actions, &facts, store)?;
             for (action, came) in actions.into_iter().zip(came) {
                 if matches!(action, Action::Add(_) | Action::Delete(_)) && came == Came::Done {
@@ -173,7 +175,8 @@ impl Run<'_> {
         let written = store
             .tick(self.env)
             .and_then(|()| self.env.write_all(&[(self.places.state.join("run.json"), text.clone().into())], 0o600));
-        let mut report = Report { exit, text: if self.arguments.json { text } else { String::new() } };
+        let pending = summary.is_pending().then_some(next_in);
+        let mut report = Report { exit, text: if self.arguments.json { text } else { String::new() }, pending };
         if let Err(error) = written {
             tracing::error!("the journal cannot be written: {error}");
             report.exit = FAILED;
@@ -199,14 +202,11 @@ impl Run<'_> {
 
     /// Seconds until it is worth running again.
     fn next_in(&self, summary: &Summary, now: Stamp) -> u64 {
-        let reasons = summary.waits.iter().flat_map(|wait| &wait.reasons);
-        let wait = |reason: &Reason| match reason {
-            Reason::NoReload { .. } | Reason::NeedsProbe | Reason::Unconfigured { .. } => None,
-            reason => Some(reason.until().map_or(TRY_AGAIN, |until| until.until(now))),
-        };
+        let reasons = summary.waits.iter().flat_map(|wait| &wait.reasons).filter(|reason| reason.passes());
+        let wait = |reason: &Reason| reason.until().map_or(TRY_AGAIN, |until| until.until(now));
         let failed = (!summary.troubles.is_empty() || !summary.later.is_empty()).then_some(TRY_AGAIN);
         let recheck = self.sections.values().map(|section| section.recheck).filter(|recheck| *recheck > 0).min();
-        reasons.filter_map(wait).chain(failed).chain(recheck).min().unwrap_or(86_400)
+        reasons.map(wait).chain(failed).chain(recheck).min().unwrap_or(86_400)
     }
 }
 
@@ -223,12 +223,22 @@ fn texts(wait: &Wait, now: Stamp) -> Vec<String> {
 }
 
 impl Summary {
+    /// Is something left that time will settle?
+    fn is_pending(&self) -> bool {
+        !self.later.is_empty() || self.waits.iter().flat_map(|wait| &wait.reasons).any(Reason::passes)
+    }
+
     /// Takes down what came of an action. One that failed, and an edit of any outcome, is not tried again in this run.
     fn note(&mut self, action: Action, came: Came, tried: &mut BTreeSet<Action>) {
         let edit = matches!(action, Action::Add(_) | Action::Delete(_));
         let again = match came {
             Came::Stale => true,
             Came::Done => {
+                if let Action::Switch { lineage, to, cause: Cause::Broken, .. } = &action {
+                    let text =
+                        format!("what was served matched no TLSA record: went to generation {to}, which all match");
+                    self.troubles.push(Trouble::of(lineage, text));
+                }
                 self.done.push(action.clone());
                 !edit
             }

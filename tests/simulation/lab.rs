@@ -385,7 +385,7 @@ impl Lab {
     pub fn first_use(&self) {
         assert_eq!(self.run(&["--reset"]), 0);
         self.serve();
-        self.cron(HOUR, 3 * DAY);
+        self.cron(6 * HOUR, 3 * DAY);
     }
 
     /// A certbot run with both hooks.

@@ -11,7 +11,10 @@ use nix::{
 use std::{
     future::{Future, poll_fn},
     io,
-    os::{fd::OwnedFd, unix::process::CommandExt},
+    os::{
+        fd::OwnedFd,
+        unix::process::{CommandExt, ExitStatusExt},
+    },
     path::Path,
     pin::pin,
     process::{Child, Command as Process, Stdio},
@@ -32,22 +35,32 @@ const SILENCE: Duration = Duration::from_millis(100);
 /// And a child that never stops printing is listened to no longer than this.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Runs `command` to its end. Errors: the supervisor could not be started, or ended before it started the command.
+/// Runs `command` to its end. Errors: the supervisor could not be started.
 pub(super) async fn run(supervisor: &Path, command: &Command) -> Result<Ended, String> {
     let mut child = start(supervisor)?;
-    let ended = match Pipes::of(&mut child) {
+    let (status, output) = match Pipes::of(&mut child) {
         Ok(pipes) => pipes.follow(command).await,
-        Err(error) => Err(format!("no pipes to the supervisor: {error}")),
+        Err(error) => (Some(Status::NotStarted(format!("no pipes to the supervisor: {error}"))), String::new()),
     };
-    // It ends by itself after its last report; after the backstop or without pipes it may not.
-    if !matches!(ended, Ok((_, true))) {
-        let _ = child.kill();
+    if !matches!(status, Some(Status::Exited(_) | Status::Signalled(_))) {
+        end_group(&child);
     }
-    let status = child.wait();
-    match (ended, status) {
-        (Ok((ended, _)), _) => Ok(ended),
-        (Err(why), Ok(status)) => Err(format!("{why} ({status})")),
-        (Err(why), Err(_)) => Err(why),
+    let supervisor = child.wait();
+    let status = status.unwrap_or_else(|| match supervisor {
+        Ok(ended) => ended.signal().map_or_else(
+            || Status::NotStarted(format!("the supervisor ended without a word ({ended})")),
+            Status::Signalled,
+        ),
+        Err(error) => Status::NotStarted(format!("lost sight of the supervisor: {error}")),
+    });
+    Ok(Ended { status, output })
+}
+
+/// Ends the command and all that it left running. The group has the supervisor's process id for name, which nobody else can
+/// get while the supervisor has not been waited for.
+fn end_group(supervisor: &Child) {
+    if let Ok(group) = i32::try_from(supervisor.id()) {
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
 }
 
@@ -84,52 +97,41 @@ impl Pipes {
         })
     }
 
-    /// How the command ended, and whether the supervisor said so itself.
-    async fn follow(self, command: &Command) -> Result<(Ended, bool), String> {
+    /// How the command ended, if the supervisor says so, and its output.
+    async fn follow(self, command: &Command) -> (Option<Status>, String) {
         let Pipes { mut lifeline, reports, mut output } = self;
-        let job = line(command)?;
-        let (mut started, mut kept) = (None, Vec::new());
+        let mut kept = Vec::new();
         let told = timeout(command.limit.saturating_add(BACKSTOP), async {
             // A supervisor that is gone already shows in its missing report.
-            let _ = lifeline.write_all(job.as_bytes()).await;
-            last_report(reports, &mut started).await
+            let _ = lifeline.write_all(line(command).as_bytes()).await;
+            report(reports).await
         });
-        let told = alongside(told, drain(&mut output, &mut kept)).await;
-        let orderly = matches!(told, Ok(Some(_)));
-        if let (Some(group), false) = (started, orderly) {
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-        }
-        let status = match told {
-            Ok(Some(Report::Exited(code))) => Status::Exited(code),
-            Ok(Some(Report::Signalled(signal))) => Status::Signalled(signal),
-            Ok(Some(Report::NotStarted(why))) => Status::NotStarted(why),
-            Ok(Some(Report::TimedOut | Report::Started(_))) | Err(_) => Status::TimedOut,
-            Ok(None) if started.is_some() => Status::Signalled(Signal::SIGKILL as i32),
-            Ok(None) => return Err("the supervisor ended without a word".to_owned()),
+        let status = match alongside(told, drain(&mut output, &mut kept)).await {
+            Ok(Some(Report::Exited(code))) => Some(Status::Exited(code)),
+            Ok(Some(Report::Signalled(signal))) => Some(Status::Signalled(signal)),
+            Ok(Some(Report::NotStarted(why))) => Some(Status::NotStarted(why)),
+            Ok(Some(Report::TimedOut)) | Err(_) => Some(Status::TimedOut),
+            Ok(None) => None,
         };
         let _ = timeout(LAST_WORDS, rest(&mut output, &mut kept)).await;
-        Ok((Ended { status, output: String::from_utf8_lossy(&kept).into_owned() }, orderly))
+        (status, String::from_utf8_lossy(&kept).into_owned())
     }
 }
 
 /// The command as the supervisor reads it. It goes through a pipe, since arguments and environment can be seen by others.
-fn line(command: &Command) -> Result<String, String> {
+fn line(command: &Command) -> String {
     let Command { argv, vars, user, limit } = command.clone();
     let user = user.map(|user| (user.name, user.uid, user.gid));
-    let mut line = serde_json::to_string(&Job { argv, vars, user, limit }).map_err(|error| error.to_string())?;
-    line.push('\n');
-    Ok(line)
+    // Strings and numbers can always be written; an empty line would be refused by the supervisor.
+    let line = serde_json::to_string(&Job { argv, vars, user, limit }).unwrap_or_default();
+    line + "\n"
 }
 
-/// Reads until the report that tells how the command ended; `None` if it never comes.
-async fn last_report(reports: Receiver, started: &mut Option<i32>) -> Option<Report> {
-    let mut lines = BufReader::new(reports.take(KEPT as u64)).lines();
-    loop {
-        match serde_json::from_str(&lines.next_line().await.ok()??).ok()? {
-            Report::Started(group) => *started = Some(group),
-            last => return Some(last),
-        }
-    }
+/// The supervisor's report; `None` if it never comes.
+async fn report(reports: Receiver) -> Option<Report> {
+    let mut line = String::new();
+    BufReader::new(reports.take(KEPT as u64)).read_line(&mut line).await.ok()?;
+    serde_json::from_str(&line).ok()
 }
 
 /// Keeps the beginning of the output and throws away the rest, so that the command never waits for us.

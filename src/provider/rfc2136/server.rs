@@ -56,7 +56,10 @@ impl<'a> Server<'a> {
                 "{} is not in zone {zone}: correct `zone:` in the `api` line",
                 change.owner
             ))),
-            None => found[&change.owner].clone(),
+            None => found
+                .get(&change.owner)
+                .cloned()
+                .unwrap_or_else(|| Err(Outcome::Temporary(format!("{self}: no answer")))),
         };
         changes.iter().map(zone).collect()
     }
