@@ -276,9 +276,13 @@ impl Keeper<'_> {
         self.env.remove_dir(folder)
     }
 
+    /// Makes a folder in the dane directory, and those above it, each for the group.
     fn make_dir(&self, folder: &Path) -> io::Result<()> {
         if self.env.stat(folder, true).is_ok_and(|stat| stat.kind == Kind::Dir) {
             return Ok(());
+        }
+        if let Some(above) = folder.parent().filter(|above| above.starts_with(&self.places.dane)) {
+            self.make_dir(above)?;
         }
         self.env.make_dir(folder, self.mode)?;
         match self.group {
