@@ -4,7 +4,7 @@ use super::{FAILED, Mode, Report, Run, look::Known};
 use crate::{
     act::{Actor, Came},
     journal::{clock::Stamp, store::Store},
-    plan::{Action, Goal, Input, Plan, Reason, Trouble, Wait, check::check, plan},
+    plan::{Action, Cause, Goal, Input, Plan, Reason, Trouble, Wait, check::check, plan},
 };
 use serde::Serialize;
 use std::{
@@ -90,6 +90,10 @@ impl Run<'_> {
                 }
                 summary.troubles.extend(troubles);
                 return Ok(());
+            }
+            if actions.iter().any(|action| matches!(action, Action::Switch { cause: Cause::Broken, .. })) {
+                // The next look finds it mended, and would say nothing.
+                summary.troubles.extend(troubles);
             }
             let came = self.actor().carry_out(&actions, &facts, store)?;
             for (action, came) in actions.into_iter().zip(came) {
