@@ -1,5 +1,10 @@
 //! Scenarios: what takes real servers off the air (S1 … S40), each watched by the oracle at every step.
 
+mod directory;
+mod hooks;
+mod rules;
+mod tools;
+
 use crate::{
     certs::Renewal,
     lab::{DAY, HOUR, Lab},
