@@ -304,6 +304,9 @@ impl Keeper<'_> {
         if self.env.stat(folder, true).is_ok_and(|stat| stat.kind == Kind::Dir) {
             return Ok(());
         }
+        if let Some(above) = folder.parent().filter(|above| above.starts_with(&self.places.dane)) {
+            self.make_dir(above)?;
+        }
         self.env.make_dir(folder, self.mode)?;
         if self.group.is_some() {
             self.env.set_mode(folder, self.mode, self.group)?;

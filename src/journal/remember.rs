@@ -101,7 +101,9 @@ impl OwnerDoc {
         let before = self.worst(unseen);
         for (address, seen) in servers {
             let server = self.servers.entry(*address).or_default();
-            server.see(seen, now, &before, moved);
+            if seen.listed || !server.has_left(now) {
+                server.see(seen, now, &before, moved);
+            }
         }
         for server in self.servers.values_mut() {
             server.past.retain(|past| past.forgotten(floor) > now);
@@ -221,14 +223,19 @@ impl ServerDoc {
     /// The address is no longer among the zone's servers. Says whether it can be forgotten: resolvers may go on asking it for
     /// twice the TTL of the NS RRset, and hold its last answer after that.
     fn leave(&mut self, now: Stamp) -> bool {
-        let left = *self.left.get_or_insert(now);
-        if left.after(2 * u64::from(self.ns_ttl)) > now {
+        self.left.get_or_insert(now);
+        if !self.has_left(now) {
             return false;
         }
         if let Some(shown) = self.now.take() {
             self.past.push(Past { shown, gone: now });
         }
         self.past.is_empty()
+    }
+
+    /// Has it been missing for so long that no resolver asks it any more?
+    fn has_left(&self, now: Stamp) -> bool {
+        self.left.is_some_and(|left| left.after(2 * u64::from(self.ns_ttl)) <= now)
     }
 }
 

@@ -29,9 +29,11 @@ pub fn arrange(model: &Model<'_>, plan: &mut Plan) {
         {
             plan.troubles.push(Trouble::of(lineage.name, format!("no complete generation in live/: {why}")));
         }
-        let group = model.input.config.dane_group.is_some();
-        let gone = lineage.doc.withdrawn && has_left(model, lineage);
-        match goal(lineage, group, gone) {
+        let pin = match lineage.doc.withdrawn {
+            true => is_leaving(model, lineage),
+            false => lineage.stays_pinned(model.input.config.dane_group.is_some()),
+        };
+        match goal(lineage, pin) {
             Ok(Some((goal, serving))) => {
                 plan.actions.push(Action::Arrange { lineage: lineage.name.into(), goal, serving });
             }
@@ -43,19 +45,15 @@ pub fn arrange(model: &Model<'_>, plan: &mut Plan) {
     }
 }
 
-/// Are all records of the lineage gone from servers and caches?
-fn has_left(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
-    !model.owners_of(lineage.name).any(|owner| owner.doc.lineages.contains(lineage.name))
-}
-
-/// Where the dane directory is to lead, if not where it does, and what services read meanwhile. A lineage that has left DANE
-/// (`gone`) is pinned no more.
-fn goal(lineage: &Lineage<'_>, group: bool, gone: bool) -> Result<Option<(Goal, Option<GenerationId>)>, String> {
+/// Where the dane directory is to lead, if not where it does, and what services read meanwhile.
+fn goal(lineage: &Lineage<'_>, pin: bool) -> Result<Option<(Goal, Option<GenerationId>)>, String> {
     let facts = lineage.facts;
     let serving = facts.served().map(|generation| generation.id.clone());
-    let pin = !gone && (lineage.stays_pinned(group) || lineage.doc.withdrawn);
     let kept = |id: &GenerationId| facts.stored.contains_key(id);
     match &facts.served {
+        Served::Unknown(_) if left_broken(lineage).is_some() => {
+            Ok(left_broken(lineage).map(|id| (Goal::Generation(id.clone()), None)))
+        }
         Served::Unknown(why) => Err(format!("what services read cannot be told: {why}")),
         Served::Damaged { pinned, .. } if kept(pinned) => Ok(Some((Goal::Generation(pinned.clone()), serving))),
         Served::Damaged { pinned, shows } => Err(match shows {
@@ -78,6 +76,12 @@ fn goal(lineage: &Lineage<'_>, group: bool, gone: bool) -> Result<Option<(Goal, 
             Ok((!facts.unlinked.is_empty()).then_some((Goal::Generation(generation.id.clone()), serving)))
         }
     }
+}
+
+/// The generation that services read before a renewal without hooks broke off in the middle, or `live/` was deleted.
+fn left_broken<'a>(lineage: &Lineage<'a>) -> Option<&'a GenerationId> {
+    let kept = |id: &&GenerationId| lineage.facts.live.is_err() && lineage.facts.stored.contains_key(*id);
+    lineage.doc.served.as_ref().filter(kept).filter(|_| lineage.section.is_some())
 }
 
 /// The links go back to `live/` when it shows what is served, nothing is under way, and `--post` has released the pin.
@@ -103,16 +107,21 @@ pub fn forget(model: &Model<'_>, plan: &mut Plan) {
         for generation in forgettable(model, lineage) {
             plan.actions.push(Action::Forget { lineage: lineage.name.into(), generation });
         }
-        if lineage.doc.withdrawn && has_left(model, lineage) && holds_on(model, lineage) {
+        if lineage.doc.withdrawn && !lineage.facts.held && !is_leaving(model, lineage) && !has_left(model, lineage) {
             plan.actions.push(Action::Leave { lineage: lineage.name.into() });
         }
     }
 }
 
-/// Is there something left of a lineage that has left DANE: a pin, or, without a section, our memory of it?
-fn holds_on(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
+/// Does a server or a cache still hold records of a lineage that is withdrawn?
+fn is_leaving(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
+    model.owners_of(lineage.name).any(|owner| owner.doc.lineages.contains(lineage.name))
+}
+
+/// Does a withdrawn lineage follow `live/` already, and is it remembered only because it is still configured?
+fn has_left(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
     let configured = lineage.section.is_some() || model.input.config.broken.contains(lineage.name);
-    !configured || matches!(lineage.facts.served, Served::Pinned(_) | Served::Damaged { .. })
+    configured && matches!(lineage.facts.served, Served::Live) && lineage.is_settled()
 }
 
 /// Generations that are neither served nor live nor waiting, that no process can present, and whose records are gone.

@@ -22,8 +22,13 @@ pub fn blockers(model: &Model<'_>, lineage: &Lineage<'_>, generation: &Generatio
 
 /// Everything at one owner that speaks against presenting `chain`.
 pub fn owner_blockers(model: &Model<'_>, lineage: &Lineage<'_>, owner: &Owner<'_>, chain: &Chain) -> Vec<Reason> {
-    let fits = |records: &BTreeSet<Association>| fits(model, lineage, owner, chain, records);
+    let fits = |records: &BTreeSet<Association>| match owner.configured.contains(lineage.name) {
+        true => owner.matches(records, chain, model.wall()),
+        // Which groups were ours is forgotten with their records, long before caches forget.
+        false => owner.matches_all_groups(records, chain, model.wall()),
+    };
     let mut reasons = current(model, lineage, owner, &fits);
+    reasons.extend(lingering(owner, &fits).filter(|_| !owner.configured.contains(lineage.name)));
     for server in owner.doc.servers.values() {
         reasons.extend(cached(model, lineage, owner, server, &fits));
     }
@@ -42,6 +47,15 @@ pub fn fits(
         true => owner.matches(records, chain, model.wall()),
         false => owner.tolerates(records, chain, model.wall()),
     }
+}
+
+/// At an owner that left the section: answers in which a record that is on its way out is still to be seen.
+fn lingering<'a>(owner: &'a Owner<'_>, fits: &'a Fits<'_>) -> impl Iterator<Item = Reason> + 'a {
+    owner.servers().into_iter().flatten().filter_map(|(address, server)| {
+        let records = server.answer.as_ref().ok()?.records.as_ref()?;
+        let mismatch = fits(records).err()?;
+        Some(Reason::NotShown { owner: owner.query.clone(), server: server.name.clone(), address: *address, mismatch })
+    })
 }
 
 type Fits<'a> = dyn Fn(&BTreeSet<Association>) -> Result<(), Mismatch> + 'a;

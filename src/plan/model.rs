@@ -3,7 +3,7 @@
 use super::Input;
 use crate::{
     config::{Pin, Section, TlsaLine, Verify},
-    journal::{LineageDoc, OwnerDoc, Presented, Shown, clock::Stamp},
+    journal::{LineageDoc, Origin, OwnerDoc, Presented, Shown, clock::Stamp},
     lineage::{Generation, GenerationId},
     name::DnsName,
     observe::{LineageFacts, OwnerView, ServerView},
@@ -228,10 +228,13 @@ impl<'a> Owner<'a> {
         owner
     }
 
-    /// Further digest types that others put into one of our groups: a client that knows them would ignore ours.
+    /// Further digest types that others put into one of our groups: a client that knows them would ignore ours. Records that
+    /// we found are theirs in this, for they stay.
     fn foreign_types(&self) -> Vec<Param> {
         let foreign = self.doc.servers.values().filter_map(|server| server.now.as_ref()?.records.as_ref()).flatten();
-        let foreign = foreign.filter(|record| !self.doc.records.contains_key(record));
+        let published =
+            |record: &Association| self.doc.records.get(record).is_some_and(|doc| doc.origin == Origin::Published);
+        let foreign = foreign.filter(|record| !published(record));
         let kinds: BTreeSet<(Group, u8)> = foreign.map(|record| (record.group(), record.matching)).collect();
         let further = |param: &Param| {
             let matching = kinds.iter().filter(|(group, _)| *group == param.group()).map(|(_, matching)| *matching);
@@ -264,6 +267,17 @@ impl<'a> Owner<'a> {
     /// Does an answer match a chain as far as it has records of ours at all?
     pub fn tolerates(&self, records: &BTreeSet<Association>, chain: &Chain, wall: i64) -> Result<(), Mismatch> {
         satisfied(records, chain, &self.base, wall, &BTreeSet::new(), &self.ours())
+    }
+
+    /// Does an answer match a chain in every group that it has, whosever they are?
+    pub fn matches_all_groups(
+        &self,
+        records: &BTreeSet<Association>,
+        chain: &Chain,
+        wall: i64,
+    ) -> Result<(), Mismatch> {
+        let groups = records.iter().map(Association::group).collect();
+        satisfied(records, chain, &self.base, wall, &BTreeSet::new(), &groups)
     }
 
     /// What a chain publishes here.

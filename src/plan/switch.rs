@@ -16,6 +16,11 @@ pub fn switch(model: &Model<'_>, plan: &mut Plan) {
     for lineage in model.lineages.values().filter(|lineage| lineage.section.is_some() && !lineage.doc.withdrawn) {
         if is_broken(model, lineage) {
             mend(model, lineage, plan);
+        } else if let Some(generation) = is_stale(model, lineage).then(|| open(model, lineage)).flatten() {
+            let text = "caches may hold TLSA records that the certificate that is served does not match";
+            plan.actions.push(step(lineage, generation, Cause::Broken));
+            plan.troubles
+                .push(Trouble::of(lineage.name, format!("{text}: going to generation {generation}, which all match")));
         } else {
             pursue(model, lineage, plan);
         }
@@ -79,17 +84,28 @@ fn is_broken(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
     model.owners_of(lineage.name).any(breaks)
 }
 
+/// May caches hold an answer that what is served does not match, although all servers show its records by now?
+fn is_stale(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
+    let Some(served) = lineage.facts.served() else { return false };
+    gate::blockers(model, lineage, &served.id).iter().any(|reason| matches!(reason, Reason::Cached { .. }))
+}
+
+/// Another generation that all answers match and that is aged, unless the operator forced the one that is served.
+fn open<'a>(model: &Model<'_>, lineage: &Lineage<'a>) -> Option<&'a GenerationId> {
+    let served = &lineage.facts.served()?.id;
+    let presented = lineage.doc.presented.iter().rev().map(|presented| &presented.generation);
+    let mut options = lineage.doc.waiting.iter().rev().chain(presented).filter(|id| *id != served);
+    let open =
+        |id: &&GenerationId| lineage.facts.stored.contains_key(*id) && gate::blockers(model, lineage, id).is_empty();
+    let overridden = lineage.doc.overrides.last().is_some_and(|last| last.generation == *served);
+    options.find(open).filter(|_| !overridden)
+}
+
 /// Switches at once to a generation that all answers match, if there is one; else the served chain's records are being
 /// published, and that is told.
 fn mend(model: &Model<'_>, lineage: &Lineage<'_>, plan: &mut Plan) {
-    let served = lineage.facts.served().map(|served| served.id.clone());
-    let presented = lineage.doc.presented.iter().rev().map(|presented| &presented.generation);
-    let mut options = lineage.doc.waiting.iter().rev().chain(presented).filter(|id| Some(*id) != served.as_ref());
-    let open =
-        |id: &&GenerationId| lineage.facts.stored.contains_key(*id) && gate::blockers(model, lineage, id).is_empty();
     let text = "the certificate that is served matches no TLSA record that some name server shows";
-    let overridden = lineage.doc.overrides.last().is_some_and(|last| Some(&last.generation) == served.as_ref());
-    match options.find(open).filter(|_| !overridden) {
+    match open(model, lineage) {
         Some(generation) => {
             plan.actions.push(step(lineage, generation, Cause::Broken));
             plan.troubles

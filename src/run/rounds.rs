@@ -93,6 +93,10 @@ impl Run<'_> {
                 return Ok(());
             }
             rounds += 1;
+            if actions.iter().any(|action| matches!(action, Action::Switch { cause: Cause::Broken, .. })) {
+                // The next look finds it mended, and would say nothing.
+                summary.troubles.extend(troubles);
+            }
             let came = self.actor().carry_out(&actions, &facts, store)?;
             for (action, came) in actions.into_iter().zip(came) {
                 if matches!(action, Action::Add(_) | Action::Delete(_)) && came == Came::Done {
@@ -234,11 +238,6 @@ impl Summary {
         let again = match came {
             Came::Stale => true,
             Came::Done => {
-                if let Action::Switch { lineage, to, cause: Cause::Broken, .. } = &action {
-                    let text =
-                        format!("what was served matched no TLSA record: went to generation {to}, which all match");
-                    self.troubles.push(Trouble::of(lineage, text));
-                }
                 self.done.push(action.clone());
                 !edit
             }

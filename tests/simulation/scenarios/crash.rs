@@ -53,7 +53,7 @@ fn effects(setup: Setup) -> Vec<usize> {
 /// The effects at which something goes wrong: with `DANEROLL_TEST_ALL=1` every one, else every third, in each test others.
 fn chosen(effects: usize, offset: usize) -> impl Iterator<Item = usize> {
     let all = std::env::var_os("DANEROLL_TEST_ALL").is_some();
-    (1..=effects).filter(move |effect| all || (effect + offset) % 3 == 0)
+    (1..=effects).filter(move |effect| all || (effect + offset).is_multiple_of(3))
 }
 
 /// Plays the story with something that goes wrong in one command; the operator repeats `--reset` and `--pre`, cron the rest.

@@ -1,9 +1,13 @@
 //! Scenarios: what takes real servers off the air (S1 … S40), each watched by the oracle at every step.
 
 mod crash;
+mod directory;
 mod dns;
+mod hooks;
 mod renewal;
+mod rules;
 mod services;
+mod tools;
 
 use crate::lab::{APEX, HOUR, Lab, Setup, service_name};
 use daneroll::env::sim::zone::name;
