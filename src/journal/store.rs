@@ -40,8 +40,15 @@ impl Store {
     /// Reads the journal in `directory`, which is made with mode 0700 if missing. A damaged file is renamed to `….damaged` and
     /// told in [`Store::damaged`]. Fails if the directory cannot be used, or was written by a later version.
     pub fn open(env: &dyn Env, directory: &Path) -> io::Result<Store> {
+        let missing = |name: &str| env.stat(&directory.join(name), true).is_err();
+        let begins = ["lineages", "owners", "clock.json"].map(missing).contains(&true);
         for part in ["lineages", "owners"] {
             env.make_dir(&directory.join(part), 0o700)?;
+        }
+        if begins {
+            // No file is safer than the folders above it.
+            let above = [Some(directory), directory.parent()].into_iter().flatten();
+            env.sync(&above.map(Path::to_owned).collect::<Vec<_>>())?;
         }
         Store::load(env, directory, true)
     }

@@ -214,10 +214,15 @@ fn damage(lab: &Lab, path: &Path, damage: Damage) {
 /// the program gets careful, and the switch comes; records whose author is forgotten may stay.
 #[test]
 fn a_lost_or_damaged_journal() {
-    for (hurt, file, kind) in (4..8).flat_map(|hurt| {
-        let kinds = [Damage::Gone, Damage::Empty, Damage::CutOff, Damage::Garbage];
-        (0..4).flat_map(move |file| kinds.map(|kind| (hurt, file, kind)))
-    }) {
+    for (hurt, file, kind) in (4..8)
+        .flat_map(|hurt| {
+            let kinds = [Damage::Gone, Damage::Empty, Damage::CutOff, Damage::Garbage];
+            (0..4).flat_map(move |file| kinds.map(|kind| (hurt, file, kind)))
+        })
+        .filter(|(hurt, file, kind)| {
+            chosen(hurt + file + *kind as usize, 0).last() == Some(hurt + file + *kind as usize)
+        })
+    {
         let lab = setup(false).start();
         for (at, (command, then)) in STORY.into_iter().enumerate() {
             let mut expected = 0;
