@@ -62,8 +62,7 @@ fn goal(lineage: &Lineage<'_>, group: bool, gone: bool) -> Result<Option<(Goal, 
                 format!("pinned to generation {pinned}, which is lost: {why}; `daneroll --reset --force` starts anew")
             }
         }),
-        Served::Missing if lineage.section.is_some() && facts.live.is_ok() => Ok(Some((Goal::Live, None))),
-        Served::Missing => Ok(None),
+        Served::Missing => Ok(lay_out_again(lineage)),
         Served::Live if pin => Ok(serving.map(|id| (Goal::Generation(id.clone()), Some(id)))),
         Served::Live => Ok((!facts.unlinked.is_empty()).then_some((Goal::Live, serving))),
         Served::Foreign(generation) => {
@@ -75,6 +74,18 @@ fn goal(lineage: &Lineage<'_>, group: bool, gone: bool) -> Result<Option<(Goal, 
         Served::Pinned(generation) => {
             Ok((!facts.unlinked.is_empty()).then_some((Goal::Generation(generation.id.clone()), serving)))
         }
+    }
+}
+
+/// There is no dane directory of the lineage: it follows `live/`, unless it is known to have shown another generation, whose
+/// records are published.
+fn lay_out_again(lineage: &Lineage<'_>) -> Option<(Goal, Option<GenerationId>)> {
+    let live = lineage.facts.live.as_ref().ok().map(|live| &live.id);
+    let shown = lineage.doc.served.as_ref().filter(|id| Some(*id) != live && lineage.facts.stored.contains_key(id));
+    match (lineage.section, shown, live) {
+        (None, ..) | (_, None, None) => None,
+        (_, Some(shown), _) => Some((Goal::Generation(shown.clone()), None)),
+        (_, None, Some(_)) => Some((Goal::Live, None)),
     }
 }
 
@@ -101,12 +112,16 @@ pub fn forget(model: &Model<'_>, plan: &mut Plan) {
         for generation in forgettable(model, lineage) {
             plan.actions.push(Action::Forget { lineage: lineage.name.into(), generation });
         }
-        if lineage.doc.withdrawn
-            && !model.owners_of(lineage.name).any(|owner| owner.doc.lineages.contains(lineage.name))
-        {
+        if lineage.doc.withdrawn && has_left(model, lineage) && has_traces(lineage) {
             plan.actions.push(Action::Leave { lineage: lineage.name.into() });
         }
     }
+}
+
+/// Does anything of a lineage that has left DANE remain to be forgotten, or to be led back to `live/`?
+fn has_traces(lineage: &Lineage<'_>) -> bool {
+    let led_elsewhere = !matches!(lineage.facts.served, Served::Live | Served::Missing | Served::Unknown(_));
+    lineage.section.is_none() || led_elsewhere || !lineage.is_settled() || !lineage.doc.reloads.is_empty()
 }
 
 /// Generations that are neither served nor live nor waiting, that no process can present, and whose records are gone.
