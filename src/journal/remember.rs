@@ -78,6 +78,18 @@ impl LineageDoc {
         }
     }
 
+    /// Drops earlier successes of a reload command, except the first after each generation was left: `hold` counts from there,
+    /// and later ones must not put it off.
+    pub fn forget_reloads(&mut self, command: &[String]) {
+        let first_after = |left: Stamp| {
+            let its = self.reloads.iter().filter(|reload| reload.command == command && reload.began >= left);
+            its.map(|reload| reload.began).min()
+        };
+        let firsts: BTreeSet<Stamp> =
+            self.presented.iter().filter_map(|presented| first_after(presented.left?)).collect();
+        self.reloads.retain(|reload| reload.command != command || firsts.contains(&reload.began));
+    }
+
     /// Drops stamps that mean nothing: all of them if the clock is another one, else those from the future.
     pub(super) fn forget_times(mut self, clock: &Clock, all: bool) -> LineageDoc {
         let now = Stamp(clock.total);
@@ -95,8 +107,12 @@ impl OwnerDoc {
     /// wait, both in seconds.
     fn see(&mut self, view: &OwnerView, now: Stamp, unseen: u64, floor: u64) {
         let Ok(servers) = &view.servers else { return };
-        let moved = self.target != view.target && !self.servers.is_empty();
-        (self.target, self.zone) = (view.target.clone(), view.zone.clone().or(self.zone.take()));
+        // Where all are silent, nobody said that the name leads elsewhere now.
+        let answered = servers.values().any(|seen| seen.answer.is_ok());
+        let moved = answered && self.target != view.target && !self.servers.is_empty();
+        if answered {
+            (self.target, self.zone) = (view.target.clone(), view.zone.clone().or(self.zone.take()));
+        }
         self.asked = Some(now);
         let before = self.worst(unseen);
         for (address, seen) in servers {
@@ -186,6 +202,9 @@ impl ServerDoc {
             (self.name, self.ns_ttl, self.left) = (seen.name.clone(), seen.ns_ttl, None);
         }
         let Ok(shown) = &seen.answer else { return };
+        if self.has_left(now) {
+            return;
+        }
         let anew = self.now.is_none() || moved || went_back(self.serial, seen.serial);
         self.serial = seen.serial.or(self.serial);
         if anew {
@@ -201,6 +220,11 @@ impl ServerDoc {
             _ => self.since = Some(now),
         }
         self.keep_latest();
+    }
+
+    /// Is it so long since the address left the zone's servers that no resolver asks it any more?
+    pub fn has_left(&self, now: Stamp) -> bool {
+        self.left.is_some_and(|left| left.after(2 * u64::from(self.ns_ttl)) <= now)
     }
 
     /// Of equal past answers only the latest matters.
@@ -219,8 +243,8 @@ impl ServerDoc {
     /// The address is no longer among the zone's servers. Says whether it can be forgotten: resolvers may go on asking it for
     /// twice the TTL of the NS RRset, and hold its last answer after that.
     fn leave(&mut self, now: Stamp) -> bool {
-        let left = *self.left.get_or_insert(now);
-        if left.after(2 * u64::from(self.ns_ttl)) > now {
+        self.left.get_or_insert(now);
+        if !self.has_left(now) {
             return false;
         }
         if let Some(shown) = self.now.take() {
