@@ -82,6 +82,16 @@ pub fn chain(spec: &str) -> Chain {
 
 /// A record by its generation: `A` is 3 1 1, `A:201` is 2 0 1; `x`, `y`, `z` are somebody else's, `x:319` too.
 pub fn record(spec: &str) -> Association {
+    static MADE: Mutex<BTreeMap<String, Association>> = Mutex::new(BTreeMap::new());
+    if let Some(made) = MADE.lock().unwrap().get(spec) {
+        return made.clone();
+    }
+    let record = make_record(spec);
+    MADE.lock().unwrap().insert(spec.to_owned(), record.clone());
+    record
+}
+
+fn make_record(spec: &str) -> Association {
     let (of, param) = spec.split_once(':').unwrap_or((spec, "311"));
     let foreign = of.chars().all(|c| c.is_ascii_lowercase());
     match param.parse() {
