@@ -7,6 +7,8 @@ use crate::{
     report::log::{self, Place},
     run,
 };
+use serde::de::IgnoredAny;
+use serde_json::json;
 use std::{
     ffi::OsString,
     io::{self, Write},
@@ -31,10 +33,21 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
     let journal = log::is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
     let place = Place::choose(arguments.log.as_deref(), config.and_then(|config| config.log.as_deref()), journal);
     let level = arguments.log_level.or(config.and_then(|config| config.log_level)).unwrap_or(LogLevel::Normal);
-    let log = log::open(&place, level, arguments.quiet, Box::new(io::stdout()), Box::new(io::stderr()));
+    // A document and a log on one stream would be neither.
+    let out: log::Stream = if arguments.json { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
+    let log = log::open(&place, level, arguments.quiet, out, Box::new(io::stderr()));
     let report = tracing::dispatcher::with_default(&log.dispatch, || run(&env, &arguments, &hints, &loaded));
-    print(&mut io::stdout(), &report.text);
+    let text = if arguments.json { document(report.text, report.exit) } else { report.text };
+    print(&mut io::stdout(), &text);
     ExitCode::from(log.exit_code(report.exit))
+}
+
+/// With `--json` there is always a document, also of a run that ended before it had looked at anything.
+fn document(text: String, exit: u8) -> String {
+    match serde_json::from_str::<IgnoredAny>(&text) {
+        Ok(_) => text,
+        Err(_) => json!({ "version": 1, "exit": exit, "text": text }).to_string() + "\n",
+    }
 }
 
 /// Prints; a reader that has gone away is no error of ours.

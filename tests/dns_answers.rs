@@ -90,8 +90,8 @@ fn answers_and_denials() {
         ("aa nx |", "? it answers without records and without SOA"),
         ("| @ 300 TLSA a", "? it is not authoritative for the zone (lame)"),
         ("| | example.com. 60 NS ns.", "? it is not authoritative for the zone (lame)"),
-        ("refused |", "? it answers Query Refused"),
-        ("servfail aa |", "? it answers Server Failure"),
+        ("refused |", "? it answers REFUSED"),
+        ("servfail aa |", "? it answers SERVFAIL"),
         ("aa | @ 4294967295 TLSA a", "@ [a] 2147483647"),
     ] {
         assert_eq!(told(message(text)), expected, "{text}");

@@ -76,7 +76,11 @@ impl Keeper<'_> {
             }
             self.env.sync(std::slice::from_ref(&half))
         };
-        put().map_err(|error| format!("cannot keep generation {}: {error}", generation.id))?;
+        put().map_err(|error| {
+            // What was made until then helps nobody, least of all on a full disk; the first error is the one to tell.
+            let _ = self.clear(&half);
+            format!("cannot keep generation {}: {error}", generation.id)
+        })?;
         if !is_kept(&half) {
             return Err(format!("generation {} changed while it was being kept", generation.id));
         }
@@ -164,6 +168,9 @@ impl Keeper<'_> {
                 }
                 Goal::Generation(id) => self.lay_out(lineage, id, bundle)?,
             };
+            if in_the_way(self.env, &dane.join(SERVED)) {
+                return Ok(vec![SERVED.into()]);
+            }
             self.env.point(&dane.join(SERVED), &target)?;
             let mut names = names(self.env, &dane.join(SERVED))?;
             let leads_somewhere = |name: &String| {
@@ -292,15 +299,16 @@ impl Keeper<'_> {
         self.env.remove_dir(folder)
     }
 
+    /// Makes a folder that is missing, on disk before anything is put into it.
     fn make_dir(&self, folder: &Path) -> io::Result<()> {
         if self.env.stat(folder, true).is_ok_and(|stat| stat.kind == Kind::Dir) {
             return Ok(());
         }
         self.env.make_dir(folder, self.mode)?;
-        match self.group {
-            Some(_) => self.env.set_mode(folder, self.mode, self.group),
-            None => Ok(()),
+        if self.group.is_some() {
+            self.env.set_mode(folder, self.mode, self.group)?;
         }
+        self.env.sync(&folder.parent().map(Path::to_owned).into_iter().collect::<Vec<_>>())
     }
 }
 

@@ -79,6 +79,9 @@ pub(super) fn secret_file(lookups: &dyn Lookups, path: &Path) -> Result<String, 
 pub(super) fn reason(error: &io::Error, path: &Path) -> String {
     let text = error.to_string();
     let shown = path.display().to_string();
+    if let Some((_, why)) = text.split_once(&format!("`{shown}`: ")) {
+        return why.to_owned();
+    }
     text.strip_prefix(&shown).map_or(text.clone(), |rest| rest.trim_start_matches([':', ' ']).to_owned())
 }
 
@@ -99,7 +102,11 @@ mod tests {
 
     #[test]
     fn the_path_is_named_once() {
-        for (text, expected) in [("/x: no such file", "no such file"), ("no such file", "no such file")] {
+        for (text, expected) in [
+            ("/x: no such file", "no such file"),
+            ("no such file", "no such file"),
+            ("failed to open file `/x`: no such file", "no such file"),
+        ] {
             assert_eq!(reason(&io::Error::other(text), Path::new("/x")), expected);
         }
     }

@@ -213,7 +213,9 @@ impl ServerDoc {
         }
         match self.now.replace(shown.clone()) {
             Some(before) if before == *shown && !anew => {}
-            Some(before) if before != *shown => {
+            Some(mut before) if before != *shown => {
+                // Between two looks it may have shown a part of the new RRset, with the new TTL: some providers add records one by one.
+                before.ttl = before.ttl.max(shown.ttl);
                 self.past.push(Past { shown: before, gone: now });
                 self.since = Some(now);
             }

@@ -62,7 +62,7 @@ fn authoritative(answered: &Answered) -> Result<&Message, String> {
     let message = answered.as_ref().map_err(Clone::clone)?;
     match message.metadata.response_code {
         ResponseCode::NoError | ResponseCode::NXDomain => {}
-        code => return Err(format!("it answers {}", code.to_str())),
+        code => return Err(format!("it answers {}", mnemonic(code))),
     }
     match message.metadata.authoritative {
         true => Ok(message),
@@ -185,12 +185,17 @@ pub fn name_servers(answered: &Answered, apex: &DnsName) -> Result<(BTreeSet<Dns
     Ok((found.into_iter().map(|(name, _)| name).collect(), ttl.min(MOST_TTL)))
 }
 
+/// A response code as the RFCs and other tools write it: `SERVFAIL`, `REFUSED`.
+fn mnemonic(code: ResponseCode) -> String {
+    format!("{code:?}").to_uppercase()
+}
+
 /// The addresses in an answer to an A or AAAA question to a resolver, wherever a CNAME led. A denial is an empty set.
 pub fn addresses(answered: &Answered) -> Result<BTreeSet<IpAddr>, String> {
     let message = answered.as_ref().map_err(Clone::clone)?;
     match message.metadata.response_code {
         ResponseCode::NoError | ResponseCode::NXDomain => {}
-        code => return Err(format!("it answers {}", code.to_str())),
+        code => return Err(format!("it answers {}", mnemonic(code))),
     }
     let found = message.answers.iter().filter_map(|record| match &record.data {
         RData::A(address) => Some(IpAddr::from(address.0)),

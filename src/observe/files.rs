@@ -59,13 +59,14 @@ fn served(files: &dyn Files, places: &Places, name: &str, live: &Result<Generati
                 Err(why) => Served::Unknown(why.clone()),
             },
             (Ok(shown), _) => Served::Unknown(format!("{} leads to {}", dane.join(SERVED).display(), shown.display())),
+            (Err(_), Err(_)) if live.is_err() => Served::Unknown(live.as_ref().err().cloned().unwrap_or_default()),
             (Err(why), _) => Served::Unknown(format!("{} leads nowhere: {why}", dane.join(SERVED).display())),
         },
         Err(_) if files.stat(&dane, true).is_err() => Served::Missing,
         Err(_) => match read_set(files, &dane) {
             Ok(generation) => Served::Foreign(generation),
             Err(_) if files.list(&dane).is_ok_and(|names| names.iter().all(|name| name == SERVED)) => Served::Missing,
-            Err(why) => Served::Unknown(why),
+            Err(why) => Served::Unknown(format!("{why}; if no service reads {}, move it elsewhere", dane.display())),
         },
     }
 }

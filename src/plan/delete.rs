@@ -13,8 +13,9 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A delete without visible effect is repeated after this many seconds.
-const AGAIN: u64 = 60;
+/// A delete without visible effect is repeated after this many seconds: not in the run that made it, which looks on for a
+/// while and has to tell that it still waits.
+const AGAIN: u64 = 300;
 
 /// Plans the deletes, owner by owner. Each is judged with the ones before it done, and for all owners whose CNAMEs lead to the
 /// same RRset.

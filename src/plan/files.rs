@@ -36,6 +36,8 @@ pub fn arrange(model: &Model<'_>, plan: &mut Plan) {
                 plan.actions.push(Action::Arrange { lineage: lineage.name.into(), goal, serving });
             }
             Ok(None) => {}
+            // An idle dane directory shows what `live/` shows: one reason is told once.
+            Err(text) if lineage.facts.live.as_ref().is_err_and(|why| text.ends_with(why.as_str())) => {}
             Err(text) => plan.troubles.push(Trouble::of(lineage.name, text)),
         }
     }
@@ -112,16 +114,16 @@ pub fn forget(model: &Model<'_>, plan: &mut Plan) {
         for generation in forgettable(model, lineage) {
             plan.actions.push(Action::Forget { lineage: lineage.name.into(), generation });
         }
-        if lineage.doc.withdrawn && has_left(model, lineage) && has_traces(lineage) {
+        if lineage.doc.withdrawn && has_left(model, lineage) && holds_on(model, lineage) {
             plan.actions.push(Action::Leave { lineage: lineage.name.into() });
         }
     }
 }
 
-/// Does anything of a lineage that has left DANE remain to be forgotten, or to be led back to `live/`?
-fn has_traces(lineage: &Lineage<'_>) -> bool {
-    let led_elsewhere = !matches!(lineage.facts.served, Served::Live | Served::Missing | Served::Unknown(_));
-    lineage.section.is_none() || led_elsewhere || !lineage.is_settled() || !lineage.doc.reloads.is_empty()
+/// Is there something left of a lineage that has left DANE: a pin, or, without a section, our memory of it?
+fn holds_on(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
+    let configured = lineage.section.is_some() || model.input.config.broken.contains(lineage.name);
+    !configured || matches!(lineage.facts.served, Served::Pinned(_) | Served::Damaged { .. })
 }
 
 /// Generations that are neither served nor live nor waiting, that no process can present, and whose records are gone.

@@ -331,7 +331,7 @@ mod tests {
     fn lines() {
         let dir = tempfile::tempdir().unwrap();
         for (place, expected) in [
-            (Place::Stdout, "two\\nlines\\x1b[31m lineage=\"a.example\" n=3\nwarning: odd\n"),
+            (Place::Stdout, "two\n  lines\\x1b[31m lineage=\"a.example\" n=3\nwarning: odd\n"),
             (Place::File(dir.path().into()), " INFO two\\nlines\\x1b[31m lineage=\"a.example\" n=3\n"),
             (Place::Journal, "<6>two\\nlines\\x1b[31m lineage=\"a.example\" n=3\n<4>odd\n"),
         ] {

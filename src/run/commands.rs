@@ -26,6 +26,13 @@ impl Run<'_> {
         let keeper = self.keeper();
         let broken = self.live.iter().filter(|name| self.config.broken.iter().any(|b| b.eq_ignore_ascii_case(name)));
         let names: BTreeSet<&String> = self.sections.keys().chain(broken).chain(known).collect();
+        if self.arguments.dry_run {
+            let text = match self.arguments.json {
+                true => serde_json::json!({ "pin": names }).to_string() + "\n",
+                false => names.iter().map(|name| format!("would pin {name}\n")).collect(),
+            };
+            return Report { text, ..Report::exit(0) };
+        }
         let bundle = |name: &String| self.sections.get(name).is_some_and(|section| section.bundle);
         pin_all(&keeper, names.into_iter().map(|name| (name, bundle(name))))
     }
@@ -59,6 +66,11 @@ impl Run<'_> {
             let free = matches!(facts.served, Served::Live | Served::Missing);
             let rolls = store.journal().lineages.get(name).is_some_and(|doc| !doc.waiting.is_empty());
             if free || (same && !rolls) {
+                continue;
+            }
+            // The plan tells what is wrong there.
+            let unknown = matches!(facts.served, Served::Unknown(_));
+            if unknown && !force {
                 continue;
             }
             if !force {
@@ -159,7 +171,7 @@ pub(super) fn config_test(config: &Config, unmatched: &[String]) -> Report {
 /// The configuration cannot be read. `--pre` then pins whatever the dane directory or the journal knows.
 pub(super) fn without_configuration(env: &dyn Env, arguments: &Arguments, error: &Unreadable) -> Report {
     tracing::error!("{error}");
-    if arguments.command != Command::Pre {
+    if arguments.command != Command::Pre || arguments.dry_run {
         return Report::exit(FAILED);
     }
     let or = |path: &Option<PathBuf>, default: &str| path.clone().unwrap_or_else(|| default.into());

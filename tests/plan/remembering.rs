@@ -116,11 +116,11 @@ fn answers_that_go() {
             (5, &["1=AB"], "A/300@105"),
             (5, &["1=?"], "A/300@105"), // Unknown neither starts nor ends an answer
             (5, &["1=AB"], "A/300@105"),
-            (0, &["1=AB/600"], "A/300@105 AB/300@120"), // another TTL is another answer
-            (5, &["1=AB"], "A/300@105 AB/300@120 AB/600@125"),
-            (579, &["1=AB"], "A/300@105 AB/300@120 AB/600@125"),
-            (1, &["1=AB"], "AB/300@120 AB/600@125"), // after twice its TTL
-            (5, &["1=-"], "AB/300@710 AB/600@125"),  // of equal ones the latest
+            (0, &["1=AB/600"], "A/300@105 AB/600@120"), // another TTL is another answer, and counts from both
+            (5, &["1=AB"], "A/300@105 AB/600@125"),
+            (579, &["1=AB"], "A/300@105 AB/600@125"),
+            (1, &["1=AB"], "AB/600@125"),           // after twice its TTL
+            (5, &["1=-"], "AB/300@710 AB/600@125"), // of equal ones the latest
             (5, &["1=AB"], "-/300@715 AB/300@710 AB/600@125"),
             (2000, &["1=AB"], ""),
         ],

@@ -72,6 +72,9 @@ struct Ca {
     issued: HashMap<Order, Rc<Issued>>,
 }
 
+/// Certificates that a thread keeps, about 5 KiB each.
+const REMEMBERED_AT_MOST: usize = 10_000;
+
 thread_local! {
     /// Making certificates is slow, and histories do not care which they get: one CA for all worlds of a thread.
     static CA: RefCell<Ca> = RefCell::new(Ca::new());
@@ -117,6 +120,9 @@ impl Ca {
         let cert = params.signed_by(&*key, issuer).unwrap().pem();
         let fullchain = format!("{cert}{chain}");
         let issued = Rc::new(Issued { cert, chain: chain.clone(), fullchain, key: key.serialize_pem() });
+        if self.issued.len() >= REMEMBERED_AT_MOST {
+            self.issued.clear();
+        }
         self.issued.insert(order.clone(), issued.clone());
         issued
     }

@@ -142,6 +142,13 @@ fn server_modes() {
         let got = got.map(|m| (m.metadata.response_code, m.metadata.authoritative, m.answers.len())).map_err(drop);
         assert_eq!(got, wanted, "{mode:?}");
     }
+    lab.world.change(|state| {
+        let server = state.dns.add_server("ns2.example.com", &[NS2, "192.0.2.99"]);
+        server.mode = Mode::Answers;
+        server.silent.insert(NS2.parse().unwrap());
+    });
+    let answers = |address| ask(&lab.world, address, OWNER, RecordType::TLSA).is_ok();
+    assert_eq!((answers(NS2), answers("192.0.2.99")), (false, true));
     lab.world.change(|state| state.routes.1 = false);
     assert!(!lab.world.has_route("2001:db8::1".parse().unwrap()));
     assert!(ask(&lab.world, "2001:db8::1", OWNER, RecordType::TLSA).unwrap_err().contains("unreachable"));

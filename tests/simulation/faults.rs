@@ -117,6 +117,18 @@ fn power_losses() {
     }
 }
 
+/// The system writes by itself, a minute after the last change.
+#[test]
+fn old_changes_survive_a_power_loss() {
+    for (seconds, there) in [(59, false), (60, true)] {
+        let world = World::new();
+        world.survive(|world| world.make_dir(Path::new("/d"), 0o700).unwrap());
+        world.pass(Duration::from_millis(seconds * 1000 - 3));
+        world.power_loss(|| false);
+        assert_eq!(world.stat(Path::new("/d"), true).is_ok(), there, "{seconds} s");
+    }
+}
+
 #[test]
 fn ordered_errors() {
     let error = |world: &World| world.survive(work).unwrap().unwrap_err();
@@ -349,6 +361,19 @@ fn reloads() {
         lab.world.run(&command);
         assert_eq!(lab.world.look(|state| state.services["smtp"].outages.len()), broken, "{mode:?}");
         assert_eq!(lab.oracle.violations().len(), broken, "{mode:?}");
+    }
+}
+
+/// A service that reads one file presents the chain in it, without the key.
+#[test]
+fn bundles() {
+    let (lab, _) = lab();
+    let live = |kind: &str| lab.world.read(Path::new(&format!("{LETSENCRYPT}/live/{MX}/{kind}.pem"))).unwrap();
+    for both in [[live("privkey"), live("fullchain")].concat(), [live("fullchain"), live("privkey")].concat()] {
+        lab.world.write(Path::new("/bundle.pem"), &both, 0o600).unwrap();
+        lab.world.serve(Service::new("smtp", MX, 25, "/").bundle("/bundle.pem"));
+        let presented = lab.world.look(|state| state.services["smtp"].presented());
+        assert!(presented.len() == 1 && *presented[0] == live("fullchain")[..]);
     }
 }
 

@@ -22,7 +22,14 @@ use daneroll::{
     tlsa::Association,
 };
 use hickory_resolver::proto::rr::{RData, RecordType, rdata::NS};
-use std::{collections::BTreeSet, path::Path, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    path::Path,
+    rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 pub const MINUTE: u64 = 60;
 pub const HOUR: u64 = 3600;
@@ -41,26 +48,55 @@ pub const APEX: &str = "example.com";
 /// What is run in place of `daneroll`: arguments to exit code.
 pub type Engine = Rc<dyn Fn(&World, &[&str]) -> i32>;
 
+thread_local! {
+    /// What the last call logged at level INFO and above.
+    static TOLD: Arc<Mutex<Vec<u8>>> = Arc::default();
+    /// What the ACME client tells the next call.
+    static HINTS: RefCell<daneroll::cli::Hints> = RefCell::default();
+}
+
 /// The one place where the program is called. `DANEROLL_TEST_LOG=1` shows what it logs.
 fn daneroll(world: &World, args: &[&str]) -> i32 {
     use daneroll::{cli, config};
     let words = std::iter::once("daneroll").chain(args.iter().copied()).map(std::ffi::OsString::from);
     let arguments = cli::parse(words).unwrap_or_else(|exit| panic!("{args:?}: {}", exit.text));
+    let hints = HINTS.take();
     let run = || {
         let loaded = config::load(world, &arguments.config, &arguments.overrides);
-        daneroll::run(world, &arguments, &cli::Hints::default(), &loaded)
+        daneroll::run(world, &arguments, &hints, &loaded)
     };
-    if std::env::var_os("DANEROLL_TEST_LOG").is_none() {
-        return i32::from(run().exit);
-    }
+    let told = TOLD.with(Arc::clone);
+    told.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    let aloud = std::env::var_os("DANEROLL_TEST_LOG").is_some();
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
-        .with_max_level(tracing::Level::DEBUG)
         .without_time()
-        .with_test_writer();
+        .with_max_level(if aloud { tracing::Level::DEBUG } else { tracing::Level::INFO })
+        .with_writer(move || Tee { told: told.clone(), aloud });
     let report = tracing::subscriber::with_default(subscriber.finish(), run);
-    eprintln!("{:>9} {args:?} exit {}", world.now() / 1000, report.exit);
+    if aloud {
+        eprintln!("{:>9} {args:?} exit {}", world.now() / 1000, report.exit);
+    }
     i32::from(report.exit)
+}
+
+/// A log that can be looked at.
+struct Tee {
+    told: Arc<Mutex<Vec<u8>>>,
+    aloud: bool,
+}
+
+impl std::io::Write for Tee {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.aloud {
+            eprint!("{}", String::from_utf8_lossy(bytes));
+        }
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A lineage, and its section of the configuration.
@@ -289,6 +325,49 @@ impl Lab {
         self.world.survive(|world| (self.setup.engine)(world, args)).unwrap_or(KILLED)
     }
 
+    /// What the last run logged, levels INFO to ERROR.
+    pub fn told(&self) -> String {
+        TOLD.with(|told| String::from_utf8_lossy(&told.lock().unwrap_or_else(PoisonError::into_inner)).into_owned())
+    }
+
+    /// The last run told all of this.
+    pub fn assert_told(&self, words: &[&str]) {
+        let told = self.told();
+        words.iter().for_each(|word| assert!(told.contains(word), "{word:?} is not in: {told}"));
+    }
+
+    /// certbot's deploy hook for one lineage.
+    pub fn deploy(&self, lineage: &str) -> i32 {
+        let renewed_lineage = Some(Path::new(LETSENCRYPT).join("live").join(lineage));
+        HINTS.set(daneroll::cli::Hints { renewed_lineage, renewed_domains: lineage.to_owned() });
+        self.run(&["deploy"])
+    }
+
+    /// Archive numbers of a lineage (those that certbot still keeps) which a service may present now.
+    pub fn presented(&self, service: &str, lineage: &str) -> Vec<usize> {
+        let chains = self.world.look(|state| state.services[service].presented());
+        let newest = self.certbot.number(lineage);
+        let kept = newest.saturating_sub(4).max(1)..=newest;
+        kept.filter(|n| chains.iter().any(|chain| **chain == self.certbot.fullchain(lineage, *n)[..])).collect()
+    }
+
+    /// Plain runs every so many seconds until something is so; the moment in seconds. Each run must end with 0.
+    ///
+    /// # Panics
+    /// If it is not so after `limit` seconds.
+    pub fn until(&self, every: u64, limit: u64, is_so: impl Fn(&Lab) -> bool) -> u64 {
+        let end = self.world.now() / 1000 + limit;
+        loop {
+            assert_eq!(self.run(&[]), 0, "{}", self.told());
+            let now = self.world.now() / 1000;
+            if is_so(self) {
+                return now;
+            }
+            assert!(now < end, "still not so after {limit} s: {}", self.told());
+            self.pass(every);
+        }
+    }
+
     /// Starts the service of every `tlsa` line, reading the dane directory.
     pub fn serve(&self) {
         for section in &self.setup.sections {
@@ -306,7 +385,7 @@ impl Lab {
     pub fn first_use(&self) {
         assert_eq!(self.run(&["--reset"]), 0);
         self.serve();
-        self.cron(HOUR, 3 * DAY);
+        self.cron(6 * HOUR, 3 * DAY);
     }
 
     /// A certbot run with both hooks.

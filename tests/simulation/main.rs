@@ -8,5 +8,7 @@ mod dns;
 mod faults;
 mod lab;
 mod oracle;
+mod patient;
 mod scenarios;
 mod strategies;
+mod updates;

@@ -182,15 +182,17 @@ pub struct Oracle {
     inner: Rc<Inner>,
 }
 
-/// Records, chain, day.
-type Case = (Vec<Record>, Vec<u8>, i64);
+/// Records, chain, base domain, day. A chain is known by its address; those that were judged stay alive, so none is reused.
+type Case = (Vec<Record>, usize, DnsName, i64);
+/// The chain, and the client that fails.
+type Judged = (Rc<[u8]>, Option<Client>);
 
 #[derive(Default)]
 struct Inner {
     seen: Cell<(u64, i64)>,
     open: RefCell<BTreeSet<(String, String)>>,
     outages: RefCell<BTreeMap<String, usize>>,
-    judged: RefCell<HashMap<Case, Option<Client>>>,
+    judged: RefCell<HashMap<Case, Judged>>,
     violations: RefCell<Vec<Violation>>,
     checks: Cell<usize>,
 }
@@ -255,13 +257,15 @@ impl Inner {
     }
 
     /// The client that would fail, if any would.
-    fn fails(&self, records: &[Record], chain: &[u8], base: &DnsName, wall: i64) -> Option<Client> {
+    fn fails(&self, records: &[Record], chain: &Rc<[u8]>, base: &DnsName, wall: i64) -> Option<Client> {
         self.checks.set(self.checks.get() + 1);
-        let mut judged = self.judged.borrow_mut();
-        *judged.entry((records.to_vec(), chain.to_vec(), wall / 86_400)).or_insert_with(|| {
+        let case = (records.to_vec(), chain.as_ptr() as usize, base.clone(), wall / 86_400);
+        let judge = || {
             let clients = [Client::Sha256, Client::Sha512, Client::Both];
-            clients.into_iter().find(|client| judge(records, chain, base, wall, *client) == Verdict::Fails)
-        })
+            let fails = |client: &Client| judge(records, chain, base, wall, *client) == Verdict::Fails;
+            (chain.clone(), clients.into_iter().find(fails))
+        };
+        self.judged.borrow_mut().entry(case).or_insert_with(judge).1
     }
 
     fn note(&self, at: u64, service: &str, why: String) {

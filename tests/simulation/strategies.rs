@@ -6,8 +6,13 @@ use crate::{
 };
 use daneroll::env::{
     Command, Env, Files, Status,
-    sim::{World, service::Reads},
+    sim::{
+        World,
+        service::{Reads, Service},
+        zone::{alias, name},
+    },
 };
+use hickory_resolver::proto::rr::RecordType;
 use std::{path::Path, time::Duration};
 
 const MX: &str = "mx.example.com";
@@ -119,9 +124,36 @@ fn live_read_directly() {
         let lab = Lab::with(MX, "311 25").start();
         lab.publish(OWNER, 3600, &lab.record(MX, 1, PARAMETERS));
         let live = format!("{LETSENCRYPT}/live/{MX}");
-        lab.world.serve(daneroll::env::sim::service::Service::new("smtp", MX, 25, live).reads(reads));
+        lab.world.serve(Service::new("smtp", MX, 25, live).reads(reads));
         lab.certbot.renew(MX, Renewal { flaw, ..Renewal::default() });
         assert_eq!(lab.oracle.violations().is_empty(), clean, "{flaw:?} {reads:?}");
+    }
+}
+
+/// A cache may hold an old CNAME, and what it points to.
+#[test]
+fn caches_hold_aliases() {
+    for (wait, clean) in [(599, false), (600, true)] {
+        let lab = Lab::with(MX, "311 25").start();
+        lab.certbot.renew(MX, Renewal::default());
+        let targets = ["old.example.com", "new.example.com"];
+        for (number, target) in targets.iter().enumerate() {
+            lab.publish(target, 60, &lab.record(MX, number + 1, PARAMETERS));
+        }
+        let point = |target| {
+            lab.world.edit_zone(&name("example.com"), |zone| {
+                zone.delete_set(&name(OWNER), RecordType::CNAME);
+                zone.add(&name(OWNER), 600, alias(target))
+            })
+        };
+        lab.world.change(|state| state.dns.watch(name(OWNER)));
+        point(targets[0]);
+        lab.pass(DAY);
+        point(targets[1]);
+        lab.pass(wait);
+        lab.world.serve(Service::new("smtp", MX, 25, format!("{LETSENCRYPT}/live/{MX}")));
+        assert_eq!(lab.oracle.violations().is_empty(), clean, "{wait} s");
+        assert!(lab.oracle.checks() > 0);
     }
 }
 

@@ -129,6 +129,9 @@ impl Dns {
     }
 
     /// A server to be, or one that is there, and its addresses.
+    ///
+    /// # Panics
+    /// If one is not an address: the test is wrong.
     pub fn add_server(&mut self, server: &str, addresses: &[&str]) -> &mut Server {
         let parse = |text: &&str| text.parse().unwrap_or_else(|_| panic!("{text} is not an address"));
         let entry = self.servers.entry(name(server)).or_default();
@@ -138,6 +141,9 @@ impl Dns {
     }
 
     /// Puts a zone on these servers, the first of which is the primary. All have it at once.
+    ///
+    /// # Panics
+    /// If there is no server, or one that was not added: the test is wrong.
     pub fn add_zone(&mut self, zone: Zone, servers: &[&str]) {
         let (apex, zone) = (zone.apex.clone(), Rc::new(zone));
         self.primaries.insert(apex.clone(), name(servers[0]));

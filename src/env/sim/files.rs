@@ -92,10 +92,10 @@ impl World {
     }
 
     fn on_disk<T>(&self, volatile: bool, write: impl FnOnce(&mut Disk) -> T) -> T {
-        let disk = &mut self.state.borrow_mut().disk;
-        disk.power.volatile = volatile;
-        let done = write(disk);
-        disk.power.volatile = false;
+        let state = &mut *self.state.borrow_mut();
+        state.disk.power.volatile = volatile.then_some(state.clock.now);
+        let done = write(&mut state.disk);
+        state.disk.power.volatile = None;
         done
     }
 

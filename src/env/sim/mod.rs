@@ -8,7 +8,7 @@
 //! - A process under test runs inside [`World::survive`]. Only there are effects counted, do they cost time, and do faults hit.
 //!   Everything else (a test, an event, a program that was started) is the world itself: what it does happens at once.
 //! - A kill unwinds the process at an effect. What it had renamed or sent stays; its locks are given up; memory is lost.
-//! - A power loss also takes entries of directories that a process changed and did not sync, directory by directory: even a
+//! - A power loss also takes entries of directories that a process changed within a minute and did not sync, directory by directory: even a
 //!   rename from one to another can be half lost, which journaling file systems prevent.
 //!   Bytes of files, modes and owners are never lost, and nothing that anybody but a process under test did.
 //! - One address of a name server is one content. Caches are not modelled: [`history`] keeps what every server showed, and any
@@ -24,6 +24,7 @@ pub mod dns;
 mod files;
 pub mod history;
 mod message;
+mod pair;
 mod power;
 mod process;
 mod provider;

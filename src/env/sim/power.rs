@@ -10,13 +10,24 @@ use std::{collections::BTreeMap, ffi::OsString, path::Path};
 /// What is on the platters where that differs from what programs see.
 #[derive(Clone, Debug, Default)]
 pub struct Power {
-    /// Does what happens now need a sync? The world itself never loses anything.
-    pub volatile: bool,
-    /// Directories that were changed since their last sync, as they were then.
-    synced: BTreeMap<u64, BTreeMap<OsString, u64>>,
+    /// Does what happens now need a sync, and when is now? The world itself never loses anything.
+    pub volatile: Option<u64>,
+    /// Directories that were changed since their last sync.
+    synced: BTreeMap<u64, Synced>,
     /// What has no name any more, and might come back.
     buried: BTreeMap<u64, Inode>,
 }
+
+/// A directory as it is on disk.
+#[derive(Clone, Debug)]
+struct Synced {
+    names: BTreeMap<OsString, u64>,
+    /// When its last change happened that is not on disk, milliseconds since the world began.
+    changed: u64,
+}
+
+/// After so many milliseconds the system writes by itself.
+const WRITTEN_AFTER: u64 = 60_000;
 
 impl Power {
     pub(super) fn bury(&mut self, number: u64, gone: Option<Inode>) {
@@ -29,12 +40,15 @@ impl Power {
 impl Disk {
     /// Keeps what a directory has on disk, before its first change after a sync.
     pub(super) fn remember_names(&mut self, dir: u64) {
-        if !self.power.volatile {
+        let (Some(now), Some(Inode { node: Node::Dir(names), .. })) = (self.power.volatile, self.nodes.get(&dir))
+        else {
             return;
+        };
+        let synced = self.power.synced.entry(dir).or_insert_with(|| Synced { names: names.clone(), changed: now });
+        if synced.changed + WRITTEN_AFTER <= now {
+            synced.names.clone_from(names);
         }
-        if let Some(Inode { node: Node::Dir(names), .. }) = self.nodes.get(&dir) {
-            self.power.synced.entry(dir).or_insert_with(|| names.clone());
-        }
+        synced.changed = now;
     }
 
     /// `fsync` of a directory.
@@ -47,14 +61,16 @@ impl Disk {
         Ok(())
     }
 
-    /// Forgets the changes in directories that were not synced, except those that `keep` picks: disks write when they like.
-    pub fn lose_power(&mut self, mut keep: impl FnMut() -> bool) {
+    /// Forgets the changes of the last minute in directories that were not synced, except those that `keep` picks: disks write
+    /// when they like.
+    pub fn lose_power(&mut self, now: u64, mut keep: impl FnMut() -> bool) {
         self.nodes.append(&mut self.power.buried);
-        for (dir, names) in std::mem::take(&mut self.power.synced) {
-            if let Some(Inode { node: Node::Dir(now), .. }) = self.nodes.get_mut(&dir)
+        for (dir, synced) in std::mem::take(&mut self.power.synced) {
+            if let Some(Inode { node: Node::Dir(names), .. }) = self.nodes.get_mut(&dir)
+                && synced.changed + WRITTEN_AFTER > now
                 && !keep()
             {
-                *now = names;
+                *names = synced.names;
             }
         }
         self.sweep();
@@ -88,7 +104,7 @@ impl Disk {
 impl World {
     /// The power fails and comes back: see [`Disk::lose_power`], then the host boots. Kill the process first.
     pub fn power_loss(&self, keep: impl FnMut() -> bool) {
-        self.change(|state| state.disk.lose_power(keep));
+        self.change(|state| state.disk.lose_power(state.clock.now, keep));
         self.reboot();
     }
 }

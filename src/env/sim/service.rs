@@ -1,20 +1,15 @@
 //! TLS services: which chains they may present, and when they read their files. `/sim/reload NAME` reloads one.
 
-use super::{State, World, disk::Disk};
+use super::{State, World, disk::Disk, pair};
 use crate::{
     env::{Command, Ended, Status},
     name::DnsName,
 };
-use ring::{digest, signature};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{
-    cell::RefCell,
-    collections::HashMap,
     path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
 };
-use x509_cert::{Certificate, der::Decode};
 
 /// Where a service has key and chain from.
 #[derive(Clone, Debug)]
@@ -183,49 +178,17 @@ impl Service {
 
     fn read(&self, disk: &Disk) -> Loaded {
         let file = |path: &Path| disk.read(path).map_err(|errno| format!("{}: {}", path.display(), errno.desc()));
-        let (chain, key) = match &self.source {
-            Source::Pair { chain, key } => (file(chain)?, file(key)?),
-            Source::Bundle(path) => file(path).map(|bytes| (bytes.clone(), bytes))?,
-        };
-        fits(&chain, &key).map(|()| chain)
-    }
-}
-
-thread_local! {
-    /// Pairs that were examined before: the same few come again and again.
-    static EXAMINED: RefCell<HashMap<Vec<u8>, Result<(), String>>> = RefCell::default();
-}
-
-/// Does the key belong to the first certificate?
-fn fits(chain: &[u8], key: &[u8]) -> Result<(), String> {
-    let mut context = digest::Context::new(&digest::SHA256);
-    [chain, b"\0", key].iter().for_each(|part| context.update(part));
-    let id = context.finish().as_ref().to_vec();
-    EXAMINED.with_borrow_mut(|examined| examined.entry(id).or_insert_with(|| examine(chain, key)).clone())
-}
-
-fn examine(chain: &[u8], key: &[u8]) -> Result<(), String> {
-    let leaf = CertificateDer::from_pem_slice(chain).map_err(|why| format!("no certificate: {why}"))?;
-    let leaf = Certificate::from_der(&leaf).map_err(|why| format!("not a certificate: {why}"))?;
-    let spki = leaf.tbs_certificate().subject_public_key_info();
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|why| format!("no private key: {why}"))?;
-    let public = public_key(key.secret_der()).ok_or("a private key of no known kind")?;
-    if spki.subject_public_key.raw_bytes() == public { Ok(()) } else { Err("key and certificate do not match".into()) }
-}
-
-/// The public key, as it stands in a certificate, of a private key in PKCS #8.
-fn public_key(pkcs8: &[u8]) -> Option<Vec<u8>> {
-    use signature::{ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, KeyPair};
-    let random = ring::rand::SystemRandom::new();
-    for curve in [&ECDSA_P256_SHA256_ASN1_SIGNING, &ECDSA_P384_SHA384_ASN1_SIGNING] {
-        if let Ok(pair) = signature::EcdsaKeyPair::from_pkcs8(curve, pkcs8, &random) {
-            return Some(pair.public_key().as_ref().to_vec());
+        match &self.source {
+            Source::Pair { chain, key } => {
+                let (chain, key) = (file(chain)?, file(key)?);
+                pair::fits(&chain, &key).map(|()| chain)
+            }
+            Source::Bundle(path) => {
+                let both = file(path)?;
+                pair::fits(&both, &both).map(|()| pair::certificates(&both).into())
+            }
         }
     }
-    if let Ok(pair) = signature::Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8) {
-        return Some(pair.public_key().as_ref().to_vec());
-    }
-    signature::RsaKeyPair::from_pkcs8(pkcs8).ok().map(|pair| pair.public_key().as_ref().to_vec())
 }
 
 impl State {

@@ -39,7 +39,14 @@ where
         }
         let mut text = String::new();
         context.field_format().format_fields(Writer::new(&mut text), event)?;
-        writeln!(line, "{}", Escaped(&text))
+        if !matches!(self, Style::Terminal) {
+            return writeln!(line, "{}", Escaped(&text));
+        }
+        // A place in the configuration is shown with its line and a caret below. Indented, so that no text from elsewhere
+        // passes for a message of ours.
+        let mut lines = text.split('\n');
+        writeln!(line, "{}", Escaped(lines.next().unwrap_or_default()))?;
+        lines.try_for_each(|more| writeln!(line, "  {}", Escaped(more)))
     }
 }
 
