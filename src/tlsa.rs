@@ -293,7 +293,7 @@ pub fn satisfied(
     present: &BTreeSet<Group>,
 ) -> Result<(), Mismatch> {
     for &group in required {
-        if !records.iter().any(|record| record.group() == group) {
+        if !records.iter().any(|record| record.group() == group && record.matching <= 2) {
             return Err(Mismatch::Missing(group));
         }
     }

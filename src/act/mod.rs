@@ -150,6 +150,8 @@ fn adopt(
         RecordDoc { origin: Origin::Found, state: RecordState::Published, since: now, lineages: Default::default() }
     };
     let doc = owner.records.entry(record.clone()).or_insert_with(found);
-    doc.state = RecordState::Published;
-    doc.lineages.insert(lineage.into());
+    // That one more lineage needs it says nothing about whether it is there.
+    if !doc.lineages.insert(lineage.into()) {
+        doc.state = RecordState::Published;
+    }
 }

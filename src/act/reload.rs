@@ -33,7 +33,7 @@ impl Actor<'_> {
                 let ended = store.edit().clock.read(self.env.boot());
                 for lineage in lineages {
                     if let Some(doc) = store.edit().lineages.get_mut(lineage) {
-                        doc.reloads.retain(|reload| reload.command != words);
+                        doc.forget_reloads(words);
                         doc.reloads.push(Reloaded { command: words.to_vec(), began, ended });
                     }
                 }

@@ -78,6 +78,18 @@ impl LineageDoc {
         }
     }
 
+    /// Drops earlier successes of a reload command, except the first after each generation was left: `hold` counts from there,
+    /// and later ones must not put it off.
+    pub fn forget_reloads(&mut self, command: &[String]) {
+        let first_after = |left: Stamp| {
+            let its = self.reloads.iter().filter(|reload| reload.command == command && reload.began >= left);
+            its.map(|reload| reload.began).min()
+        };
+        let firsts: BTreeSet<Stamp> =
+            self.presented.iter().filter_map(|presented| first_after(presented.left?)).collect();
+        self.reloads.retain(|reload| reload.command != command || firsts.contains(&reload.began));
+    }
+
     /// Drops stamps that mean nothing: all of them if the clock is another one, else those from the future.
     pub(super) fn forget_times(mut self, clock: &Clock, all: bool) -> LineageDoc {
         let now = Stamp(clock.total);
@@ -95,8 +107,12 @@ impl OwnerDoc {
     /// wait, both in seconds.
     fn see(&mut self, view: &OwnerView, now: Stamp, unseen: u64, floor: u64) {
         let Ok(servers) = &view.servers else { return };
-        let moved = self.target != view.target && !self.servers.is_empty();
-        (self.target, self.zone) = (view.target.clone(), view.zone.clone().or(self.zone.take()));
+        // Where all are silent, nobody said that the name leads elsewhere now.
+        let answered = servers.values().any(|seen| seen.answer.is_ok());
+        let moved = answered && self.target != view.target && !self.servers.is_empty();
+        if answered {
+            (self.target, self.zone) = (view.target.clone(), view.zone.clone().or(self.zone.take()));
+        }
         self.asked = Some(now);
         let before = self.worst(unseen);
         for (address, seen) in servers {
@@ -188,6 +204,9 @@ impl ServerDoc {
             (self.name, self.ns_ttl, self.left) = (seen.name.clone(), seen.ns_ttl, None);
         }
         let Ok(shown) = &seen.answer else { return };
+        if self.has_left(now) {
+            return;
+        }
         let anew = self.now.is_none() || moved || went_back(self.serial, seen.serial);
         self.serial = seen.serial.or(self.serial);
         if anew {
@@ -205,6 +224,11 @@ impl ServerDoc {
             _ => self.since = Some(now),
         }
         self.keep_latest();
+    }
+
+    /// Is it so long since the address left the zone's servers that no resolver asks it any more?
+    pub fn has_left(&self, now: Stamp) -> bool {
+        self.left.is_some_and(|left| left.after(2 * u64::from(self.ns_ttl)) <= now)
     }
 
     /// Of equal past answers only the latest matters.
@@ -231,11 +255,6 @@ impl ServerDoc {
             self.past.push(Past { shown, gone: now });
         }
         self.past.is_empty()
-    }
-
-    /// Has it been missing for so long that no resolver asks it any more?
-    fn has_left(&self, now: Stamp) -> bool {
-        self.left.is_some_and(|left| left.after(2 * u64::from(self.ns_ttl)) <= now)
     }
 }
 

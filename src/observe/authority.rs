@@ -126,8 +126,7 @@ fn ask(
         let mut servers: Vec<(SocketAddr, String, bool)> =
             authorities.servers.iter().map(|(address, name)| (*address, name.clone(), true)).collect();
         let remembered = wanted.get(&step.query).into_iter().flat_map(|wanted| &wanted.remembered);
-        let left =
-            remembered.filter(|(address, _)| step.at == step.query && !authorities.servers.contains_key(address));
+        let left = remembered.filter(|(address, _)| !authorities.servers.contains_key(address));
         servers.extend(left.map(|(address, name)| (*address, name.clone(), false)));
         let apex = authorities.apex.clone().unwrap_or_else(|| step.at.clone());
         for (server, ..) in &servers {
@@ -190,7 +189,11 @@ fn judge(env: &dyn Env, step: Step, authorities: &Authorities, heard: Vec<Heard>
             let target = ends.pop_first().unwrap_or(step.at);
             Judged::View(OwnerView { target, zone: apex, servers: Ok(servers), by_provider: false })
         }
-        (1, Some((to, ttl))) => Judged::Further(Step { query, at: to, ttl: step.ttl + ttl, silent: servers }),
+        (1, Some((to, ttl))) => {
+            // Remembered addresses that are none of this zone's may be those of the next.
+            servers.retain(|_, server| server.listed);
+            Judged::Further(Step { query, at: to, ttl: step.ttl + ttl, silent: servers })
+        }
         _ => {
             let names: Vec<String> = ends.iter().map(DnsName::to_string).collect();
             let why = format!("its servers disagree where {query} leads: to {}", names.join(" or "));

@@ -3,7 +3,7 @@
 
 use super::{
     Action, Cause, Edit, Goal, Input, Plan, Trouble,
-    model::{Model, Owner},
+    model::{Model, Owner, Presence},
 };
 use crate::{
     journal::clock::Stamp,
@@ -29,7 +29,7 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
             Action::Arrange { lineage, goal, serving } => arrange(input, lineage, goal, serving.as_ref()),
             Action::Add(edit) => add(&model, edit, added.entry(edit.query.clone()).or_default()),
             Action::Delete(edit) => delete(&model, edit, deleted.entry(edit.query.clone()).or_default()),
-            Action::Forget { lineage, generation } => forget(input, lineage, generation),
+            Action::Forget { lineage, generation } => forget(&model, lineage, generation),
             Action::Store { .. } | Action::Adopt { .. } | Action::Reload { .. } | Action::Leave { .. } => Ok(()),
         };
         match verdict {
@@ -133,7 +133,8 @@ fn add(model: &Model<'_>, edit: &Edit, added: &mut BTreeSet<Association>) -> Res
             continue;
         }
         for (_, _, records) in owner.answers() {
-            let same = |record: &&Association| record.group() == edit.record.group();
+            let kind = |record: &Association| (record.group(), record.matching);
+            let same = |record: &&Association| kind(record) == kind(&edit.record);
             let before =
                 records.iter().chain(added.iter()).filter(same).any(|r| chain.matches(r, &owner.base, model.wall()));
             let others = model
@@ -155,22 +156,26 @@ fn delete(model: &Model<'_>, edit: &Edit, deleted: &mut BTreeSet<Association>) -
         return Err("the record is not ours".into());
     }
     deleted.insert(edit.record.clone());
-    for (lineage, presented, chain) in model.presented_at(owner) {
-        let chain = chain.ok_or(format!("generation {} cannot be read", presented.generation))?;
-        for (_, _, records) in owner.answers() {
-            let left: BTreeSet<Association> = records.difference(deleted).cloned().collect();
-            judge(&left, chain, model, owner, owner.configured.contains(lineage.name))?;
+    for other in model.owners.values().filter(|other| other.doc.target == owner.doc.target) {
+        for (lineage, presented, chain) in model.presented_at(other) {
+            let chain = chain.ok_or(format!("generation {} cannot be read", presented.generation))?;
+            for (_, _, records) in owner.answers() {
+                let left: BTreeSet<Association> = records.difference(deleted).cloned().collect();
+                judge(&left, chain, model, other, other.configured.contains(lineage.name))?;
+            }
         }
     }
     Ok(())
 }
 
-/// Nothing is forgotten that is served, live or waiting.
-fn forget(input: Input<'_>, lineage: &str, generation: &GenerationId) -> Result<(), String> {
-    let facts = input.facts.lineages.get(lineage).ok_or("no such lineage")?;
-    let doc = input.journal.lineages.get(lineage).ok_or("no such lineage")?;
-    let shown = [facts.served(), facts.live.as_ref().ok()];
-    match shown.into_iter().flatten().any(|known| known.id == *generation) || doc.waiting.contains(generation) {
+/// Nothing is forgotten that is served, live or waiting, or that a process may present.
+fn forget(model: &Model<'_>, lineage: &str, generation: &GenerationId) -> Result<(), String> {
+    let of = model.lineages.get(lineage).ok_or("no such lineage")?;
+    let shown = [of.facts.served(), of.facts.live.as_ref().ok()];
+    let shown = shown.into_iter().flatten().any(|known| known.id == *generation);
+    let its = of.doc.presented.iter().filter(|presented| presented.generation == *generation);
+    let presented = its.clone().any(|its| of.presence(its, model.now(), model.wall()) != Presence::Gone);
+    match shown || presented || of.doc.waiting.contains(generation) {
         true => Err("the generation is in use".into()),
         false => Ok(()),
     }

@@ -8,24 +8,32 @@ use super::{
 };
 use crate::{
     journal::{Origin, Presented, RecordDoc, RecordState, clock::Stamp},
+    name::DnsName,
     tlsa::Association,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A delete without visible effect is repeated after this many seconds: not in the run that made it, which looks on for a
 /// while and has to tell that it still waits.
 const AGAIN: u64 = 300;
 
-/// Plans the deletes, owner by owner. Each is judged with the ones before it done.
+/// Plans the deletes, owner by owner. Each is judged with the ones before it done, and for all owners whose CNAMEs lead to the
+/// same RRset.
 pub fn delete(model: &Model<'_>, plan: &mut Plan) {
+    let mut sharing: BTreeMap<&DnsName, Vec<&Owner<'_>>> = BTreeMap::new();
     for owner in model.owners.values() {
-        let needed = desired_records(model, owner);
+        sharing.entry(&owner.doc.target).or_default().push(owner);
+    }
+    let mut gone_at: BTreeMap<&DnsName, BTreeSet<Association>> = BTreeMap::new();
+    for owner in model.owners.values() {
+        let sharing = &sharing[&owner.doc.target];
+        let gone = gone_at.entry(&owner.doc.target).or_default();
+        let needed: BTreeSet<Association> = sharing.iter().flat_map(|owner| desired_records(model, owner)).collect();
         let old = owner.doc.records.iter().filter(|(record, _)| !needed.contains(record));
         let mut old: Vec<(&Association, &RecordDoc)> = old.collect();
         old.sort_by_key(|(record, _)| (is_presented(model, owner, record), *record));
-        let mut gone = BTreeSet::new();
         for (record, doc) in old {
-            let reasons = blockers(model, owner, record, doc, &gone);
+            let reasons = blockers(model, owner, sharing, record, doc, gone);
             match author(model, owner, doc) {
                 Some(lineage) if reasons.is_empty() => {
                     gone.insert(record.clone());
@@ -59,6 +67,7 @@ fn edit(owner: &Owner<'_>, record: &Association, lineage: &Lineage<'_>) -> Edit 
 fn blockers(
     model: &Model<'_>,
     owner: &Owner<'_>,
+    sharing: &[&Owner<'_>],
     record: &Association,
     doc: &RecordDoc,
     gone: &BTreeSet<Association>,
@@ -66,14 +75,15 @@ fn blockers(
     if doc.state == RecordState::Deleted && doc.since.elapsed(model.now()) < AGAIN {
         return vec![Reason::NotVisible { owner: owner.query.clone() }];
     }
-    let mut reasons = unreadable(model, owner);
-    reasons.extend(kept(model, owner, doc));
-    for (lineage, presented, chain) in model.presented_at(owner) {
+    let mut reasons: Vec<Reason> = sharing.iter().flat_map(|owner| unreadable(model, owner)).collect();
+    reasons.extend(kept(model, owner, record, doc));
+    let presented = sharing.iter().flat_map(|at| model.presented_at(at).into_iter().map(move |found| (*at, found)));
+    for (at, (lineage, presented, chain)) in presented {
         let Some(chain) = chain else { continue };
         let remains = |records: &BTreeSet<Association>| {
             let left: BTreeSet<Association> =
                 records.iter().filter(|shown| *shown != record && !gone.contains(shown)).cloned().collect();
-            gate::fits(model, &lineage, owner, chain, &left)
+            gate::fits(model, &lineage, at, chain, &left)
         };
         for reason in gate::current(model, &lineage, owner, &remains) {
             reasons.push(match reason {
@@ -92,7 +102,7 @@ fn because(
     model: &Model<'_>,
     lineage: &Lineage<'_>,
     presented: &Presented,
-    owner: crate::name::DnsName,
+    owner: DnsName,
     mismatch: crate::tlsa::Mismatch,
 ) -> Reason {
     match lineage.presence(presented, model.now(), model.wall()) {
@@ -117,15 +127,19 @@ pub fn held(lineage: &Lineage<'_>, presented: &Presented, presence: Presence) ->
 }
 
 /// Records that are not ours alone, and those of lineages that nobody can judge.
-fn kept(model: &Model<'_>, owner: &Owner<'_>, doc: &RecordDoc) -> Vec<Reason> {
+fn kept(model: &Model<'_>, owner: &Owner<'_>, record: &Association, doc: &RecordDoc) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let lineages = doc.lineages.iter().filter_map(|name| model.lineages.get(name.as_str()));
-    for lineage in lineages.clone().filter(|lineage| lineage.section.is_none()) {
-        reasons.push(Reason::Unconfigured { lineage: lineage.name.into() });
+    // One whose journal was lost counts as well.
+    let is_sound = |name: &&String| model.lineages.get(name.as_str()).is_some_and(|known| known.section.is_some());
+    for lineage in doc.lineages.iter().filter(|name| !is_sound(name)) {
+        reasons.push(Reason::Unconfigured { lineage: lineage.clone() });
     }
     let configured = owner.configured.iter().filter_map(|name| model.lineages.get(name));
     let shared = lineages.chain(configured).any(|lineage| lineage.section.is_some_and(|section| section.shared));
-    if doc.origin == Origin::Found || shared {
+    let shown = |(_, _, records): &(_, _, BTreeSet<Association>)| records.contains(record);
+    let is_there = !owner.silent().is_empty() || owner.answers().iter().any(shown);
+    if (doc.origin == Origin::Found || shared) && is_there {
         reasons.push(Reason::NeedsProbe);
     }
     reasons

@@ -62,8 +62,7 @@ fn goal(lineage: &Lineage<'_>, pin: bool) -> Result<Option<(Goal, Option<Generat
                 format!("pinned to generation {pinned}, which is lost: {why}; `daneroll --reset --force` starts anew")
             }
         }),
-        Served::Missing if lineage.section.is_some() && facts.live.is_ok() => Ok(Some((Goal::Live, None))),
-        Served::Missing => Ok(None),
+        Served::Missing => Ok(lay_out_again(lineage)),
         Served::Live if pin => Ok(serving.map(|id| (Goal::Generation(id.clone()), Some(id)))),
         Served::Live => Ok((!facts.unlinked.is_empty()).then_some((Goal::Live, serving))),
         Served::Foreign(generation) => {
@@ -82,6 +81,18 @@ fn goal(lineage: &Lineage<'_>, pin: bool) -> Result<Option<(Goal, Option<Generat
 fn left_broken<'a>(lineage: &Lineage<'a>) -> Option<&'a GenerationId> {
     let kept = |id: &&GenerationId| lineage.facts.live.is_err() && lineage.facts.stored.contains_key(*id);
     lineage.doc.served.as_ref().filter(kept).filter(|_| lineage.section.is_some())
+}
+
+/// There is no dane directory of the lineage: it follows `live/`, unless it is known to have shown another generation, whose
+/// records are published.
+fn lay_out_again(lineage: &Lineage<'_>) -> Option<(Goal, Option<GenerationId>)> {
+    let live = lineage.facts.live.as_ref().ok().map(|live| &live.id);
+    let shown = lineage.doc.served.as_ref().filter(|id| Some(*id) != live && lineage.facts.stored.contains_key(id));
+    match (lineage.section, shown, live) {
+        (None, ..) | (_, None, None) => None,
+        (_, Some(shown), _) => Some((Goal::Generation(shown.clone()), None)),
+        (_, None, Some(_)) => Some((Goal::Live, None)),
+    }
 }
 
 /// The links go back to `live/` when it shows what is served, nothing is under way, and `--post` has released the pin.

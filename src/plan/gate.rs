@@ -29,6 +29,7 @@ pub fn owner_blockers(model: &Model<'_>, lineage: &Lineage<'_>, owner: &Owner<'_
     };
     let mut reasons = current(model, lineage, owner, &fits);
     reasons.extend(lingering(owner, &fits).filter(|_| !owner.configured.contains(lineage.name)));
+    reasons.extend(unasked(owner, &fits));
     for server in owner.doc.servers.values() {
         reasons.extend(cached(model, lineage, owner, server, &fits));
     }
@@ -91,6 +92,18 @@ pub fn current(model: &Model<'_>, lineage: &Lineage<'_>, owner: &Owner<'_>, fits
         reasons.push(Reason::NoServers { owner: name, why: "none of them answers".into() });
     }
     reasons
+}
+
+/// Addresses that were servers until not long ago and were not asked (the operator now takes the provider's word): caches can
+/// still ask them.
+fn unasked(owner: &Owner<'_>, fits: &Fits<'_>) -> Vec<Reason> {
+    let Some(asked) = owner.servers() else { return Vec::new() };
+    let reason = |(address, server): (&SocketAddr, &ServerDoc)| {
+        let mismatch = fits(server.now.as_ref()?.records.as_ref()?).err()?;
+        let (owner, server) = (owner.query.clone(), server.name.clone());
+        Some(Reason::NotShown { owner, server, address: *address, mismatch })
+    };
+    owner.doc.servers.iter().filter(|(address, _)| !asked.contains_key(address)).filter_map(reason).collect()
 }
 
 /// When a silent address may be left out: `patience` after all that answer began to match; never while none does.

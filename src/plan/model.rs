@@ -205,8 +205,11 @@ impl<'a> Lineage<'a> {
         if self.owed(left).next().is_some() {
             return Presence::UntilReload;
         }
-        let counted = self.doc.reloads.iter().filter(|r| r.began >= left && section.reload.contains(&r.command));
-        let ended = counted.map(|reload| reload.ended).max().unwrap_or(now);
+        let first_success = |command: &Vec<String>| {
+            let counted = self.doc.reloads.iter().filter(|r| r.began >= left && r.command == *command);
+            counted.map(|reload| reload.ended).min()
+        };
+        let ended = section.reload.iter().filter_map(first_success).max().unwrap_or(now);
         match ended.after(section.hold.unwrap_or(presented.wait.max(HOLD))) {
             end if end <= now => Presence::Gone,
             end => Presence::UntilHold(end),

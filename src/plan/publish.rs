@@ -44,10 +44,23 @@ pub fn publish(model: &Model<'_>, plan: &mut Plan) {
             plan.waits.extend(unseen(model, owner, &desired));
             continue;
         }
+        plan.actions.extend(additions(model, owner, &desired));
+    }
+}
+
+/// What is missing at an owner. Before anything is added, what is there already is taken down; and what presented chains need
+/// is added once more where some server lacks it, for nobody can tell whether it comes or goes there.
+fn additions(model: &Model<'_>, owner: &Owner<'_>, desired: &[Desired<'_>]) -> Vec<Action> {
+    let steps = |again: bool| -> Vec<Action> {
         let mut planned = BTreeSet::new();
-        for wanted in &desired {
-            plan.actions.extend(missing(model, owner, wanted, &mut planned));
-        }
+        desired.iter().filter_map(|wanted| missing(model, owner, wanted, again, &mut planned)).collect()
+    };
+    let once = steps(false);
+    let adopts = |action: &Action| matches!(action, Action::Adopt { .. });
+    match once.iter().any(adopts) {
+        true => once.into_iter().filter(adopts).collect(),
+        false if once.is_empty() => once,
+        false => steps(true),
     }
 }
 
@@ -98,6 +111,7 @@ fn missing(
     model: &Model<'_>,
     owner: &Owner<'_>,
     wanted: &Desired<'_>,
+    again: bool,
     planned: &mut BTreeSet<Association>,
 ) -> Option<Action> {
     let lineage = wanted.lineage.name.to_string();
@@ -113,6 +127,7 @@ fn missing(
             return Some(Action::Adopt { query, record, lineage });
         }
         Some(doc) if doc.state == RecordState::Publishing => true,
+        Some(_) if again && wanted.rank != Rank::Waiting && shown < answers.len() => true,
         Some(doc) => shown == 0 && doc.since.elapsed(model.now()) >= PATIENCE,
     };
     if !add || !planned.insert(record.clone()) {

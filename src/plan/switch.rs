@@ -5,7 +5,7 @@ use super::{
     model::{Lineage, Model, Owner},
     reason::{Reason, Step, span},
 };
-use crate::lineage::GenerationId;
+use crate::{lineage::GenerationId, observe::Served};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A rollover that is still blocked so long before the certificate expires is a failure, seconds.
@@ -13,7 +13,11 @@ const LAST_DAY: i64 = 86_400;
 
 /// Plans the switches.
 pub fn switch(model: &Model<'_>, plan: &mut Plan) {
-    for lineage in model.lineages.values().filter(|lineage| lineage.section.is_some() && !lineage.doc.withdrawn) {
+    let can = |lineage: &&Lineage<'_>| lineage.section.is_some() && !lineage.doc.withdrawn;
+    for lineage in model.lineages.values().filter(can) {
+        if let Served::Unknown(_) = lineage.facts.served {
+            continue; // told with the files
+        }
         if is_broken(model, lineage) {
             mend(model, lineage, plan);
         } else if let Some(generation) = is_stale(model, lineage).then(|| open(model, lineage)).flatten() {
@@ -115,11 +119,8 @@ fn mend(model: &Model<'_>, lineage: &Lineage<'_>, plan: &mut Plan) {
     }
 }
 
-/// Plans the reloads that are owed: each command once, after all switches.
+/// Plans the reloads that are owed: each command once.
 pub fn reload(model: &Model<'_>, plan: &mut Plan) {
-    if plan.actions.iter().any(|action| matches!(action, Action::Switch { .. })) {
-        return;
-    }
     let mut owed: BTreeMap<&Vec<String>, (BTreeSet<String>, u64)> = BTreeMap::new();
     for lineage in model.lineages.values() {
         let timeout = lineage.section.map_or(0, |section| section.timeout);

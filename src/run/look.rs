@@ -3,7 +3,7 @@
 use super::Run;
 use crate::{
     config::Verify,
-    journal::{Journal, RecordState, Shown, remember::remember},
+    journal::{Journal, RecordState, Shown, clock::Stamp, remember::remember},
     name::DnsName,
     observe::{
         Facts, OwnerView, PROVIDER, ServerView,
@@ -25,7 +25,7 @@ const SERVERS_FRESH: u64 = 60;
 #[derive(Default)]
 pub struct Known {
     servers: BTreeMap<DnsName, Authorities>,
-    since: Option<crate::journal::clock::Stamp>,
+    since: Option<Stamp>,
 }
 
 impl Run<'_> {
@@ -89,7 +89,9 @@ impl Run<'_> {
                 continue;
             }
             let nameservers = sections().map(|section| &section.nameservers).find(|servers| !servers.is_empty());
+            let now = Stamp(journal.clock.total);
             let servers = journal.owners.get(query).into_iter().flat_map(|owner| &owner.servers);
+            let servers = servers.filter(|(_, server)| !server.has_left(now));
             let remembered = servers.map(|(address, server)| (*address, server.name.clone())).collect();
             wanted.insert(query.clone(), Wanted { nameservers: nameservers.cloned().unwrap_or_default(), remembered });
         }

@@ -81,6 +81,10 @@ impl Run<'_> {
                 Input { config: self.config, sections: &self.sections, facts: &facts, journal: store.journal() };
             let Plan { mut actions, waits, troubles } = check(input, plan(input));
             actions.retain(|action| self.is_for(action) && !tried.contains(action));
+            // A reload serves all switches before it; a switch that failed in this run keeps nobody from his reload.
+            if actions.iter().any(|action| matches!(action, Action::Switch { .. })) {
+                actions.retain(|action| !matches!(action, Action::Reload { .. }));
+            }
             (summary.now, summary.waits) = (Some(now), waits);
             if actions.is_empty() {
                 store.commit(self.env)?;

@@ -1,0 +1,218 @@
+//! The journal on disk: what goes in comes out; what is damaged harms only what it describes.
+// What the tables are made of is outside of `#[test]`, where the exception for tests does not reach.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use daneroll::{
+    env::{Env, Files, sim::World},
+    journal::{
+        Journal, LineageDoc, Origin, Override, OwnerDoc, Past, Presented, RecordDoc, RecordState, Reloaded, ServerDoc,
+        Shown,
+        clock::Stamp,
+        store::{Store, lineage_file, owner_file},
+    },
+    lineage::GenerationId,
+    name::DnsName,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+const STATE: &str = "/var/lib/daneroll";
+
+fn state() -> PathBuf {
+    PathBuf::from(STATE)
+}
+
+fn owner(name: &str, now: Stamp) -> OwnerDoc {
+    let query: DnsName = name.parse().unwrap();
+    let record: daneroll::tlsa::Association = "3 1 1 00ff".parse().unwrap();
+    let shown = Shown { records: Some(BTreeSet::from([record.clone()])), ttl: 300 };
+    let server = ServerDoc {
+        name: "ns1.example.com".into(),
+        serial: Some(7),
+        now: Some(shown.clone()),
+        since: Some(now),
+        past: vec![Past { shown, gone: now }, Past { shown: Shown { records: None, ttl: 9 }, gone: now }],
+        left: Some(now),
+        ns_ttl: 600,
+    };
+    let state = RecordState::Deleting;
+    let doc = RecordDoc { origin: Origin::Found, state, since: now, lineages: BTreeSet::from(["mx".into()]) };
+    OwnerDoc {
+        zone: Some("example.com".parse().unwrap()),
+        asked: Some(now),
+        servers: BTreeMap::from([("[2001:db8::1]:53".parse().unwrap(), server)]),
+        records: BTreeMap::from([(record, doc)]),
+        lineages: BTreeSet::from(["mx".into()]),
+        ..OwnerDoc::new(query)
+    }
+}
+
+fn lineage(now: Stamp) -> LineageDoc {
+    let generation = GenerationId::parse("0123456789abcdef").unwrap();
+    let command = vec!["postfix".to_owned(), "re load".to_owned()];
+    LineageDoc {
+        served: Some(generation.clone()),
+        presented: vec![Presented { generation: generation.clone(), not_after: 5, left: Some(now), wait: 9 }],
+        waiting: vec![generation.clone()],
+        reloads: vec![Reloaded { command, began: now, ended: now }],
+        withdrawn: true,
+        overrides: vec![Override { generation, at: now, wall: 8 }],
+    }
+}
+
+const LINEAGES: [&str; 5] = ["mx", "../../etc/passwd", ".hidden", "bücher", "a b\n"];
+const OWNERS: [&str; 3] = ["_25._tcp.mx.example.com", "_25._tcp.*.example.com", "_443._tcp.a"];
+
+/// A world with a journal that has something of everything.
+fn written() -> (World, Journal) {
+    let world = World::new();
+    let mut store = Store::open(&world, &state()).unwrap();
+    world.sleep(Duration::from_secs(50));
+    store.tick(&world).unwrap();
+    let now = Stamp(store.journal().clock.total);
+    assert!(now > Stamp(0));
+    for name in LINEAGES {
+        store.edit().lineages.insert(name.into(), lineage(now));
+    }
+    store.edit().lineages.insert("x".repeat(300), lineage(now));
+    for name in OWNERS {
+        let doc = owner(name, now);
+        store.edit().owners.insert(doc.query.clone(), doc);
+    }
+    store.commit(&world).unwrap();
+    let journal = store.journal().clone();
+    (world, journal)
+}
+
+fn same(read: &Journal, written: &Journal) -> bool {
+    read.lineages == written.lineages && read.owners == written.owners
+}
+
+#[test]
+fn round_trip() {
+    let (world, journal) = written();
+    let store = Store::open(&world, &state()).unwrap();
+    assert!(store.damaged.is_empty(), "{:?}", store.damaged);
+    assert!(same(store.journal(), &journal));
+    assert_eq!(store.journal().clock.epoch, journal.clock.epoch);
+    assert!(same(Store::look(&world, &state()).unwrap().journal(), &journal));
+    // No name leads out of the directory, and all files are for the owner only.
+    for part in ["lineages", "owners"] {
+        for name in world.list(&state().join(part)).unwrap() {
+            assert_eq!(world.stat(&state().join(part).join(&name), false).unwrap().mode, 0o600);
+            assert!(name.len() < 255 && name.to_str().unwrap().ends_with(".json"), "{name:?}");
+        }
+    }
+    assert_eq!(world.list(&state().join("lineages")).unwrap().len(), LINEAGES.len() + 1);
+}
+
+#[test]
+fn names_of_files() {
+    for (name, file) in [
+        ("mx", "/s/pins/mx.lock"),
+        ("mx.example.com", "/s/pins/mx.example.com.lock"),
+        ("example.json", "/s/pins/example.json.lock"),
+    ] {
+        assert_eq!(lineage_file(Path::new("/s"), name, "lock"), Path::new(file));
+    }
+    let odd: BTreeSet<PathBuf> =
+        ["..", "a/b", "a\\b", "A", "a", ".a", "a~"].map(|name| lineage_file(Path::new("/s"), name, "lock")).into();
+    assert_eq!(odd.len(), 7, "{odd:?}");
+    assert!(odd.iter().all(|path| path.parent() == Some(Path::new("/s/pins"))), "{odd:?}");
+    let wildcard = "*.example.com".parse().unwrap();
+    assert_eq!(owner_file(Path::new("/s"), &wildcard), Path::new("/s/owners/*.example.com.json"));
+}
+
+/// Each file in turn, damaged in several ways: told, set aside, and everything else is as it was.
+#[test]
+fn damaged_files() {
+    for damage in
+        ["", "{", "null", "[]", "{\"version\":1}", "\u{0}\u{0}", "{\"version\":-1,\"name\":\"mx\",\"document\":{}}"]
+    {
+        for (path, lineages, owners) in [
+            (state().join("lineages/mx.json"), LINEAGES.len(), OWNERS.len()),
+            (owner_file(&state(), &OWNERS[0].parse().unwrap()), LINEAGES.len() + 1, OWNERS.len() - 1),
+            (state().join("clock.json"), LINEAGES.len() + 1, OWNERS.len()),
+        ] {
+            let (world, _) = written();
+            world.write(&path, damage.as_bytes(), 0o600).unwrap();
+            let looked = Store::look(&world, &state()).unwrap();
+            assert_eq!(looked.damaged.len(), 1, "looking changes nothing");
+            let store = Store::open(&world, &state()).unwrap();
+            assert_eq!(store.damaged.len(), 1, "{damage:?} {path:?}");
+            assert!(store.damaged[0].contains(path.to_str().unwrap()), "{:?}", store.damaged);
+            let known = (store.journal().lineages.len(), store.journal().owners.len());
+            assert_eq!(known, (lineages, owners), "{damage:?} {path:?}");
+            let aside = PathBuf::from(format!("{}.damaged", path.display()));
+            assert_eq!(world.read(&aside).unwrap(), damage.as_bytes());
+            assert!(Store::open(&world, &state()).unwrap().damaged.is_empty(), "told once");
+        }
+    }
+}
+
+/// A file of a later version is not touched: the program says so and stops.
+#[test]
+fn later_versions() {
+    for path in ["lineages/mx.json", "clock.json"] {
+        let (world, _) = written();
+        let later = b"{\"version\":2,\"anything\":[]}";
+        world.write(&state().join(path), later, 0o600).unwrap();
+        let error = Store::open(&world, &state()).unwrap_err().to_string();
+        assert!(error.contains(path) && error.contains("format 2"), "{error}");
+        assert_eq!(world.read(&state().join(path)).unwrap(), later);
+    }
+}
+
+/// All times of a journal: none may be later than the clock, or waits would be cut short.
+fn times(journal: &Journal) -> Vec<Stamp> {
+    let servers = || journal.owners.values().flat_map(|owner| owner.servers.values());
+    let past = servers().flat_map(|server| &server.past).map(|past| past.gone);
+    let seen = servers().flat_map(|server| [server.since, server.left]).flatten();
+    let left = journal.lineages.values().flat_map(|doc| &doc.presented).filter_map(|presented| presented.left);
+    let records = journal.owners.values().flat_map(|owner| owner.records.values()).map(|doc| doc.since);
+    past.chain(seen).chain(left).chain(records).collect()
+}
+
+#[test]
+fn another_clock_discards_all_times() {
+    let (world, _) = written();
+    world.sleep(Duration::from_secs(1000));
+    world.remove(&state().join("clock.json")).unwrap();
+    let store = Store::open(&world, &state()).unwrap();
+    let now = Stamp(store.journal().clock.total);
+    assert!(times(store.journal()).iter().all(|time| *time == now), "the waits are done in full");
+    assert!(store.journal().lineages.values().all(|doc| doc.reloads.is_empty()), "and what was reloaded is owed again");
+    assert!(store.journal().owners.values().all(|owner| owner.asked.is_none()));
+}
+
+#[test]
+fn stamps_from_the_future() {
+    let (world, _) = written();
+    let mut store = Store::open(&world, &state()).unwrap();
+    let now = Stamp(store.journal().clock.total);
+    let future = now.after(1_000_000);
+    store.edit().lineages.insert("future".into(), lineage(future));
+    store.edit().owners.clear();
+    store.edit().owners.insert("a.example".parse().unwrap(), owner("a.example", future));
+    store.commit(&world).unwrap();
+    let store = Store::open(&world, &state()).unwrap();
+    let now = Stamp(store.journal().clock.total);
+    assert!(times(store.journal()).iter().all(|time| *time <= now));
+    assert!(store.journal().lineages["future"].reloads.is_empty());
+    assert!(!store.journal().lineages["mx"].reloads.is_empty(), "those of the past stay");
+}
+
+#[test]
+fn what_is_gone_is_removed() {
+    let (world, _) = written();
+    let mut store = Store::open(&world, &state()).unwrap();
+    store.edit().lineages.remove("mx");
+    store.edit().owners.clear();
+    store.commit(&world).unwrap();
+    assert!(world.read(&state().join("lineages/mx.json")).is_err());
+    assert!(world.list(&state().join("owners")).unwrap().is_empty());
+    assert_eq!(Store::open(&world, &state()).unwrap().journal().lineages.len(), LINEAGES.len());
+}

@@ -1,0 +1,145 @@
+//! The checker drops what would break a rule, whoever planned it, and says so.
+
+use crate::{
+    certs::{id, record},
+    scene::{Scene, action, query},
+};
+use daneroll::plan::{Action, Cause, Edit, Goal, Plan, check::check};
+
+fn switch(to: &str, cause: Cause) -> Action {
+    Action::Switch { lineage: "mx".into(), from: Some(id("A")), to: id(to), cause }
+}
+
+fn edit(of: &str) -> Edit {
+    Edit { query: query(25), record: record(of), ttl: 300, lineage: "mx".into(), live: None }
+}
+
+/// The actions that pass, in a few words.
+fn passes(script: &str, actions: Vec<Action>) -> String {
+    let scene = Scene::new(script);
+    let planned = actions.len();
+    let checked = check(scene.input(), Plan { actions, ..Plan::default() });
+    assert_eq!(checked.actions.len() + checked.troubles.len(), planned, "what is dropped is told");
+    checked.troubles.iter().for_each(|trouble| assert!(trouble.text.contains("please report it"), "{trouble}"));
+    checked.actions.iter().map(action).collect::<Vec<_>>().join(", ")
+}
+
+const ROLL: &str = "pinned A; live B; stored A B; presented A; waiting B; ours A B; reload R; ";
+
+#[test]
+fn switches() {
+    for (script, sound) in [
+        ("ns1 A B", true),
+        ("ns1 A B; ns2 A B", true),
+        ("ns1 A B; ns2 A", false),
+        ("ns1 A B; ns2 -", false),
+        ("ns1 A", false),
+        ("ns1 ?", false),
+        ("noservers", false),
+        ("ns1 A B; noview", false),
+        ("ns1 A B; past ns1 A 60 3599", false),
+        ("ns1 A B; past ns1 A 60 3600", true),
+        ("ns1 A B; past ns1 ? 60 10", false),
+        ("ns1 A B; past ns1 - 60 10", false),
+        ("ns1 A B; past ns1 B 60 10", true),
+        ("ns1 A B x:312", false),
+        ("ns1 A B x:319", true),
+        ("ns1 x:319", false),
+        ("ns1 A B; deleting B", true), // `ours` stands first
+        ("ns1 A B; stored A", false),
+        ("ns1 A B; unconfigured", false),
+        ("ns1 A B; withdrawn", false),
+        ("ns1 A B; port 465; ns1 A", false),
+        ("ns1 A B; port 465; ns1 A B", true),
+        ("ns1 A B; port 465; tlsa; ours A; ns1 A", false),
+        ("ns1 A B; port 465; tlsa; ours A; ns1 -", true),
+    ] {
+        let expected = if sound { "switch B" } else { "" };
+        assert_eq!(passes(&format!("{ROLL}{script}"), vec![switch("B", Cause::Ready)]), expected, "{script}");
+    }
+    assert_eq!(passes(&format!("{ROLL}ns1 A"), vec![switch("B", Cause::Broken)]), "");
+    assert_eq!(passes(&format!("{ROLL}ns1 A"), vec![switch("B", Cause::Forced)]), "switch! B", "the one override");
+}
+
+#[test]
+fn a_record_on_its_way_out_is_absent() {
+    let script = "pinned A; live B; stored A B; presented A; waiting B; ours A; deleting B; reload R; ns1 A B";
+    assert_eq!(passes(script, vec![switch("B", Cause::Ready)]), "");
+}
+
+#[test]
+fn deletes() {
+    let done = "pinned B; live B; stored A B; presented B; ours A B; left A 9000; ";
+    for (script, of, sound) in [
+        ("reloaded R 8000; ns1 A B", &["A"][..], true),
+        ("reloaded R 8000; ns1 A B; ns2 A", &["A"], false),
+        ("reloaded R 8000; ns1 A B; ns2 A B", &["A"], true),
+        ("reload R; ns1 A B", &["A"], false),
+        ("ns1 A B", &["A"], false),
+        ("reloaded R 8000; ns1 A B", &["B"], false),
+        ("reloaded R 8000; ns1 A B x", &["x"], false),
+        ("reloaded R 8000; ns1 A B; stored B; left C 60", &["A"], false),
+    ] {
+        let actions = of.iter().map(|of| Action::Delete(edit(of))).collect();
+        let expected = if sound { format!("delete {}", of[0]) } else { String::new() };
+        assert_eq!(passes(&format!("{done}{script}"), actions), expected, "{script}");
+    }
+    // One after the other: the last that matches stays.
+    let two = "tlsa 201; pinned A; live A; stored A; presented A; ours A A:201; ns1 A A:201";
+    let both = vec![Action::Delete(edit("A")), Action::Delete(edit("A:201"))];
+    assert_eq!(passes(two, both), "delete A");
+}
+
+#[test]
+fn additions() {
+    let roll = "pinned A; live B; stored A B; presented A; waiting B; reload R; ";
+    for (script, add, sound) in [
+        ("ns1 -", &["A", "B"][..], "add A, add B"),
+        ("ns1 -", &["B"], ""),
+        ("ns1 -", &["B", "A"], "add A"), // what is served goes first
+        ("ns1 A", &["B"], "add B"),
+        ("ns1 A; ns2 -", &["B"], ""),
+        ("ns1 ?", &["A"], ""),
+        ("ns1 x", &["A"], "add A"),
+        ("ns1 A", &["B:312"], ""), // a digest type in which what is served has nothing
+        ("ns1 A", &["A:312", "B:312"], "add A:312, add B:312"),
+    ] {
+        let actions = add.iter().map(|of| Action::Add(edit(of))).collect();
+        assert_eq!(passes(&format!("{roll}{script}"), actions), sound, "{script} {add:?}");
+    }
+}
+
+#[test]
+fn arrangements_and_memory() {
+    let arrange =
+        |goal: Goal, serving: Option<&str>| Action::Arrange { lineage: "mx".into(), goal, serving: serving.map(id) };
+    let forget = |of: &str| Action::Forget { lineage: "mx".into(), generation: id(of) };
+    let to = |of: &str| Goal::Generation(id(of));
+    for (script, action, sound) in [
+        ("pinned A; live B", arrange(Goal::Live, Some("A")), false),
+        ("pinned A; live A", arrange(Goal::Live, Some("A")), true),
+        ("pinned A; live !", arrange(Goal::Live, Some("A")), false),
+        ("pinned A; live B", arrange(to("B"), Some("A")), false),
+        ("pinned A; live B", arrange(to("A"), Some("A")), true),
+        ("damaged A B; live B", arrange(to("A"), Some("B")), true),
+        ("missing; live B", arrange(Goal::Live, None), true),
+        ("pinned A; live A; stored A B", forget("B"), true),
+        ("pinned A; live A; stored A B", forget("A"), false),
+        ("pinned A; live B; stored A B", forget("B"), false),
+        ("pinned A; live C; stored A B; waiting B", forget("B"), false),
+        ("pinned A; live C; stored A B; presented A; left B 60; reload R", forget("B"), false),
+    ] {
+        let passed = passes(&format!("{script}; ns1 A"), vec![action]);
+        assert_eq!(!passed.is_empty(), sound, "{script}: {passed}");
+    }
+}
+
+/// An action for a lineage or an owner that nobody knows.
+#[test]
+fn strangers() {
+    let stranger = Action::Switch { lineage: "who".into(), from: None, to: id("A"), cause: Cause::Ready };
+    let elsewhere = Edit { query: query(465), ..edit("A") };
+    for action in [stranger, Action::Add(elsewhere.clone()), Action::Delete(elsewhere)] {
+        assert_eq!(passes(&format!("{ROLL}ns1 A B"), vec![action]), "");
+    }
+}

@@ -1,0 +1,139 @@
+//! What is deleted, in which order, and who stands against it.
+
+use crate::scene::{Scene, action, table, table_of};
+
+/// A is left, B served; both records are ours.
+const DONE: &str = "pinned B; live B; stored A B; presented B; ours A B; held; ";
+
+fn done(cases: &[(&str, &str, &str)]) {
+    table_of(DONE, cases);
+}
+
+#[test]
+fn reload_and_hold() {
+    done(&[
+        ("ns1 A B; left A 9000; reload R", "reload R", "retire A: reloadowed"),
+        ("ns1 A B; left A 9000; reloaded R 7199", "", "retire A: hold"),
+        ("ns1 A B; left A 9000; reloaded R 7200", "delete A", ""),
+        ("ns1 A B; left A 9000; reloaded R 60; hold 60", "delete A", ""),
+        ("ns1 A B; left A 9000; reloaded R 59; hold 60", "", "retire A: hold"),
+        ("ns1 A B; left A 9000; reloaded R 0; hold 0", "delete A", ""),
+        ("ns1 A B; left A 9000; reloaded R 9001; hold 60", "reload R", "retire A: reloadowed"),
+        // Two commands: the hold begins with the later one.
+        ("ns1 A B; left A 9000; reloaded R 8000; reloaded S 7000", "", "retire A: hold"),
+        // A command that is no longer configured counts for nothing.
+        ("ns1 A B; left A 9000; reloaded R 8000; reloads Q 10", "delete A", ""),
+        // Without reload: until the certificate has expired.
+        ("ns1 A B; left A 9000", "", "retire A: noreload"),
+    ]);
+    table(&[
+        ("pinned B; live B; stored E B; left E 9000; presented B; ours E B; held; ns1 E B", "delete E", ""),
+        (
+            "pinned B; live B; stored B; left A 9000; presented B; reload R; ours B; ns1 B",
+            "reload R",
+            "retire A: reloadowed",
+        ),
+    ]);
+}
+
+#[test]
+fn what_servers_show() {
+    done(&[
+        ("ns1 A B; ns2 A; left A 9000; reloaded R 8000", "switch! A", "delete A: needed"),
+        ("ns1 A B; ns2 -; left A 9000; reloaded R 8000", "", "delete A: needed"),
+        ("ns1 A B; ns2 ?; left A 9000; reloaded R 8000", "", "delete A: unknown"),
+        ("ns1 ?; left A 9000; reloaded R 8000", "", "delete A: unknown"),
+        ("ns1 A B; noview; left A 9000; reloaded R 8000", "", "delete A: notasked"),
+        ("noservers; left A 9000; reloaded R 8000", "", "delete A: noservers"),
+        ("ns1 A B; ns2 B; left A 9000; reloaded R 8000", "delete A", ""),
+        ("ns1 A B x; left A 9000; reloaded R 8000", "delete A", ""),
+        // What caches hold is no concern of a delete.
+        ("ns1 A B; past ns1 A 60 5; left A 9000; reloaded R 8000", "delete A", ""),
+    ]);
+}
+
+/// Records that were found, and owners that others use, need a probe.
+#[test]
+fn found_and_shared() {
+    table(&[
+        (
+            "pinned B; live B; stored A B; left A 9000; presented B; found A; ours B; reloaded R 8000; ns1 A B",
+            "",
+            "delete A: needsprobe",
+        ),
+        (
+            "pinned B; live B; stored A B; left A 9000; presented B; ours A B; reloaded R 8000; shared; ns1 A B",
+            "",
+            "delete A: needsprobe",
+        ),
+        // Somebody deleted it by hand: there is nothing left to prove.
+        (
+            "pinned B; live B; stored A B; left A 9000; presented B; found A; ours B; reloaded R 8000; ns1 B",
+            "delete A",
+            "",
+        ),
+        (
+            "pinned B; live B; stored A B; left A 9000; presented B; found A; ours B; reloaded R 8000; ns1 B; ns2 ?",
+            "",
+            "delete A: needsprobe unknown",
+        ),
+    ]);
+}
+
+/// Nothing foreign is ever touched.
+#[test]
+fn foreign() {
+    done(&[
+        ("ns1 A B x y:312; left A 9000; reloaded R 8000", "add B:312", "delete A: needed"),
+        ("ns1 B x C; left A 9000; reloaded R 8000", "delete A", ""),
+    ]);
+}
+
+#[test]
+fn again_after_a_minute() {
+    table(&[
+        ("pinned B; live B; stored B; presented B; ours B; deleted A; ns1 A B; held", "delete A", ""),
+        ("pinned B; live B; stored B; presented B; ours B; deleting A; ns1 A B; held", "delete A", ""),
+    ]);
+    let mut scene = Scene::new("pinned B; live B; stored B; presented B; ours B; deleted A; ns1 A B");
+    let record = crate::certs::record("A");
+    let owner = scene.journal.owners.values_mut().next().unwrap();
+    owner.records.get_mut(&record).unwrap().since = crate::scene::ago(59);
+    assert_eq!((scene.actions().as_str(), scene.waits().as_str()), ("arrange live", "delete A: notvisible"));
+}
+
+/// Leaving DANE: what is presented goes last, and nothing else waits for it.
+#[test]
+fn withdrawn() {
+    table(&[
+        ("withdrawn; pinned B; live B; stored B; presented B; ours B; ns1 B x", "", "delete B: needed"),
+        ("withdrawn; pinned B; live B; stored B; presented B; ns1 -", "arrange live, leave mx", ""),
+        ("withdrawn; pinned B; live B; stored B; presented B; deleted B; ns1 B", "delete B", ""),
+        // It has left already: there is nothing to do.
+        ("withdrawn; follows; live B; stored B; presented B; ns1 -", "", ""),
+        (
+            "withdrawn; unconfigured; pinned B; live B; stored B; presented B; ours B; ns1 B",
+            "",
+            "delete B: unconfigured",
+        ),
+    ]);
+    let scene = Scene::new("withdrawn; pinned B; live B; stored A B; presented B; ours A B C; ns1 A B C");
+    assert_eq!(scene.actions().split(", ").count(), 3, "{}", scene.actions());
+    assert!(scene.actions().ends_with("delete B"), "{}", scene.actions());
+    // No pin is released before all is gone.
+    let scene = Scene::new("withdrawn; pinned B; live B; stored B; presented B; ours B; ns1 B");
+    assert_eq!(scene.actions(), "delete B");
+}
+
+/// A record of several that match a chain goes only as long as one stays.
+#[test]
+fn one_after_the_other() {
+    let script = "held; tlsa 201; pinned A; live A; stored A; presented A; ours A A:201; ns1 A A:201";
+    table(&[(script, "delete A", "")]);
+    // An RSA and an ECDSA lineage moved to usage 2: both records of usage 3 go.
+    let script = "tlsa 211; pinned A; live A; stored A; presented A; ours A A:211; lineage b; tlsa 211; pinned B; live B; \
+                  stored B; presented B; ours B B:211; ns1 A B A:211";
+    let plan = Scene::new(script).plan();
+    let deletes: Vec<String> = plan.actions.iter().map(action).filter(|a| a.starts_with("delete")).collect();
+    assert_eq!(deletes.len() + plan.waits.len(), 2, "{plan:?}");
+}

@@ -1,0 +1,101 @@
+//! Files: keep, lay out, pin, release, forget.
+
+use crate::scene::{Scene, table};
+
+#[test]
+fn kept() {
+    table(&[
+        ("follows; live A; presented A; ours A; ns1 A", "store A", ""),
+        ("pinned A; live B; presented A; waiting B; ours A B; ns1 A", "store A, store B, add B", ""),
+        ("pinned A; live B; stored A B; presented A; waiting B; ours A B; ns1 A", "add B", "switch B: notshown"),
+        ("foreign A; live A; presented A; ours A; ns1 A; pin", "store A, arrange A", ""),
+        ("unconfigured; pinned A; live B; presented A; ns1 -", "store A", ""),
+    ]);
+}
+
+#[test]
+fn laid_out() {
+    let idle = "stored A; presented A; ours A; ns1 A; ";
+    for (script, actions) in [
+        ("missing; live A", "arrange live"),
+        ("missing; live !", "arrange A"),
+        ("missing; live A; unconfigured", ""),
+        ("follows; live A", ""),
+        ("follows; live A; unlinked", "arrange live"),
+        ("follows; live A; pin", "arrange A"),
+        ("foreign A; live A", "arrange live"),
+        ("foreign A; live A; pin", "arrange A"),
+        ("foreign A; live B", "arrange A"),
+        ("damaged A; live A", "arrange A"),
+        ("damaged A B; live B", "store B, arrange A, switch! A"),
+        ("damaged C; live A", ""),
+        ("unknown; live A", ""),
+    ] {
+        assert_eq!(Scene::new(&format!("{idle}{script}")).actions(), actions, "{script}");
+    }
+}
+
+/// The directory of the lineage was removed: services go on with what they had, not with what nobody has published.
+#[test]
+fn laid_out_again() {
+    table(&[
+        (
+            "missing; live B; stored A B; presented A; waiting B; ours A B; ns1 A",
+            "arrange A, add B",
+            "switch B: notshown",
+        ),
+        ("missing; live A; stored A; presented A; ours A; ns1 A", "arrange live", ""),
+    ]);
+}
+
+#[test]
+fn released() {
+    let idle = "pinned A; live A; stored A; ours A; ns1 A; ";
+    for (script, actions) in [
+        ("presented A", "arrange live"),
+        ("presented A; held", ""),
+        ("presented A; pin", ""),
+        ("presented A; unconfigured", ""),
+        ("presented A; withdrawn", "delete A"),
+        ("presented A; left B 60; reload R", "reload R"),
+        ("presented A; waiting B", "switch B"),
+        ("presented A; unlinked; held", "arrange A"),
+        ("presented A; live B", ""),
+        ("presented A; live !", ""),
+    ] {
+        let script = if script.contains("waiting") {
+            script.replace("waiting B", "stored A B; waiting B; ours B; ns1 A B")
+        } else {
+            script.into()
+        };
+        assert_eq!(Scene::new(&format!("{idle}{script}")).actions(), actions, "{script}");
+    }
+    let mut scene = Scene::new("follows; live A; stored A; presented A; ours A; ns1 A");
+    scene.config.dane_group = Some(("certs".into(), 1000));
+    assert_eq!(scene.actions(), "arrange A", "a group reads copies");
+}
+
+#[test]
+fn forgotten() {
+    let idle = "pinned B; live B; presented B; ours B; ns1 B; held; ";
+    for (script, actions) in [
+        ("stored A B", "forget A"),
+        ("stored A B; left A 9000; reloaded R 8000", "forget A"),
+        ("stored B; left A 9000; reloaded R 8000", "forget A"),
+        ("stored A B; left A 9000; reload R; ours A; ns1 A B", "reload R"),
+        ("stored A B; left A 9000; reloaded R 10; ours A; ns1 A B", ""),
+        ("stored A B; left A 9000; reloaded R 8000; ours A; ns1 A B", "delete A"),
+        ("stored A B; left A 9000; reloaded R 8000; deleting A; ns1 B", "delete A"),
+        ("stored A B C; left A 9000; left C 8500; reloaded R 8000", "forget A, forget C"),
+        ("stored A B; live C", "forget A"),
+        ("stored A B; live !", ""),
+        ("stored A B; unknown", ""),
+        ("stored A B; unconfigured", "forget A"),
+        ("stored A B; left A 60; unconfigured", ""),
+    ] {
+        let scene = Scene::new(&format!("{idle}{script}"));
+        let mut planned: Vec<String> = scene.actions().split(", ").map(str::to_owned).collect();
+        planned.sort();
+        assert_eq!(planned.join(", "), actions, "{script}");
+    }
+}

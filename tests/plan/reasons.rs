@@ -1,0 +1,136 @@
+//! Every reason has a sentence with its numbers and, where the moment is known, a time.
+
+use crate::{
+    certs::{id, name, record},
+    scene::{NOW, Scene, address},
+};
+use daneroll::{
+    plan::{Reason, Step, Trouble, Wait, span},
+    tlsa::Mismatch,
+};
+
+/// The reason's kind, as tables name it.
+pub fn kind(reason: &Reason) -> String {
+    let json = serde_json::to_value(reason).unwrap();
+    json["reason"].as_str().unwrap().replace('-', "")
+}
+
+fn all() -> Vec<(Reason, Option<u64>, &'static str)> {
+    let owner = name("_25._tcp.mx.example.com");
+    let (server, address) = ("ns1".to_owned(), address("ns1"));
+    let unknown = |patience| Reason::Unknown {
+        owner: owner.clone(),
+        server: server.clone(),
+        address,
+        why: "no answer".into(),
+        patience,
+    };
+    let mismatch = Mismatch::Wrong((3, 1), 1);
+    vec![
+        (Reason::NotAsked { owner: owner.clone() }, None, "_25._tcp.mx.example.com. has not been looked at"),
+        (Reason::NoServers { owner: owner.clone(), why: "lost".into() }, None, "are unknown: lost"),
+        (unknown(None), None, "ns1 (192.0.2.1:53) to answer for _25._tcp.mx.example.com.: no answer"),
+        (unknown(Some(NOW.after(90))), None, "may be left out in 90 s at the earliest"),
+        (
+            Reason::NotShown { owner: owner.clone(), server: server.clone(), address, mismatch: mismatch.clone() },
+            None,
+            "no 3 1 1 record that matches",
+        ),
+        (
+            Reason::Cached { owner: owner.clone(), server, ttl: 300, until: NOW.after(7200) },
+            Some(7200),
+            "(TTL 300) for 120 min more",
+        ),
+        (Reason::ReloadOwed { command: "postfix reload".into() }, None, "`postfix reload` has not succeeded"),
+        (Reason::Hold { until: NOW.after(3) }, Some(3), "3 s more (hold)"),
+        (Reason::NoReload { not_after: 1_700_000_000 }, None, "1700000000"),
+        (Reason::NeedsProbe, None, "delete it by hand"),
+        (Reason::Needed { owner: owner.clone(), mismatch }, None, "what would remain at _25._tcp.mx.example.com."),
+        (Reason::Unreadable { lineage: "mx".into(), generation: id("A") }, None, "of mx may be presented"),
+        (Reason::Unconfigured { lineage: "mx".into() }, None, "daneroll withdraw mx"),
+        (Reason::NotVisible { owner }, None, "have yet to show"),
+    ]
+}
+
+#[test]
+fn sentences_and_times() {
+    let mut kinds: Vec<String> = Vec::new();
+    for (reason, until, part) in all() {
+        let text = reason.text(NOW);
+        assert!(text.contains(part), "{text}");
+        assert_eq!(reason.until().map(|until| until.until(NOW)), until, "{text}");
+        kinds.push(kind(&reason));
+    }
+    kinds.dedup();
+    assert_eq!(kinds.len(), 13, "a reason is missing here: {kinds:?}");
+}
+
+/// Each reason comes from a scene, too.
+#[test]
+fn every_reason_occurs() {
+    let scenes = [
+        "pinned A; live B; stored A B; presented A; waiting B; ours A B; ns1 A B; noview",
+        "pinned A; live B; stored A B; presented A; waiting B; ours A B; ns1 A B; noservers",
+        "pinned A; live B; stored A B; presented A; waiting B; ours A B; ns1 A B; ns2 ?",
+        "pinned A; live B; stored A B; presented A; waiting B; ours A B; ns1 A",
+        "pinned A; live B; stored A B; presented A; waiting B; ours A B; ns1 A B; past ns1 A 60 10",
+        "pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; reload R",
+        "pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; reloaded R 400",
+        "pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B",
+        "pinned B; live B; stored B; presented B; ours B; found A; ns1 A B",
+        "pinned B; live B; stored B; presented B; ours A B; ns1 A ; ns2 A B",
+        "pinned B; live B; stored B; left A 500; presented B; ours A B C; ns1 A B C; reload R",
+        "lineage b; pinned B; live B; stored B; presented B; ours B C; lineage mx; pinned A; live A; stored A; presented A; \
+         ours A C; unconfigured; ns1 A B C",
+        "pinned B; live B; stored B; presented B; ours B; deleted A; ns1 A B; ",
+    ];
+    let mut seen: Vec<String> = Vec::new();
+    for script in scenes {
+        let mut scene = Scene::new(script);
+        if script.contains("deleted A") {
+            let owner = scene.journal.owners.values_mut().next().unwrap();
+            owner.records.get_mut(&record("A")).unwrap().since = NOW;
+        }
+        seen.extend(scene.plan().waits.iter().flat_map(|wait| &wait.reasons).map(kind));
+    }
+    seen.sort();
+    seen.dedup();
+    let mut kinds: Vec<String> = all().iter().map(|(reason, ..)| kind(reason)).collect();
+    kinds.sort();
+    kinds.dedup();
+    assert_eq!(seen, kinds);
+}
+
+#[test]
+fn spans() {
+    for (seconds, words) in [
+        (0, "0 s"),
+        (120, "120 s"),
+        (121, "3 min"),
+        (7_200, "120 min"),
+        (7_201, "3 h"),
+        (172_800, "48 h"),
+        (172_801, "3 d"),
+        (u64::MAX, "213503982334602 d"),
+    ] {
+        assert_eq!(span(seconds), words);
+    }
+}
+
+#[test]
+fn as_json_and_words() {
+    let wait = Wait { lineage: "mx".into(), step: Step::Leave, reasons: vec![Reason::NeedsProbe] };
+    let json = serde_json::to_value(&wait).unwrap();
+    assert_eq!(json.to_string(), r#"{"lineage":"mx","reasons":[{"reason":"needs-probe"}],"step":"leave"}"#);
+    for (step, words) in [
+        (Step::Switch(id("A")), format!("switch to generation {}", id("A"))),
+        (Step::Publish(name("a.example")), "publish at a.example.".into()),
+        (Step::Delete(name("a.example"), record("x")), format!("delete {} at a.example.", record("x"))),
+        (Step::Retire(id("A")), format!("retire generation {}", id("A"))),
+        (Step::Leave, "leave DANE".into()),
+    ] {
+        assert_eq!(step.to_string(), words);
+    }
+    assert_eq!(Trouble::of("mx", "bad").to_string(), "mx: bad");
+    assert_eq!(Trouble { lineage: None, text: "bad".into() }.to_string(), "bad");
+}
