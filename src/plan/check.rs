@@ -23,8 +23,15 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
     let mut added: BTreeMap<DnsName, BTreeSet<Association>> = BTreeMap::new();
     let mut deleted: BTreeMap<DnsName, BTreeSet<Association>> = BTreeMap::new();
     let (mut sound, mut unsound) = (Vec::new(), Vec::new());
+    let mut switched: BTreeMap<String, GenerationId> = BTreeMap::new();
     for action in plan.actions {
         let verdict = match &action {
+            Action::Delete(edit) if serves_next(&model, edit, &switched) => {
+                Err("a generation that the plan switches to needs it".to_string())
+            }
+            Action::Forget { lineage, generation } if switched.get(lineage) == Some(generation) => {
+                Err("the plan switches to it".to_string())
+            }
             Action::Switch { lineage, to, cause, .. } => switch(&model, lineage, to, *cause),
             Action::Arrange { lineage, goal, serving } => arrange(input, lineage, goal, serving.as_ref()),
             Action::Add(edit) => add(&model, edit, added.entry(edit.query.clone()).or_default()),
@@ -32,6 +39,9 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
             Action::Forget { lineage, generation } => forget(&model, lineage, generation),
             Action::Store { .. } | Action::Adopt { .. } | Action::Reload { .. } | Action::Leave { .. } => Ok(()),
         };
+        if let (Ok(()), Action::Switch { lineage, to, .. }) = (&verdict, &action) {
+            switched.insert(lineage.clone(), to.clone());
+        }
         match verdict {
             Ok(()) => sound.push(action),
             Err(why) => unsound.push(Trouble {
@@ -43,6 +53,13 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
     plan.actions = sound;
     plan.troubles.extend(unsound);
     plan
+}
+
+/// Does a generation that the same plan switches to match by this record?
+fn serves_next(model: &Model<'_>, edit: &Edit, switched: &BTreeMap<String, GenerationId>) -> bool {
+    let Some(owner) = model.owners.get(&edit.query) else { return false };
+    let next = switched.iter().filter_map(|(name, id)| model.lineages.get(name.as_str())?.chain(id));
+    next.into_iter().any(|chain| chain.matches(&edit.record, &owner.base, model.wall()))
 }
 
 /// Every answer that a cache may hold of an owner: what each address shows, and what it showed until not long ago. `None`

@@ -20,6 +20,7 @@ const AGAIN: u64 = 300;
 /// Plans the deletes, owner by owner. Each is judged with the ones before it done, and for all owners whose CNAMEs lead to the
 /// same RRset.
 pub fn delete(model: &Model<'_>, plan: &mut Plan) {
+    let switched = plan.switched();
     let mut sharing: BTreeMap<&DnsName, Vec<&Owner<'_>>> = BTreeMap::new();
     for owner in model.owners.values() {
         sharing.entry(&owner.doc.target).or_default().push(owner);
@@ -27,6 +28,9 @@ pub fn delete(model: &Model<'_>, plan: &mut Plan) {
     let mut gone_at: BTreeMap<&DnsName, BTreeSet<Association>> = BTreeMap::new();
     for owner in model.owners.values() {
         let sharing = &sharing[&owner.doc.target];
+        if sharing.iter().any(|owner| switched.iter().any(|name| owner.concerns(name))) {
+            continue;
+        }
         let gone = gone_at.entry(&owner.doc.target).or_default();
         let needed: BTreeSet<Association> = sharing.iter().flat_map(|owner| desired_records(model, owner)).collect();
         let old = owner.doc.records.iter().filter(|(record, _)| !needed.contains(record));

@@ -106,6 +106,7 @@ fn may_release(lineage: &Lineage<'_>, pin: bool) -> bool {
 
 /// Forgets generations that nobody can present any more, and lineages that have left DANE. Tells what is still held.
 pub fn forget(model: &Model<'_>, plan: &mut Plan) {
+    let switched = plan.switched();
     for lineage in model.lineages.values() {
         for presented in &lineage.doc.presented {
             let presence = lineage.presence(presented, model.now(), model.wall());
@@ -115,7 +116,7 @@ pub fn forget(model: &Model<'_>, plan: &mut Plan) {
                 plan.waits.push(Wait { lineage: lineage.name.into(), step, reasons });
             }
         }
-        for generation in forgettable(model, lineage) {
+        for generation in forgettable(model, lineage).into_iter().filter(|_| !switched.contains(lineage.name)) {
             plan.actions.push(Action::Forget { lineage: lineage.name.into(), generation });
         }
         if lineage.doc.withdrawn && !lineage.facts.held && !is_leaving(model, lineage) && !has_left(model, lineage) {

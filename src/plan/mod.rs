@@ -157,6 +157,14 @@ pub struct Edit {
     pub live: Option<Association>,
 }
 
+impl Plan {
+    /// The lineages that the plan switches. What their chains need is judged anew after that, and nothing is deleted before.
+    fn switched(&self) -> BTreeSet<String> {
+        let switches = self.actions.iter().filter(|action| matches!(action, Action::Switch { .. }));
+        switches.filter_map(Action::lineage).map(str::to_owned).collect()
+    }
+}
+
 impl Action {
     /// The lineage that the action is for; `None` for a reload, which can serve several.
     pub fn lineage(&self) -> Option<&str> {

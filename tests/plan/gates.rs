@@ -45,12 +45,12 @@ fn what_caches_may_hold() {
         ("ns1 A B; past ns1 A 9000 100; past ns1 - 60 90", "", "switch B: cached"),
         ("ns1 A B; past ns1 - 86400 100", "", "switch B: cached"), // a denial is an answer, too
         ("ns1 A B; past ns1 ? 86400 100", "", "switch B: cached"), // what nobody knows counts as a mismatch
-        ("ns1 A B; past ns1 B 86400 1", "switch B", ""),           // it matches, so let it be cached
+        ("ns1 A B; past ns1 B 86400 1", "switch! B", ""), // it matches B, and caches that hold it do not match A
         ("ns1 A B; past ns1 A x 86400 1", "", "switch B: cached"),
         ("ns1 A B; ns2 A B; past ns2 A 60 10", "", "switch B: cached"),
         ("ns1 A B; ns2 A; past ns1 A 60 10", "", "switch B: cached notshown"),
         ("ns1 A B; ns2 ?; past ns2 A 60 10", "", "switch B: cached unknown"),
-        ("ns1 A B; deleting C; past ns1 B C 60 1", "switch B, delete C", ""),
+        ("ns1 A B; deleting C; past ns1 B C 60 1", "switch! B", ""),
     ]);
 }
 
