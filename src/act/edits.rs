@@ -1,6 +1,6 @@
 //! Records: intents, the provider, outcomes.
 
-use super::{Actor, Came};
+use super::{Actor, Came, FRESH};
 use crate::{
     config::Api,
     journal::{Origin, RecordDoc, RecordState, clock::Stamp, store::Store},
@@ -41,7 +41,7 @@ impl Actor<'_> {
         Ok(came)
     }
 
-    /// Carries out changes in order. After a record of an owner failed, no further one is added there: the order is what keeps
+    /// Carries out changes in order; deletes only while the facts they rest on are fresh. After a record of an owner failed, no further one is added there: the order is what keeps
     /// every step matching.
     fn ask_provider(&self, api: &Api, timeout: u64, changes: &[Change]) -> Vec<Outcome> {
         let resolvers = match self.config.resolvers.is_empty() {
@@ -58,7 +58,15 @@ impl Actor<'_> {
             return provider::apply(self.env, api, &context, changes);
         }
         let mut failed = BTreeSet::new();
+        let began = self.env.boot();
+        let late = || {
+            let now = self.env.boot();
+            now.id != began.id || now.millis.saturating_sub(began.millis) > FRESH * 1000
+        };
         let mut one = |change: &Change| {
+            if change.operation == Operation::Delete && late() {
+                return Outcome::NotYet("the last look at the name servers is too long ago by now".into());
+            }
             if failed.contains(&change.owner) {
                 return Outcome::Temporary("an earlier step at this owner has to succeed first".into());
             }

@@ -199,15 +199,19 @@ impl Keeper<'_> {
         }
     }
 
-    /// Makes the folder with the links of a generation, to the client's archive if it still has these very files, else to the
-    /// store. Returns its name.
+    /// Makes the folder with the links of a generation, to the client's archive if `live/` shows it and the archive has these
+    /// very files, else to the store: what the client has gone on from, it prunes. Returns the folder's name.
     fn lay_out(&self, lineage: &str, id: &GenerationId, bundle: bool) -> io::Result<PathBuf> {
         let store = self.places.store(lineage).join(id.as_str());
         let kept = read_set(self.env, &store).map_err(io::Error::other)?;
         if bundle {
             self.make_bundle(&store)?;
         }
-        let archive = if self.group.is_none() { self.archive(lineage, &kept) } else { None };
+        let live = read_set(self.env, &self.places.live.join(lineage)).ok().map(|live| live.id);
+        let archive = match self.group.is_none() && live.as_ref() == Some(id) {
+            true => self.archive(lineage, &kept),
+            false => None,
+        };
         let name = match archive {
             Some(_) => format!("{GENERATION}{id}"),
             None => format!("{GENERATION}{id}{KEPT}"),

@@ -143,11 +143,16 @@ fn adopt(
     record: &crate::tlsa::Association,
     lineage: &str,
 ) {
+    // Several query names can lead to one RRset by CNAMEs.
+    let target = store.journal().owners.get(query).map(|owner| owner.target.clone());
+    let of_target = store.journal().owners.values().filter(|owner| Some(&owner.target) == target.as_ref());
+    let ours = of_target.filter_map(|owner| owner.records.get(record)).any(|doc| doc.origin == Origin::Published);
+    let origin = if ours { Origin::Published } else { Origin::Found };
     let Some(owner) = store.edit().owners.get_mut(query) else { return };
     owner.lineages.insert(lineage.into());
     let found = || {
         tracing::info!(lineage, owner = %query, %record, "the record is there already");
-        RecordDoc { origin: Origin::Found, state: RecordState::Published, since: now, lineages: Default::default() }
+        RecordDoc { origin, state: RecordState::Published, since: now, lineages: Default::default() }
     };
     let doc = owner.records.entry(record.clone()).or_insert_with(found);
     // That one more lineage needs it says nothing about whether it is there.

@@ -19,6 +19,7 @@ impl Keeper<'_> {
         let _lock = self.lock(lineage)?;
         let facts = files::lineage(self.env, self.places, lineage, bundle);
         let generation = match (&facts.served, &facts.live) {
+            (Served::Pinned(shown), Ok(live)) if shown.id != live.id && !facts.linked_to_store => Some(shown),
             (Served::Pinned(_), _) => None,
             (Served::Damaged { pinned, .. }, _) if facts.stored.contains_key(pinned) => facts.stored.get(pinned),
             (Served::Damaged { shows: Ok(shows), .. }, _) => Some(shows),

@@ -10,15 +10,18 @@ use crate::{
     observe::{Facts, LineageFacts, OwnerView, ServerView},
     tlsa::Association,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// TTL that counts before our first look at an owner, where the operator set no `ttl`.
 const UNSEEN_TTL: u64 = 86_400;
 
+/// The query names in the configuration, each with the lineages that have a `tlsa` line for it.
+pub type Configured = BTreeMap<DnsName, BTreeSet<String>>;
+
 /// Takes the facts into the journal. `ttl` is the operator's `ttl` (seconds), if set; `floor` the one that applies;
-/// `configured` the owners that have a section.
-pub fn remember(journal: &mut Journal, facts: &Facts, ttl: Option<u64>, floor: u64, configured: &BTreeSet<DnsName>) {
-    for query in configured {
+/// `configured` the owners that have sections, and the lineages of those.
+pub fn remember(journal: &mut Journal, facts: &Facts, ttl: Option<u64>, floor: u64, configured: &Configured) {
+    for query in configured.keys() {
         journal.owners.entry(query.clone()).or_insert_with(|| OwnerDoc::new(query.clone()));
     }
     for (query, view) in &facts.owners {
@@ -26,9 +29,13 @@ pub fn remember(journal: &mut Journal, facts: &Facts, ttl: Option<u64>, floor: u
         let unseen = if view.by_provider { floor / 2 } else { ttl.unwrap_or(UNSEEN_TTL) };
         owner.see(view, facts.now, unseen, floor);
     }
+    let lineages = &journal.lineages;
+    let withdrawn = |name: &String| lineages.get(name).is_some_and(|doc| doc.withdrawn);
     journal.owners.retain(|query, owner| {
+        let here = configured.get(query).into_iter().flatten().filter(|name| !withdrawn(name)).collect();
+        owner.leave_to_others(&here);
         owner.forget_lineages(facts.now);
-        configured.contains(query) || !owner.lineages.is_empty()
+        configured.contains_key(query) || !owner.lineages.is_empty()
     });
     for (name, seen) in &facts.lineages {
         let owners = journal.owners.values().filter(|owner| owner.lineages.contains(name));
@@ -155,6 +162,16 @@ impl OwnerDoc {
             !views.is_empty() && views.iter().all(lacks)
         };
         self.records.retain(|record, doc| !(doc.state == RecordState::Deleted && gone(record)));
+    }
+
+    /// A record that lineages of this owner's sections need is theirs alone: one that left the section, or leaves DANE, cannot
+    /// make it go, and must not wait for that.
+    fn leave_to_others(&mut self, here: &BTreeSet<&String>) {
+        for doc in self.records.values_mut() {
+            if doc.lineages.iter().any(|lineage| here.contains(lineage)) {
+                doc.lineages.retain(|lineage| here.contains(lineage));
+            }
+        }
     }
 
     /// A lineage is forgotten here when none of its records is left, on servers or in caches.

@@ -97,14 +97,16 @@ impl Store {
     pub fn commit(&mut self, env: &dyn Env) -> io::Result<()> {
         let now = self.journal.clock.read(env.boot());
         tracing::trace!(now = now.0, "journal");
-        let contents = self.contents()?;
+        let mut contents = self.contents()?;
         let changed = |(path, bytes): &(&PathBuf, &Vec<u8>)| self.written.get(*path) != Some(*bytes);
         let (clock, documents): (Vec<_>, Vec<_>) = contents
             .iter()
             .filter(changed)
             .map(|(path, bytes)| (path.clone(), bytes.clone()))
             .partition(|(path, _)| path.ends_with("clock.json"));
-        if documents.is_empty() && self.written.contains_key(&self.directory.join("clock.json")) {
+        let clock_path = self.directory.join("clock.json");
+        if let (true, Some(written)) = (documents.is_empty(), self.written.get(&clock_path)) {
+            contents.insert(clock_path, written.clone());
             return self.sweep(env, contents);
         }
         env.write_all(&clock, 0o600)?;

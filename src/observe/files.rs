@@ -31,7 +31,9 @@ pub fn lineage(files: &dyn Files, places: &Places, name: &str, bundle: bool) -> 
         Served::Damaged { .. } | Served::Missing | Served::Unknown(_) => &[],
     };
     let unlinked = unlinked(files, &places.dane(name), shown, bundle);
-    LineageFacts { live, served, stored, held, unlinked }
+    let target = files.target(&places.dane(name).join(SERVED)).unwrap_or_default();
+    let linked_to_store = target.to_str().is_some_and(|target| target.ends_with(KEPT));
+    LineageFacts { live, served, stored, linked_to_store, held, unlinked }
 }
 
 /// The complete generations in our store; anything else in it is left over from an interruption and passed over.

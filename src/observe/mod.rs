@@ -35,6 +35,8 @@ pub struct LineageFacts {
     pub served: Served,
     /// Complete generations in our store.
     pub stored: BTreeMap<GenerationId, Generation>,
+    /// Do the links of the pinned generation lead to our store, not to the client's archive?
+    pub linked_to_store: bool,
     /// Is it pinned by `--pre` and not yet released by `--post`?
     pub held: bool,
     /// Links of the dane directory that are missing or lead elsewhere: names in the set.

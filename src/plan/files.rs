@@ -6,7 +6,7 @@ use super::{
     model::{Lineage, Model, Presence},
     reason::Step,
 };
-use crate::{lineage::GenerationId, observe::Served};
+use crate::{journal::Origin, lineage::GenerationId, observe::Served};
 
 /// Keeps what is served and what waits in our store, where no client can prune it.
 pub fn store(model: &Model<'_>, plan: &mut Plan) {
@@ -71,9 +71,21 @@ fn goal(lineage: &Lineage<'_>, pin: bool) -> Result<Option<(Goal, Option<Generat
             Ok(Some((goal, serving)))
         }
         Served::Pinned(_) if may_release(lineage, pin) => Ok(Some((Goal::Live, serving))),
+        // Once the client has gone on, it prunes what it has in its archive.
+        Served::Pinned(generation) if !facts.linked_to_store && kept(&generation.id) && moved_on(lineage) => {
+            Ok(Some((Goal::Generation(generation.id.clone()), serving)))
+        }
         Served::Pinned(generation) => {
             Ok((!facts.unlinked.is_empty()).then_some((Goal::Generation(generation.id.clone()), serving)))
         }
+    }
+}
+
+/// Does `live/` show another generation than services read?
+fn moved_on(lineage: &Lineage<'_>) -> bool {
+    match (&lineage.facts.live, lineage.facts.served()) {
+        (Ok(live), Some(served)) => live.id != served.id,
+        _ => false,
     }
 }
 
@@ -159,11 +171,14 @@ fn forgettable(model: &Model<'_>, lineage: &Lineage<'_>) -> Vec<GenerationId> {
     ids
 }
 
-/// Is a record of ours left that this generation matches and the served one does not?
+/// Is a record of ours left that this generation matches and the served one does not? Those that may never be deleted (found
+/// there, or shared with other hosts) do not count: their generation can be forgotten all the same.
 fn has_records(model: &Model<'_>, lineage: &Lineage<'_>, id: &GenerationId) -> bool {
     let (Some(chain), Some(served)) = (lineage.chain(id), lineage.facts.served()) else { return false };
     model.owners_of(lineage.name).any(|owner| {
         let fits = |chain: &crate::tlsa::Chain, record| chain.matches(record, &owner.base, model.wall());
-        owner.doc.records.keys().any(|record| fits(chain, record) && !fits(&served.chain, record))
+        let shared = lineage.section.is_some_and(|section| section.shared);
+        let ours = owner.doc.records.iter().filter(|(_, doc)| doc.origin == Origin::Published && !shared);
+        ours.into_iter().any(|(record, _)| fits(chain, record) && !fits(&served.chain, record))
     })
 }

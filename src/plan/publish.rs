@@ -67,17 +67,24 @@ fn additions(model: &Model<'_>, owner: &Owner<'_>, desired: &[Desired<'_>]) -> V
 /// What ought to be published at an owner: for each lineage that is configured there, the records of every chain that may be
 /// presented and of every one that waits. Also what is wrong with them.
 pub fn desired<'a>(model: &Model<'a>, owner: &Owner<'a>) -> (Vec<Desired<'a>>, Vec<Trouble>) {
-    let (mut desired, mut troubles) = (Vec::new(), Vec::new());
+    let (mut desired, mut troubles, mut barred) = (Vec::new(), Vec::new(), BTreeSet::new());
     for lineage in owner.configured.iter().filter_map(|name| model.lineages.get(name)) {
         for (rank, chain) in chains(model, lineage) {
             for (param, association) in owner.associations(chain) {
                 match association {
                     Ok(record) => desired.push(Desired { rank, lineage: *lineage, record }),
-                    Err(why) => troubles.push(Trouble::of(lineage.name, format!("{param} at {}: {why}", owner.query))),
+                    Err(why) => {
+                        if rank < Rank::Waiting {
+                            barred.insert(param.group());
+                        }
+                        troubles.push(Trouble::of(lineage.name, format!("{param} at {}: {why}", owner.query)));
+                    }
                 }
             }
         }
     }
+    // A record of a group in which a presented chain has nothing to publish would make that chain fail.
+    desired.retain(|wanted: &Desired<'_>| wanted.rank < Rank::Waiting || !barred.contains(&wanted.record.group()));
     troubles.dedup();
     (desired, troubles)
 }

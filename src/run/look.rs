@@ -3,7 +3,11 @@
 use super::Run;
 use crate::{
     config::Verify,
-    journal::{Journal, RecordState, Shown, clock::Stamp, remember::remember},
+    journal::{
+        Journal, RecordState, Shown,
+        clock::Stamp,
+        remember::{Configured, remember},
+    },
     name::DnsName,
     observe::{
         Facts, OwnerView, PROVIDER, ServerView,
@@ -52,8 +56,12 @@ impl Run<'_> {
     }
 
     fn remember(&self, journal: &mut Journal, facts: &Facts) {
-        let lines = self.sections.values().flat_map(|section| &section.tlsa);
-        let configured: BTreeSet<DnsName> = lines.filter_map(|line| line.query_name().ok()).collect();
+        let mut configured = Configured::new();
+        for (name, section) in &self.sections {
+            for query in section.tlsa.iter().filter_map(|line| line.query_name().ok()) {
+                configured.entry(query).or_default().insert(name.clone());
+            }
+        }
         let floors = self.sections.values().map(|section| floor(self.config.ttl, Some(section)));
         let floor = floors.max().unwrap_or_else(|| floor(self.config.ttl, None));
         remember(journal, facts, self.config.ttl, floor, &configured);

@@ -98,7 +98,11 @@ fn read_only() {
             let before = lab.picture();
             let code = if part == "logs" { 16 } else { code };
             let run = lab.run(&arguments);
-            run.fails(code, &[&lab.text(part), "Read-only file system"]);
+            match part {
+                // The new generation cannot be kept, and the links of the old one cannot be led to the store.
+                "dane" => assert!(run.code == code && run.err.contains("Read-only file system"), "{run:#?}"),
+                _ => drop(run.fails(code, &[&lab.text(part), "Read-only file system"])),
+            }
             if part == "state" {
                 lab.run(&["--pre"]).fails(1, &[&lab.text("state"), "Read-only file system"]);
             }

@@ -58,23 +58,23 @@ fn found_and_shared() {
     table(&[
         (
             "pinned B; live B; stored A B; left A 9000; presented B; found A; ours B; reloaded R 8000; ns1 A B",
-            "",
+            "forget A",
             "delete A: needsprobe",
         ),
         (
             "pinned B; live B; stored A B; left A 9000; presented B; ours A B; reloaded R 8000; shared; ns1 A B",
-            "",
+            "forget A",
             "delete A: needsprobe",
         ),
         // Somebody deleted it by hand: there is nothing left to prove.
         (
             "pinned B; live B; stored A B; left A 9000; presented B; found A; ours B; reloaded R 8000; ns1 B",
-            "delete A",
+            "delete A, forget A",
             "",
         ),
         (
             "pinned B; live B; stored A B; left A 9000; presented B; found A; ours B; reloaded R 8000; ns1 B; ns2 ?",
-            "",
+            "forget A",
             "delete A: needsprobe unknown",
         ),
     ]);

@@ -5,7 +5,11 @@ use crate::{
     scene::{NOW, Scene, address, ago, query},
 };
 use daneroll::{
-    journal::{OwnerDoc, Shown, clock::Stamp, remember::remember},
+    journal::{
+        OwnerDoc, Shown,
+        clock::Stamp,
+        remember::{Configured, remember},
+    },
     observe::{OwnerView, ServerView},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +45,7 @@ impl Watch {
         self.scene.facts.now = NOW.after(self.now);
         self.scene.facts.owners = BTreeMap::from([(query(25), view)]);
         let facts = self.scene.facts.clone();
-        remember(&mut self.scene.journal, &facts, self.ttl, self.floor, &BTreeSet::from([query(25)]));
+        remember(&mut self.scene.journal, &facts, self.ttl, self.floor, &here());
         &self.scene.journal.owners[&query(25)]
     }
 
@@ -231,7 +235,7 @@ fn lineages_at_an_owner() {
     assert!(!watch.look(1, &["1=-"]).lineages.contains("mx"));
     // An owner without section and lineage goes.
     let facts = watch.scene.facts.clone();
-    remember(&mut watch.scene.journal, &facts, None, 0, &BTreeSet::new());
+    remember(&mut watch.scene.journal, &facts, None, 0, &Configured::new());
     assert!(watch.scene.journal.owners.is_empty());
 }
 
@@ -281,7 +285,7 @@ fn candidates() {
     ] {
         let mut scene = Scene::new(script);
         let facts = scene.facts.clone();
-        remember(&mut scene.journal, &facts, None, 3600, &BTreeSet::from([query(25)]));
+        remember(&mut scene.journal, &facts, None, 3600, &here());
         let expected: Vec<_> = waiting.split_whitespace().map(id).collect();
         assert_eq!(scene.journal.lineages["mx"].waiting, expected, "{script}");
     }
@@ -304,7 +308,7 @@ fn presented() {
     ] {
         let mut scene = Scene::new(script);
         let facts = scene.facts.clone();
-        remember(&mut scene.journal, &facts, None, 3600, &BTreeSet::from([query(25)]));
+        remember(&mut scene.journal, &facts, None, 3600, &here());
         let names = crate::certs::names();
         let told = scene.journal.lineages["mx"].presented.iter().map(|presented| {
             let left = match presented.left {
@@ -325,7 +329,7 @@ fn a_lost_journal_is_careful() {
     scene.journal.lineages.clear();
     scene.journal.owners.clear();
     let facts = scene.facts.clone();
-    remember(&mut scene.journal, &facts, None, 3600, &BTreeSet::from([query(25)]));
+    remember(&mut scene.journal, &facts, None, 3600, &here());
     let doc = &scene.journal.lineages["mx"];
     let left: Vec<(_, Option<Stamp>)> = doc.presented.iter().map(|p| (p.generation.clone(), p.left)).collect();
     assert_eq!(left, [(id("A"), Some(NOW)), (id("B"), None)]);
@@ -341,4 +345,9 @@ fn published_again() {
     assert_eq!(past, [("A/60".to_owned(), ago(5)), ("A/3600".to_owned(), ago(1))]);
     assert_eq!(owner.wait(100), 7200);
     assert_eq!(owner.wait(10_000), 10_000);
+}
+
+/// The scene's owner, with its lineage.
+fn here() -> Configured {
+    Configured::from([(query(25), BTreeSet::from(["mx".to_string()]))])
 }

@@ -126,6 +126,7 @@ impl Scene {
             live: Err("unset".into()),
             served: Served::Missing,
             stored: BTreeMap::new(),
+            linked_to_store: true,
             held: false,
             unlinked: Vec::new(),
         };

@@ -22,7 +22,6 @@ fn s33_pruned_while_served() {
 
 /// S33: the same with processes that read the files at any moment, the one between pruning and post hook too.
 #[test]
-#[ignore = "links of a pinned generation lead to the archive until the client has pruned it"]
 fn s33_pruned_while_new_processes_read() {
     let lab = Lab::with(MX, "311 25").secondary("ns2", 0).reads(Reads::Anytime).start();
     first_use(&lab);
