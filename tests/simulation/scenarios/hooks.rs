@@ -404,6 +404,23 @@ fn s40_one_record_for_two_lineages() {
     lab.assert_clean();
 }
 
+/// S40: one of two lineages with the very same record leaves DANE. The record stays, and the leaving comes to its end.
+#[test]
+fn s40_one_of_two_lineages_leaves() {
+    let lab = Lab::with(MX, "211 25 mx.example.com").lineage("ecdsa").line("tlsa = 211 25 mx.example.com");
+    let lab = lab.line("reload = /sim/reload second").line("pin = always").start();
+    lab.certbot.delete("ecdsa");
+    lab.certbot.issue("ecdsa", &["mx.example.com"], 90);
+    assert_eq!(lab.run(&["--reset"]), 0);
+    lab.serve();
+    lab.cron(4 * HOUR, 3 * DAY);
+    assert_eq!(lab.run(&["withdraw", "ecdsa"]), 0);
+    lab.cron(4 * HOUR, DAY);
+    assert_eq!(lab.published(OWNER), [lab.record(MX, 1, [2, 1, 1])]);
+    assert!(!is_pinned(&lab.world, "ecdsa"), "it follows live/ again");
+    lab.assert_clean();
+}
+
 /// `--pre` pins whatever it can, also when the configuration is wrong, unreadable or gone.
 #[test]
 fn pre_with_a_broken_configuration() {
