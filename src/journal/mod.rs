@@ -5,8 +5,8 @@
 //! harms only what it describes. A lost or damaged file makes the program careful: it looks again and waits in full.
 
 pub mod clock;
-pub mod remember;
 pub mod store;
+mod times;
 
 use crate::{lineage::GenerationId, name::DnsName, tlsa::Association};
 use clock::{Clock, Stamp};

@@ -5,6 +5,7 @@ pub mod authority;
 pub mod discover;
 pub mod dns;
 pub mod files;
+pub mod remember;
 
 use crate::{
     journal::{Shown, clock::Stamp},

@@ -3,17 +3,14 @@
 use super::Run;
 use crate::{
     config::Verify,
-    journal::{
-        Journal, RecordState, Shown,
-        clock::Stamp,
-        remember::{Configured, remember},
-    },
+    journal::{Journal, RecordState, Shown, clock::Stamp},
     name::DnsName,
     observe::{
         Facts, OwnerView, PROVIDER, ServerView,
         authority::{self, Wanted},
         discover::{Authorities, Resolver},
         files,
+        remember::{Configured, remember},
     },
     plan::{
         Input,

@@ -5,12 +5,11 @@ use crate::{
     scene::{NOW, Scene, address, ago, query},
 };
 use daneroll::{
-    journal::{
-        OwnerDoc, Shown,
-        clock::Stamp,
+    journal::{OwnerDoc, Shown, clock::Stamp},
+    observe::{
+        OwnerView, ServerView,
         remember::{Configured, remember},
     },
-    observe::{OwnerView, ServerView},
 };
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,13 +1,10 @@
 //! What was seen becomes memory. Pure: facts in, a changed journal out.
 
-use super::{
-    Journal, LineageDoc, OwnerDoc, Past, Presented, RecordState, ServerDoc, Shown,
-    clock::{Clock, Stamp},
-};
+use super::{Facts, LineageFacts, OwnerView, ServerView};
 use crate::{
+    journal::{Journal, LineageDoc, OwnerDoc, Past, Presented, RecordState, ServerDoc, Shown, clock::Stamp},
     lineage::GenerationId,
     name::DnsName,
-    observe::{Facts, LineageFacts, OwnerView, ServerView},
     tlsa::Association,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,29 +80,6 @@ impl LineageDoc {
         if served.is_some() {
             self.waiting.push(live.id.clone());
         }
-    }
-
-    /// Drops earlier successes of a reload command, except the first after each generation was left: `hold` counts from there,
-    /// and later ones must not put it off.
-    pub fn forget_reloads(&mut self, command: &[String]) {
-        let first_after = |left: Stamp| {
-            let its = self.reloads.iter().filter(|reload| reload.command == command && reload.began >= left);
-            its.map(|reload| reload.began).min()
-        };
-        let firsts: BTreeSet<Stamp> =
-            self.presented.iter().filter_map(|presented| first_after(presented.left?)).collect();
-        self.reloads.retain(|reload| reload.command != command || firsts.contains(&reload.began));
-    }
-
-    /// Drops stamps that mean nothing: all of them if the clock is another one, else those from the future.
-    pub(super) fn forget_times(mut self, clock: &Clock, all: bool) -> LineageDoc {
-        let now = Stamp(clock.total);
-        let meaningless = |stamp: Stamp| all || stamp > now;
-        for presented in &mut self.presented {
-            presented.left = presented.left.map(|left| if meaningless(left) { now } else { left });
-        }
-        self.reloads.retain(|reload| !meaningless(reload.began) && !meaningless(reload.ended));
-        self
     }
 }
 
@@ -183,34 +157,6 @@ impl OwnerDoc {
             self.lineages.retain(|lineage| needed.contains(lineage));
         }
     }
-
-    /// A record that was being deleted is published again: to every cache it counts as absent until now.
-    pub fn published_again(&mut self, record: &Association, now: Stamp) {
-        for server in self.servers.values_mut() {
-            if let Some(Shown { records: Some(records), ttl }) = &server.now {
-                let without: BTreeSet<_> = records.iter().filter(|shown| *shown != record).cloned().collect();
-                server.past.push(Past { shown: Shown { records: Some(without), ttl: *ttl }, gone: now });
-            }
-        }
-    }
-
-    /// Drops stamps that mean nothing: all of them if the clock is another one, else those from the future.
-    pub(super) fn forget_times(mut self, clock: &Clock, all: bool) -> OwnerDoc {
-        let now = Stamp(clock.total);
-        let sound = |stamp: Stamp| if all || stamp > now { now } else { stamp };
-        self.asked = self.asked.filter(|asked| !all && *asked <= now);
-        for server in self.servers.values_mut() {
-            server.since = server.since.map(sound);
-            server.left = server.left.map(sound);
-            for past in &mut server.past {
-                past.gone = sound(past.gone);
-            }
-        }
-        for doc in self.records.values_mut() {
-            doc.since = sound(doc.since);
-        }
-        self
-    }
 }
 
 impl ServerDoc {
@@ -241,11 +187,6 @@ impl ServerDoc {
             _ => self.since = Some(now),
         }
         self.keep_latest();
-    }
-
-    /// Is it so long since the address left the zone's servers that no resolver asks it any more?
-    pub fn has_left(&self, now: Stamp) -> bool {
-        self.left.is_some_and(|left| left.after(2 * u64::from(self.ns_ttl)) <= now)
     }
 
     /// Of equal past answers only the latest matters.
