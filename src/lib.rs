@@ -8,6 +8,7 @@ pub mod config;
 pub mod name;
 pub mod tlsa;
 
+pub mod facts;
 pub mod lineage;
 pub mod observe;
 pub mod plan;

@@ -3,8 +3,8 @@
 use super::{Actor, Came, FRESH};
 use crate::{
     config::Api,
+    facts::Facts,
     journal::{Origin, RecordDoc, RecordState, clock::Stamp, store::Store},
-    observe::Facts,
     plan::{Action, Edit, Trouble, model::endpoint},
     provider::{self, Change, Context, Operation, Outcome},
 };

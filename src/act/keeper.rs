@@ -4,11 +4,12 @@
 use super::Came;
 use crate::{
     env::{Env, Kind, Lock, Stat},
+    facts::Facts,
     journal::store::lineage_file,
-    lineage::{BUNDLE, FULLCHAIN, Generation, GenerationId, PRIVKEY, certbot::read_set},
-    observe::{
-        Facts, Places, STORE,
-        files::{GENERATION, KEPT, SERVED, in_the_way},
+    lineage::{
+        BUNDLE, FULLCHAIN, Generation, GenerationId, PRIVKEY,
+        certbot::read_set,
+        layout::{GENERATION, KEPT, Places, SERVED, STORE, in_the_way, pinned_to},
     },
     plan::Goal,
 };
@@ -153,7 +154,7 @@ impl Keeper<'_> {
 
     fn is_pinned(&self, lineage: &str) -> bool {
         let target = self.env.target(&self.places.dane(lineage).join(SERVED));
-        target.is_ok_and(|target| crate::observe::files::pinned_to(&target).is_some())
+        target.is_ok_and(|target| pinned_to(&target).is_some())
     }
 
     /// One rename of `.served`; then the links that services open, which lead through it. The lineage's lock is held.

@@ -3,14 +3,13 @@
 
 pub mod edits;
 pub mod keeper;
-pub mod pin;
 pub mod reload;
 
 use crate::{
     config::{Config, Section},
     env::Env,
+    facts::Facts,
     journal::{Origin, RecordDoc, RecordState, clock::Stamp, store::Store},
-    observe::Facts,
     plan::{Action, Trouble},
 };
 use keeper::Keeper;

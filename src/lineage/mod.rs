@@ -1,6 +1,7 @@
 //! Lineages and their generations: which certificates there are, read from files that may be torn, foreign or missing.
 
 pub mod certbot;
+pub mod layout;
 pub mod pem;
 
 use crate::tlsa::Chain;

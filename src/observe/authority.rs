@@ -1,12 +1,12 @@
 //! The authority view: what each address of each authoritative server says about our owners.
 
 use super::{
-    OwnerView, ServerView,
     discover::{Authorities, Resolver},
     dns::{self, Said},
 };
 use crate::{
     env::{Answered, Ask, Env},
+    facts::{OwnerView, ServerView},
     name::DnsName,
 };
 use hickory_resolver::proto::rr::RecordType;

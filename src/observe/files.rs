@@ -1,23 +1,19 @@
 //! The files of a lineage: `live/`, what the dane directory shows, and our store.
 
-use super::{LineageFacts, Places, Served};
 use crate::{
-    env::{Files, Kind},
+    env::Files,
+    facts::{LineageFacts, Served},
     journal::store::lineage_file,
-    lineage::{BUNDLE, Generation, GenerationId, certbot::read_set},
+    lineage::{
+        BUNDLE, Generation, GenerationId,
+        certbot::read_set,
+        layout::{KEPT, Places, SERVED, pinned_to},
+    },
 };
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
-
-/// The one link that a switch replaces.
-pub const SERVED: &str = ".served";
-/// Directories with the links of one generation are named so, with the generation's name behind it.
-pub const GENERATION: &str = ".generation-";
-
-/// And so, when they lead to our store.
-pub const KEPT: &str = ".kept";
 
 /// Looks at a lineage's files. `bundle`: does the dane directory hold a `bundle.pem`?
 pub fn lineage(files: &dyn Files, places: &Places, name: &str, bundle: bool) -> LineageFacts {
@@ -73,12 +69,6 @@ fn served(files: &dyn Files, places: &Places, name: &str, live: &Result<Generati
     }
 }
 
-/// The generation that `.served` is pinned to, from the name of the directory it leads to.
-pub fn pinned_to(target: &Path) -> Option<GenerationId> {
-    let name = target.to_str()?.trim_end_matches('/').strip_prefix(GENERATION)?;
-    GenerationId::parse(name.strip_suffix(KEPT).unwrap_or(name))
-}
-
 /// The names of the set that services cannot read through `.served` yet.
 fn unlinked(files: &dyn Files, dane: &Path, shown: &[(String, PathBuf)], bundle: bool) -> Vec<String> {
     let bundle = bundle.then_some(BUNDLE);
@@ -87,9 +77,4 @@ fn unlinked(files: &dyn Files, dane: &Path, shown: &[(String, PathBuf)], bundle:
         |name: &&str| files.target(&dane.join(name)).is_ok_and(|target| target == Path::new(SERVED).join(name));
     let readable = |name: &&str| files.stat(&dane.join(SERVED).join(name), true).is_ok();
     names.filter(|name| !linked(name) || (*name == BUNDLE && !readable(name))).map(str::to_owned).collect()
-}
-
-/// Is something in the way of a link that is not ours to replace?
-pub fn in_the_way(files: &dyn Files, path: &Path) -> bool {
-    files.stat(path, false).is_ok_and(|stat| stat.kind != Kind::Link)
 }

@@ -1,7 +1,7 @@
 //! What was seen becomes memory. Pure: facts in, a changed journal out.
 
-use super::{Facts, LineageFacts, OwnerView, ServerView};
 use crate::{
+    facts::{Facts, LineageFacts, OwnerView, ServerView},
     journal::{Journal, LineageDoc, OwnerDoc, Past, Presented, RecordState, ServerDoc, Shown, clock::Stamp},
     lineage::GenerationId,
     name::DnsName,

@@ -6,10 +6,10 @@ use super::{
     model::{Model, Owner, Presence},
 };
 use crate::{
+    facts::LineageFacts,
     journal::clock::Stamp,
     lineage::GenerationId,
     name::DnsName,
-    observe::LineageFacts,
     tlsa::{Association, Chain},
 };
 use std::{
@@ -130,7 +130,7 @@ fn arrange(input: Input<'_>, lineage: &str, goal: &Goal, serving: Option<&Genera
         Goal::Live => facts.live.as_ref().ok().map(|live| &live.id),
         Goal::Generation(id) => Some(id),
     };
-    let damaged = matches!(facts.served, crate::observe::Served::Damaged { .. });
+    let damaged = matches!(facts.served, crate::facts::Served::Damaged { .. });
     match serving {
         Some(serving) if Some(serving) != after && !damaged => Err("services would read another certificate".into()),
         _ => Ok(()),

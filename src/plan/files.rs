@@ -6,7 +6,7 @@ use super::{
     model::{Lineage, Model, Presence},
     reason::Step,
 };
-use crate::{journal::Origin, lineage::GenerationId, observe::Served};
+use crate::{facts::Served, journal::Origin, lineage::GenerationId};
 
 /// Keeps what is served and what waits in our store, where no client can prune it.
 pub fn store(model: &Model<'_>, plan: &mut Plan) {

@@ -5,9 +5,9 @@ use super::{
     model::{Lineage, Model, Owner},
 };
 use crate::{
+    facts::ServerView,
     journal::{ServerDoc, clock::Stamp},
     lineage::GenerationId,
-    observe::ServerView,
     tlsa::{Association, Chain, Mismatch},
 };
 use std::{collections::BTreeSet, net::SocketAddr};

@@ -15,10 +15,10 @@ pub use reason::{Reason, Step, Trouble, Wait, span};
 
 use crate::{
     config::{Config, Section},
+    facts::Facts,
     journal::Journal,
     lineage::GenerationId,
     name::DnsName,
-    observe::Facts,
     tlsa::Association,
 };
 use model::Model;

@@ -3,10 +3,10 @@
 use super::Input;
 use crate::{
     config::{Pin, Section, TlsaLine, Verify},
+    facts::{LineageFacts, OwnerView, ServerView},
     journal::{LineageDoc, Origin, OwnerDoc, Presented, Shown, clock::Stamp},
     lineage::{Generation, GenerationId},
     name::DnsName,
-    observe::{LineageFacts, OwnerView, ServerView},
     tlsa::{Association, Chain, Group, Mismatch, NoIssuer, Param, satisfied},
 };
 use std::{

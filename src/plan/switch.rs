@@ -5,7 +5,7 @@ use super::{
     model::{Lineage, Model, Owner},
     reason::{Reason, Step, span},
 };
-use crate::{lineage::GenerationId, observe::Served};
+use crate::{facts::Served, lineage::GenerationId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A rollover that is still blocked so long before the certificate expires is a failure, seconds.

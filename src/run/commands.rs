@@ -10,12 +10,14 @@ use crate::{
     cli::{Arguments, Command},
     config::{Config, Unreadable},
     env::Env,
+    facts::Served,
     journal::{
         Override,
         clock::Stamp,
         store::{Store, lineage_file},
     },
-    observe::{Places, Served, files},
+    lineage::layout::Places,
+    observe::files,
     plan::{Action, Cause, Input, Trouble, check::check, plan},
 };
 use std::{collections::BTreeSet, path::PathBuf};

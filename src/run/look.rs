@@ -3,10 +3,10 @@
 use super::Run;
 use crate::{
     config::Verify,
+    facts::{Facts, OwnerView, PROVIDER, ServerView},
     journal::{Journal, RecordState, Shown, clock::Stamp},
     name::DnsName,
     observe::{
-        Facts, OwnerView, PROVIDER, ServerView,
         authority::{self, Wanted},
         discover::{Authorities, Resolver},
         files,

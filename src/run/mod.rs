@@ -2,6 +2,7 @@
 
 mod commands;
 mod look;
+mod pin;
 mod rounds;
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     env::{Env, Lock},
     journal::store::{Store, lineage_file},
     lineage::certbot,
-    observe::Places,
+    lineage::layout::Places,
     plan::{Trouble, span},
 };
 use std::{

@@ -5,11 +5,9 @@ use crate::{
     scene::{NOW, Scene, address, ago, query},
 };
 use daneroll::{
+    facts::{OwnerView, ServerView},
     journal::{OwnerDoc, Shown, clock::Stamp},
-    observe::{
-        OwnerView, ServerView,
-        remember::{Configured, remember},
-    },
+    observe::remember::{Configured, remember},
 };
 use std::collections::{BTreeMap, BTreeSet};
 

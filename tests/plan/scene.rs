@@ -20,12 +20,12 @@ use crate::certs::{WALL, generation, id, name, names, record, records};
 use daneroll::{
     config::{Api, Config, Exec, Pin, Probe, Section, TlsaLine, Verify},
     env::Boot,
+    facts::{Facts, LineageFacts, OwnerView, Served, ServerView},
     journal::{
         Journal, LineageDoc, Origin, Override, OwnerDoc, Past, Presented, RecordDoc, RecordState, Reloaded, Shown,
         clock::{Clock, Stamp},
     },
     name::DnsName,
-    observe::{Facts, LineageFacts, OwnerView, Served, ServerView},
     plan::{Action, Cause, Goal, Input, Plan, Step, check::check, plan},
 };
 use std::{

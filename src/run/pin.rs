@@ -1,10 +1,11 @@
 //! `--pre` pins the dane directory to what services read now; `--post` releases that. Both take nothing but the lineages'
 //! locks, need no journal, and never wait for a network.
 
-use super::keeper::Keeper;
 use crate::{
+    act::keeper::Keeper,
+    facts::Served,
     journal::store::lineage_file,
-    observe::{Served, files},
+    observe::files,
     plan::{Goal, Trouble},
 };
 use std::io::ErrorKind;

@@ -1,0 +1,111 @@
+//! Facts: what was seen of files and name servers. What cannot be told is `Unknown` with the reason, never "absent".
+
+use crate::{
+    journal::{Shown, clock::Stamp},
+    lineage::{Generation, GenerationId},
+    name::DnsName,
+};
+use std::{collections::BTreeMap, net::SocketAddr};
+
+/// What was seen, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The end of the round, on the journal's clock.
+    pub now: Stamp,
+    /// Unix time then.
+    pub wall: i64,
+    /// By lineage name as in `live/`: those with a section, and those that the journal knows.
+    pub lineages: BTreeMap<String, LineageFacts>,
+    /// By TLSA query name: those that were asked for in this round.
+    pub owners: BTreeMap<DnsName, OwnerView>,
+}
+
+/// The files of a lineage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineageFacts {
+    /// What `live/` shows; the reason if that is no complete generation.
+    pub live: Result<Generation, String>,
+    /// What the dane directory shows to services.
+    pub served: Served,
+    /// Complete generations in our store.
+    pub stored: BTreeMap<GenerationId, Generation>,
+    /// Do the links of the pinned generation lead to our store, not to the client's archive?
+    pub linked_to_store: bool,
+    /// Is it pinned by `--pre` and not yet released by `--post`?
+    pub held: bool,
+    /// Links of the dane directory that are missing or lead elsewhere: names in the set.
+    pub unlinked: Vec<String>,
+}
+
+/// Where the dane directory leads, and what is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// There is no dane directory for this lineage yet.
+    Missing,
+    /// It follows `live/`.
+    Live,
+    /// It is pinned to this generation.
+    Pinned(Generation),
+    /// It was pinned to a generation, and shows another or nothing: the files it leads to were pruned or replaced.
+    Damaged {
+        /// The generation it was pinned to.
+        pinned: GenerationId,
+        /// What it shows.
+        shows: Result<Generation, String>,
+    },
+    /// It shows this generation in a way of somebody else's (Alnitak's links, a directory of files).
+    Foreign(Generation),
+    /// It cannot be told, or is broken: why.
+    Unknown(String),
+}
+
+impl LineageFacts {
+    /// The generation that services read, if it can be told.
+    pub fn served(&self) -> Option<&Generation> {
+        match &self.served {
+            Served::Live => self.live.as_ref().ok(),
+            Served::Pinned(generation) | Served::Foreign(generation) => Some(generation),
+            Served::Damaged { shows, .. } => shows.as_ref().ok(),
+            Served::Missing | Served::Unknown(_) => None,
+        }
+    }
+
+    /// A generation by its name, wherever it can still be read.
+    pub fn generation(&self, id: &GenerationId) -> Option<&Generation> {
+        let seen = [self.served(), self.live.as_ref().ok(), self.stored.get(id)];
+        seen.into_iter().flatten().find(|generation| generation.id == *id)
+    }
+}
+
+/// What a TLSA query name yields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerView {
+    /// Where the RRset is, after following a CNAME.
+    pub target: DnsName,
+    /// The zone that holds it; unknown with `nameservers` and a server that does not tell.
+    pub zone: Option<DnsName>,
+    /// Each address of each authoritative server; or why they could not be found.
+    pub servers: Result<BTreeMap<SocketAddr, ServerView>, String>,
+    /// The provider's word was taken instead (`verify = provider`); the one address is then [`PROVIDER`].
+    pub by_provider: bool,
+}
+
+/// Stands for the provider's word among the addresses.
+pub const PROVIDER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+
+/// What one address said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerView {
+    /// The server's host name, or the address where it has none.
+    pub name: String,
+    /// What it showed, or why that is unknown.
+    pub answer: Result<Shown, String>,
+    /// The zone's serial there.
+    pub serial: Option<u32>,
+    /// Is it among the zone's servers now (and not just remembered)?
+    pub listed: bool,
+    /// TTL of the NS RRset, seconds.
+    pub ns_ttl: u32,
+    /// This host has no route to addresses of this family.
+    pub no_route: bool,
+}
