@@ -17,9 +17,7 @@ pub fn lineages(files: &dyn Files, live: &Path) -> std::io::Result<Vec<String>> 
 /// key is the leaf's, and `cert.pem` and `chain.pem` tell the same. The error says what is wrong with which file.
 pub fn read_set(files: &dyn Files, dir: &Path) -> Result<Generation, String> {
     let members = members(files, dir)?;
-    let read = |name: &str| {
-        files.read(&dir.join(name)).map_err(|error| format!("cannot read {}: {error}", dir.join(name).display()))
-    };
+    let read = |name: &str| files.read(&dir.join(name)).map_err(|error| error.to_string());
     let wrong = |name: &str, why: String| format!("{}: {why}", dir.join(name).display());
     let chain = pem::chain(&read(FULLCHAIN)?).map_err(|why| wrong(FULLCHAIN, why))?;
     pem::check_key(&read(PRIVKEY)?, &chain.certificates[0]).map_err(|why| wrong(PRIVKEY, why))?;
@@ -37,7 +35,7 @@ pub fn read_set(files: &dyn Files, dir: &Path) -> Result<Generation, String> {
 /// The names of a set with their real paths: links to files, and `.pem` files. README, links that lead nowhere and the
 /// like are passed over.
 fn members(files: &dyn Files, dir: &Path) -> Result<Vec<(String, PathBuf)>, String> {
-    let names = files.list(dir).map_err(|error| format!("cannot list {}: {error}", dir.display()))?;
+    let names = files.list(dir).map_err(|error| error.to_string())?;
     let names = names.into_iter().filter_map(|name| name.into_string().ok());
     let belongs = |name: &String| {
         let path = dir.join(name);

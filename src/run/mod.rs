@@ -75,6 +75,8 @@ pub struct Run<'a> {
     live: Vec<String>,
     places: Places,
     mode: Mode,
+    /// The configuration has errors.
+    flawed: bool,
 }
 
 /// Runs one call of the program with a configuration that was read before.
@@ -115,7 +117,8 @@ impl<'a> Run<'a> {
             Vec::new()
         });
         let sections = BTreeMap::new();
-        Run { env, config, arguments, hints, sections, live, places, mode }
+        let flawed = !loaded.errors.is_empty();
+        Run { env, config, arguments, hints, sections, live, places, mode, flawed }
     }
 
     fn command(mut self) -> Report {

@@ -1,6 +1,6 @@
 //! The rounds of a run: observe, plan, act, until the plan holds only waits.
 
-use super::{FAILED, Mode, Report, Run, look::Known};
+use super::{CONFIGURATION, FAILED, Mode, Report, Run, look::Known};
 use crate::{
     act::{Actor, Came},
     journal::{clock::Stamp, store::Store},
@@ -165,7 +165,11 @@ impl Run<'_> {
     /// Writes down when to come back, tells what happened, and makes the report.
     pub(super) fn conclude(&self, summary: Summary, store: &mut Store) -> Report {
         let now = summary.now.unwrap_or(Stamp(store.journal().clock.total));
-        let exit = if summary.troubles.is_empty() { 0 } else { FAILED };
+        let exit = match (self.flawed, summary.troubles.is_empty()) {
+            (true, _) => CONFIGURATION,
+            (false, true) => 0,
+            (false, false) => FAILED,
+        };
         self.tell(&summary, now);
         let next_in = self.next_in(&summary, now);
         let told = Told {

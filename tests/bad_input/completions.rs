@@ -1,12 +1,11 @@
 //! The completions for zsh and fish, in the real shells where they are installed.
 
-use std::{fs, io::Write, path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 fn is_installed(shell: &str) -> bool {
     let installed = Command::new(shell).args(["-c", "true"]).output().is_ok();
     if !installed {
-        // Neither is needed to run the program, so not even CI must have them.
-        let _ = writeln!(std::io::stderr(), "skipped: {shell} is not installed");
+        crate::lab::skip(&format!("completions: {shell} is not installed"));
     }
     installed
 }
