@@ -7,9 +7,13 @@ use daneroll::{
     observe::dns::{Said, said},
 };
 use hickory_resolver::proto::{
+    dnssec::{
+        Algorithm,
+        rdata::{DNSSECRData, NSEC, RRSIG, sig::SigInput},
+    },
     op::{Message, ResponseCode},
     rr::{
-        Name, RData, Record,
+        Name, RData, Record, RecordType, SerialNumber,
         rdata::{
             CNAME, NS, SOA, TLSA,
             tlsa::{CertUsage, Matching, Selector},
@@ -23,7 +27,8 @@ fn name(text: &str) -> Name {
     Name::from_ascii(text).unwrap()
 }
 
-/// `OWNER TTL TLSA HEX`, `OWNER TTL CNAME TARGET`, `OWNER TTL NS HOST`, `OWNER TTL SOA MINIMUM`; `@` is the query name.
+/// `OWNER TTL TLSA HEX`, `OWNER TTL CNAME TARGET`, `OWNER TTL NS HOST`, `OWNER TTL SOA MINIMUM`, `OWNER TTL NSEC NEXT`,
+/// `OWNER TTL SIG TYPE ORIGINAL-TTL LABELS`; `@` is the query name.
 fn record(text: &str) -> Record {
     let words: Vec<&str> = text.split(' ').collect();
     let owner = name(if words[0] == "@" { QUERY } else { words[0] });
@@ -34,6 +39,20 @@ fn record(text: &str) -> Record {
         }
         "CNAME" => RData::CNAME(CNAME(name(words[3]))),
         "NS" => RData::NS(NS(name(words[3]))),
+        "NSEC" => RData::DNSSEC(DNSSECRData::NSEC(NSEC::new(name(words[3]), [RecordType::A]))),
+        "SIG" => {
+            let input = SigInput {
+                type_covered: words[3].parse().unwrap(),
+                algorithm: Algorithm::ECDSAP256SHA256,
+                original_ttl: words[4].parse().unwrap(),
+                num_labels: words[5].parse().unwrap(),
+                sig_expiration: SerialNumber::from(2u32),
+                sig_inception: SerialNumber::from(1u32),
+                key_tag: 1,
+                signer_name: name("example.com."),
+            };
+            RData::DNSSEC(DNSSECRData::RRSIG(RRSIG::from_sig(input, vec![7; 64])))
+        }
         _ => RData::SOA(SOA::new(name("ns."), name("root."), 1, 60, 60, 60, words[3].parse().unwrap())),
     };
     Record::from_rdata(owner, words[1].parse().unwrap(), data)
@@ -93,6 +112,24 @@ fn answers_and_denials() {
         ("refused |", "? it answers REFUSED"),
         ("servfail aa |", "? it answers SERVFAIL"),
         ("aa | @ 4294967295 TLSA a", "@ [a] 2147483647"),
+    ] {
+        assert_eq!(told(message(text)), expected, "{text}");
+    }
+}
+
+/// A validating cache may keep an RRset for its original TTL (RFC 4035 section 5.3.3), and knows one that was made from a
+/// wildcard by the labels its signature counts; a denial lives as long as the longest of SOA and NSEC.
+#[test]
+fn signed() {
+    for (text, expected) in [
+        ("aa | @ 60 TLSA a, @ 60 SIG TLSA 3600 5", "@ [a] 3600"),
+        ("aa | @ 3600 TLSA a, @ 60 SIG TLSA 60 5", "@ [a] 3600"),
+        ("aa | @ 60 TLSA a, @ 60 SIG CNAME 3600 5", "@ [a] 60"), // of another RRset
+        ("aa | @ 60 TLSA a, other. 60 SIG TLSA 3600 1", "@ [a] 60"),
+        ("aa | @ 60 CNAME b., @ 60 SIG CNAME 100 5, b. 1 TLSA a, b. 1 SIG TLSA 20 1", "b. [a] 120"),
+        ("aa | @ 60 TLSA a, @ 60 SIG TLSA 60 3", "@ [] 60"), // from a wildcard: it counts as not there
+        ("aa | | example.com. 60 SOA 30, mx.example.com. 900 NSEC www.example.com.", "@ [] 900"),
+        ("aa | | example.com. 60 SOA 30, mx.example.com. 5 NSEC www.example.com.", "@ [] 60"),
     ] {
         assert_eq!(told(message(text)), expected, "{text}");
     }

@@ -28,9 +28,10 @@ pub fn remember(journal: &mut Journal, facts: &Facts, ttl: Option<u64>, floor: u
     }
     let lineages = &journal.lineages;
     let withdrawn = |name: &String| lineages.get(name).is_some_and(|doc| doc.withdrawn);
+    let sound: BTreeSet<&String> = configured.values().flatten().collect();
     journal.owners.retain(|query, owner| {
-        let here = configured.get(query).into_iter().flatten().filter(|name| !withdrawn(name)).collect();
-        owner.leave_to_others(&here);
+        let here: BTreeSet<&String> = configured.get(query).into_iter().flatten().filter(|n| !withdrawn(n)).collect();
+        owner.leave_to_others(&here, |name| !here.contains(name) && (withdrawn(name) || sound.contains(name)));
         owner.forget_lineages(facts.now);
         configured.contains_key(query) || !owner.lineages.is_empty()
     });
@@ -138,12 +139,13 @@ impl OwnerDoc {
         self.records.retain(|record, doc| !(doc.state == RecordState::Deleted && gone(record)));
     }
 
-    /// A record that lineages of this owner's sections need is theirs alone: one that left the section, or leaves DANE, cannot
-    /// make it go, and must not wait for that.
-    fn leave_to_others(&mut self, here: &BTreeSet<&String>) {
+    /// A record that lineages of sections need here is left to them by those that `left`: that leave DANE, or whose section
+    /// has no line for this owner any more. They cannot make it go, and must not wait for that. Lineages without a section
+    /// go on needing theirs.
+    fn leave_to_others(&mut self, here: &BTreeSet<&String>, left: impl Fn(&String) -> bool) {
         for doc in self.records.values_mut() {
             if doc.lineages.iter().any(|lineage| here.contains(lineage)) {
-                doc.lineages.retain(|lineage| here.contains(lineage));
+                doc.lineages.retain(|lineage| !left(lineage));
             }
         }
     }

@@ -421,6 +421,27 @@ fn s40_one_of_two_lineages_leaves() {
     lab.assert_clean();
 }
 
+/// S35, S40: the section of one of two lineages with the very same record is removed. It goes on being served, and so the
+/// record stays when the other lineage moves on.
+#[test]
+fn s40_one_of_two_lineages_loses_its_section() {
+    let lab = Lab::with(MX, "211 25 mx.example.com").lineage("ecdsa").line("tlsa = 211 25 mx.example.com");
+    let lab = lab.line("reload = /sim/reload second").start();
+    lab.certbot.delete("ecdsa");
+    lab.certbot.issue("ecdsa", &["mx.example.com"], 90);
+    assert_eq!(lab.run(&["--reset"]), 0);
+    lab.serve();
+    serve_as(&lab, "second", 25, MX, "ecdsa", Reads::Anytime);
+    lab.cron(4 * HOUR, 3 * DAY);
+    configure(&lab, |text| text[..text.find("[ecdsa]").unwrap()].to_string());
+    cron_any(&lab, 4 * HOUR, DAY);
+    lab.renew(MX, Renewal { issuer: 1, ..Renewal::default() });
+    cron_any(&lab, 2 * HOUR, 2 * DAY);
+    assert!(shows(&lab, MX, 2));
+    assert!(lab.published(OWNER).contains(&lab.record("ecdsa", 1, [2, 1, 1])));
+    lab.assert_clean();
+}
+
 /// `--pre` pins whatever it can, also when the configuration is wrong, unreadable or gone.
 #[test]
 fn pre_with_a_broken_configuration() {
