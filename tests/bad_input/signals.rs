@@ -11,7 +11,7 @@ use nix::{
 };
 use std::{
     os::unix::process::ExitStatusExt,
-    process::Stdio,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -22,7 +22,7 @@ fn while_a_provider_runs() {
         let lab = Lab::new();
         let pids = lab.text("pids");
         lab.provider(&format!("sleep 324 & echo $$ $! >{pids}.new; mv {pids}.new {pids}; wait"));
-        let mut child = lab.command(&[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = with_default_signals(&lab.command(&[])).spawn().unwrap();
         let began = Instant::now();
         while !lab.path("pids").exists() {
             assert!(began.elapsed() < Duration::from_secs(10));
@@ -44,7 +44,7 @@ fn while_a_name_server_is_silent() {
         let lab = Lab::new();
         lab.configure(&format!("verify = authoritative\nnameservers = {}\n", server.address));
         let before = server.asked();
-        let mut child = lab.command(&[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = with_default_signals(&lab.command(&[])).spawn().unwrap();
         let began = Instant::now();
         while server.asked() == before {
             assert!(began.elapsed() < Duration::from_secs(10));
@@ -55,6 +55,14 @@ fn while_a_name_server_is_silent() {
         lab.configure("");
         nothing_needs_a_hand(&lab);
     }
+}
+
+/// Whoever runs the tests may ignore signals, as a shell's background jobs do, and children inherit that.
+fn with_default_signals(command: &Command) -> Command {
+    let mut reset = Command::new("/usr/bin/env");
+    reset.arg("--default-signal").arg(command.get_program()).args(command.get_args()).env_clear();
+    reset.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    reset
 }
 
 fn nothing_needs_a_hand(lab: &Lab) {
