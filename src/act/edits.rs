@@ -41,8 +41,8 @@ impl Actor<'_> {
         Ok(came)
     }
 
-    /// Carries out changes in order; deletes only while the facts they rest on are fresh. After a record of an owner failed, no further one is added there: the order is what keeps
-    /// every step matching.
+    /// Carries out changes in order; deletes only while the facts they rest on are fresh. After a record of an owner failed, no
+    /// further one is added there: the order is what keeps every step matching.
     fn ask_provider(&self, api: &Api, timeout: u64, changes: &[Change]) -> Vec<Outcome> {
         let resolvers = match self.config.resolvers.is_empty() {
             false => self.config.resolvers.clone(),

@@ -158,6 +158,21 @@ pub struct Edit {
 }
 
 impl Plan {
+    /// Leaves out the steps that are not to be `kept`. An addition goes with one before it at the same owner: the plan was
+    /// judged with that in place, and its order is what keeps every chain matched.
+    pub fn retain(&mut self, kept: impl Fn(&Action) -> bool) {
+        let mut held = BTreeSet::new();
+        self.actions.retain(|action| match action {
+            Action::Add(edit) if held.contains(&edit.query) => false,
+            action if kept(action) => true,
+            Action::Add(edit) => {
+                held.insert(edit.query.clone());
+                false
+            }
+            _ => false,
+        });
+    }
+
     /// The lineages that the plan switches. What their chains need is judged anew after that, and nothing is deleted before.
     fn switched(&self) -> BTreeSet<String> {
         let switches = self.actions.iter().filter(|action| matches!(action, Action::Switch { .. }));
@@ -214,4 +229,32 @@ pub fn plan(input: Input<'_>) -> Plan {
     delete::delete(&model, &mut plan);
     files::forget(&model, &mut plan);
     plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(owner: &str, lineage: &str, data: u8) -> Action {
+        let record = Association { usage: 3, selector: 1, matching: 1, data: vec![data] };
+        let query = owner.parse().unwrap();
+        Action::Add(Edit { query, record, ttl: 60, lineage: lineage.into(), live: None })
+    }
+
+    #[test]
+    fn an_addition_goes_with_the_one_before_it() {
+        let all = [add("a.", "rsa", 1), add("a.", "ecdsa", 2), add("b.", "rsa", 3), add("b.", "rsa", 4)];
+        for (left_out, kept) in [
+            (vec![], vec![0, 1, 2, 3]),
+            (vec![0], vec![2, 3]), // nothing at its owner without it
+            (vec![1], vec![0, 2, 3]),
+            (vec![2], vec![0, 1]),
+            (vec![3], vec![0, 1, 2]),
+        ] {
+            let mut plan = Plan { actions: all.to_vec(), ..Plan::default() };
+            plan.retain(|action| !left_out.iter().any(|at| all[*at] == *action));
+            let expected: Vec<Action> = kept.iter().map(|at: &usize| all[*at].clone()).collect();
+            assert_eq!(plan.actions, expected, "{left_out:?}");
+        }
+    }
 }

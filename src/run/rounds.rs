@@ -79,8 +79,9 @@ impl Run<'_> {
             let now = facts.now;
             let input =
                 Input { config: self.config, sections: &self.sections, facts: &facts, journal: store.journal() };
-            let Plan { mut actions, waits, troubles } = check(input, plan(input));
-            actions.retain(|action| self.is_for(action) && !tried.contains(action));
+            let mut plan = check(input, plan(input));
+            plan.retain(|action| self.is_for(action) && !tried.contains(action));
+            let Plan { mut actions, waits, troubles } = plan;
             // A reload serves all switches before it; a switch that failed in this run keeps nobody from his reload.
             if actions.iter().any(|action| matches!(action, Action::Switch { .. })) {
                 actions.retain(|action| !matches!(action, Action::Reload { .. }));
