@@ -41,6 +41,47 @@ pub enum Command {
         /// Name of the lineage.
         lineage: String,
     },
+    /// Put the previous generation of one lineage back.
+    Rollback {
+        /// Name of the lineage.
+        lineage: String,
+    },
+    /// What is served, pending, published; what is awaited, until when, why.
+    Status {
+        /// These lineages; all, if none is named.
+        lineages: Vec<String>,
+        /// `--live`: ask name servers and services.
+        live: bool,
+    },
+    /// Audit the outside view, as a monitoring plug-in.
+    Check(Check),
+    /// TLSA data of certificates.
+    Print {
+        /// `XYZ:CERT` each; what the configuration names, if there is none.
+        what: Vec<String>,
+        /// `--zone`: lines for a zone file.
+        zone: bool,
+    },
+}
+
+/// What `check` is to look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Check {
+    /// These lineages; all, if neither a lineage nor a host is named.
+    pub lineages: Vec<String>,
+    /// `--host NAME:PORT`: endpoints that no configuration needs to know.
+    pub hosts: Vec<String>,
+    /// `-t`, `--timeout`: for everything, seconds.
+    pub timeout: u64,
+    /// `--prometheus`: write metrics there.
+    pub prometheus: Option<PathBuf>,
+}
+
+impl Command {
+    /// Does it only look? Such a command keeps no log file and takes no lock.
+    pub fn only_looks(&self) -> bool {
+        matches!(self, Command::Status { .. } | Command::Check(_) | Command::Print { .. })
+    }
 }
 
 /// The command line, read.
@@ -113,8 +154,12 @@ Commands (a word or an option; one at a time):
   deploy, deployhook             one lineage was renewed, others may still be (certbot's deploy hook)
   --reset, reset, init           build or rebuild the dane directory (--force: drop pins as well)
   -t, --config-test, configtest  check the configuration
+  status [LINEAGE…]              what is served and published, what is awaited, until when and why (--live)
+  check [LINEAGE…]               audit DNS, DNSSEC and every address, for monitoring (--host, --timeout, --prometheus)
+  print, tlsa [XYZ:CERT…]        TLSA data of certificates (--zone: as zone-file lines)
+  rollback LINEAGE               put the previous certificate back while its records stand
   withdraw LINEAGE               leave DANE: delete our records, wait, unpin
-  switch LINEAGE                 switch by hand; --now --accept-mismatch: at any price";
+  switch LINEAGE                 after a rollback: go on; --now --accept-mismatch: at any price";
 
 const MORE: &str = "\
 Set up:
@@ -140,7 +185,8 @@ Exit codes:
     help_template = "{about}\n\n{usage-heading} {usage}\n\n{before-help}Options:\n{options}{after-help}"
 )]
 struct Raw {
-    #[arg(long, hide = true)]
+    // An Alnitak of old takes `--pr` for it, which `--print…` would make unclear.
+    #[arg(long, hide = true, alias = "pr")]
     pre: bool,
     #[arg(long, hide = true)]
     post: bool,
@@ -186,6 +232,21 @@ struct Raw {
     /// With reset: drop pins that a rollover needs, too
     #[arg(long)]
     force: bool,
+    /// With status: ask name servers and services
+    #[arg(long)]
+    live: bool,
+    /// With check: an endpoint, in no need of a configuration
+    #[arg(long, value_name = "NAME:PORT")]
+    host: Vec<String>,
+    /// With check: for everything, also -t SECONDS [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<u64>,
+    /// With check: write metrics there
+    #[arg(long, value_name = "FILE")]
+    prometheus: Option<PathBuf>,
+    /// With print: lines for a zone file
+    #[arg(long)]
+    zone: bool,
     /// With switch: do not wait
     #[arg(long)]
     now: bool,
@@ -205,7 +266,35 @@ fn seconds(text: &str) -> Result<u64, String> {
 
 /// Reads the command line, the program's name first.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Arguments, Exit> {
-    let args = untangle(args);
+    let args: Vec<OsString> = args.collect();
+    let is_check = is_check(&args);
+    parse_args(untangle(args.into_iter(), is_check)).map_err(|exit| match exit.code {
+        // A plug-in's word for everything that keeps it from checking.
+        2 if is_check => Exit { code: UNKNOWN, ..exit },
+        _ => exit,
+    })
+}
+
+/// What a monitoring plug-in ends with when it cannot tell.
+pub const UNKNOWN: u8 = 3;
+
+/// Is `check` the command? Its `-t` is a time limit, and its errors end with another code.
+fn is_check(args: &[OsString]) -> bool {
+    let takes_value = |before: &OsString| match before.as_bytes() {
+        [b'-', b'-', name @ ..] => {
+            !name.is_empty() && WITH_VALUE.iter().any(|option| option.as_bytes().starts_with(name))
+        }
+        [b'-', letters @ ..] => letters.last().is_some_and(|last| b"cCDlL".contains(last)),
+        _ => false,
+    };
+    (1..args.len()).any(|at| args[at] == "check" && (at == 1 || !takes_value(&args[at - 1])))
+}
+
+/// Long options with a value.
+const WITH_VALUE: [&str; 7] =
+    ["config", "letsencrypt-directory", "dane-directory", "state-directory", "log", "log-level", "ttl"];
+
+fn parse_args(args: Vec<OsString>) -> Result<Arguments, Exit> {
     let alnitak = args.first().is_some_and(|program| program.as_bytes().ends_with(b"alnitak"));
     let raw = Raw::try_parse_from(&args).map_err(|error| {
         let told = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
@@ -248,8 +337,8 @@ fn command(raw: &Raw) -> Result<Command, String> {
         flags.into_iter().filter(|(given, _)| *given).map(|(_, command)| command).collect();
     let mut words = raw.words.iter().map(String::as_str);
     if let Some(word) = words.next() {
-        let mut lineage =
-            || words.next().map(str::to_owned).ok_or_else(|| format!("{word} needs the name of a lineage"));
+        let mut rest = words.by_ref().map(str::to_owned);
+        let mut lineage = || rest.next().ok_or_else(|| format!("{word} needs the name of a lineage"));
         commands.push(match word {
             "pre" | "prehook" => Command::Pre,
             "post" | "posthook" => Command::Post,
@@ -258,6 +347,15 @@ fn command(raw: &Raw) -> Result<Command, String> {
             "configtest" => Command::ConfigTest,
             "withdraw" => Command::Withdraw { lineage: lineage()? },
             "switch" => Command::Switch { now: raw.now, accept_mismatch: raw.accept_mismatch, lineage: lineage()? },
+            "rollback" => Command::Rollback { lineage: lineage()? },
+            "status" => Command::Status { lineages: rest.collect(), live: raw.live },
+            "print" | "tlsa" => Command::Print { what: rest.collect(), zone: raw.zone },
+            "check" => Command::Check(Check {
+                lineages: rest.collect(),
+                hosts: raw.host.clone(),
+                timeout: raw.timeout.unwrap_or(10),
+                prometheus: raw.prometheus.clone(),
+            }),
             _ => return Err(format!("unknown command {word:?}")),
         });
     }
@@ -270,6 +368,11 @@ fn command(raw: &Raw) -> Result<Command, String> {
     let command = commands.pop().unwrap_or(Command::Run);
     for (given, option, fits) in [
         (raw.force, "--force", matches!(command, Command::Reset { .. })),
+        (raw.live, "--live", matches!(command, Command::Status { .. })),
+        (raw.zone, "--zone", matches!(command, Command::Print { .. })),
+        (!raw.host.is_empty(), "--host", matches!(command, Command::Check(_))),
+        (raw.timeout.is_some(), "--timeout", matches!(command, Command::Check(_))),
+        (raw.prometheus.is_some(), "--prometheus", matches!(command, Command::Check(_))),
         (raw.now, "--now", matches!(command, Command::Switch { .. })),
         (raw.accept_mismatch, "--accept-mismatch", matches!(command, Command::Switch { .. })),
     ] {
@@ -280,8 +383,10 @@ fn command(raw: &Raw) -> Result<Command, String> {
     Ok(command)
 }
 
-/// Tells the two meanings of `-t` apart, also in clusters such as `-qt`: before a digit `--ttl`, else `--config-test`.
-fn untangle(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+/// Tells the meanings of `-t` apart, also in clusters such as `-qt`: with `check` it is `--timeout`, else before a digit
+/// `--ttl`, else `--config-test`.
+fn untangle(args: impl Iterator<Item = OsString>, is_check: bool) -> Vec<OsString> {
+    let limit: &[u8] = if is_check { b"--timeout" } else { b"--ttl" };
     let mut args: VecDeque<OsString> = args.collect();
     let mut plain: Vec<OsString> = args.pop_front().into_iter().collect();
     while let Some(arg) = args.pop_front() {
@@ -308,9 +413,9 @@ fn untangle(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
         }
         plain.extend((flags != b"-").then(|| OsStr::from_bytes(flags).to_owned()));
         if starts_with_digit(rest) {
-            plain.push(OsString::from_vec([b"--ttl=", rest].concat()));
-        } else if rest.is_empty() && args.front().is_some_and(|next| starts_with_digit(next.as_bytes())) {
-            plain.push("--ttl".into());
+            plain.push(OsString::from_vec([limit, b"=", rest].concat()));
+        } else if rest.is_empty() && (is_check || args.front().is_some_and(|next| starts_with_digit(next.as_bytes()))) {
+            plain.push(OsStr::from_bytes(limit).to_owned());
             plain.extend(args.pop_front());
         } else {
             plain.push("--config-test".into());

@@ -4,6 +4,7 @@ use crate::{
     journal::{Shown, clock::Stamp},
     lineage::{Generation, GenerationId},
     name::DnsName,
+    tlsa::Chain,
 };
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -18,6 +19,8 @@ pub struct Facts {
     pub lineages: BTreeMap<String, LineageFacts>,
     /// By TLSA query name: those that were asked for in this round.
     pub owners: BTreeMap<DnsName, OwnerView>,
+    /// By TLSA query name: what the endpoints presented that were looked at for this round.
+    pub endpoints: BTreeMap<DnsName, EndpointView>,
 }
 
 /// The files of a lineage.
@@ -88,6 +91,21 @@ pub struct OwnerView {
     pub servers: Result<BTreeMap<SocketAddr, ServerView>, String>,
     /// The provider's word was taken instead (`verify = provider`); the one address is then [`PROVIDER`].
     pub by_provider: bool,
+    /// Do the answers validate?
+    pub security: Security,
+}
+
+/// What DNSSEC says about answers (RFC 4033 section 5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// Each of them is signed, all the way from a trust anchor.
+    Secure,
+    /// The zone is proved to be unsigned, or no trust anchor covers it: clients make no use of its TLSA records.
+    Insecure,
+    /// One at least is forged, expired or wrongly signed: clients refuse it. Why.
+    Bogus(String),
+    /// Nobody answered, or nobody could tell: why.
+    Unknown(String),
 }
 
 /// Stands for the provider's word among the addresses.
@@ -100,6 +118,8 @@ pub struct ServerView {
     pub name: String,
     /// What it showed, or why that is unknown.
     pub answer: Result<Shown, String>,
+    /// Is the answer unknown because it is bogus?
+    pub bogus: bool,
     /// The zone's serial there.
     pub serial: Option<u32>,
     /// Is it among the zone's servers now (and not just remembered)?
@@ -108,4 +128,20 @@ pub struct ServerView {
     pub ns_ttl: u32,
     /// This host has no route to addresses of this family.
     pub no_route: bool,
+}
+
+/// What an endpoint (base domain, port, transport) presented.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointView {
+    /// Each of its addresses; or why they could not be found.
+    pub addresses: Result<BTreeMap<SocketAddr, AddressView>, String>,
+}
+
+/// What a service presented at one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressView {
+    /// Each different chain, as sent.
+    pub chains: Vec<Chain>,
+    /// Why it may present more: a session at least came to nothing.
+    pub unknown: Option<String>,
 }

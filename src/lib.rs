@@ -18,6 +18,7 @@ pub mod journal;
 pub mod provider;
 
 pub mod env;
+pub mod probe;
 mod program;
 pub mod report;
 mod run;

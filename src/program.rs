@@ -12,7 +12,7 @@ use serde_json::json;
 use std::{
     ffi::OsString,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -31,7 +31,10 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
     let loaded = config::load(&env, &arguments.config, &arguments.overrides);
     let config = loaded.as_ref().ok().map(|loaded| &loaded.config);
     let journal = log::is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
-    let place = Place::choose(arguments.log.as_deref(), config.and_then(|config| config.log.as_deref()), journal);
+    // What only looks leaves no trace, and works for everybody.
+    let none = arguments.command.only_looks().then_some(Path::new("no"));
+    let place =
+        Place::choose(arguments.log.as_deref().or(none), config.and_then(|config| config.log.as_deref()), journal);
     let level = arguments.log_level.or(config.and_then(|config| config.log_level)).unwrap_or(LogLevel::Normal);
     // A document and a log on one stream would be neither.
     let out: log::Stream = if arguments.json { Box::new(io::stderr()) } else { Box::new(io::stdout()) };

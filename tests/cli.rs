@@ -1,7 +1,7 @@
 //! The command line, one case a line: what it means, or why it means nothing.
 
 use daneroll::{
-    cli::{Arguments, Command, Exit, Hints, parse},
+    cli::{self, Arguments, Command, Exit, Hints, parse},
     config::{LogLevel, Overrides},
 };
 use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf};
@@ -57,6 +57,27 @@ fn some<T: From<&'static str>>(text: &'static str) -> Option<T> {
     Some(text.into())
 }
 
+fn checking(lineages: &[&str], timeout: u64) -> cli::Check {
+    let lineages = lineages.iter().map(|lineage| (*lineage).to_owned()).collect();
+    cli::Check { lineages, timeout, ..cli::Check::default() }
+}
+
+/// A monitoring plug-in ends with 3 for whatever keeps it from checking.
+#[test]
+fn errors_of_check() {
+    for (line, code) in [
+        ("check --frobnicate", 3),
+        ("check -t", 3),
+        ("-t x check", 3),
+        ("check --live", 3),
+        ("--json check -t 0.5", 3),
+        ("-c check --frobnicate", 2),
+        ("--log-l check --frobnicate", 2),
+    ] {
+        assert_eq!(read("daneroll", line).unwrap_err().code, code, "{line}");
+    }
+}
+
 #[test]
 fn commands() {
     use Command::*;
@@ -82,6 +103,18 @@ fn commands() {
         "switch --now a.example" => command = Switch { now: true, accept_mismatch: false, lineage: "a.example".into() };
         "--now switch a.example --accept-mismatch"
             => command = Switch { now: true, accept_mismatch: true, lineage: "a.example".into() };
+        "rollback a.example" => command = Rollback { lineage: "a.example".into() };
+        "status" => command = Status { lineages: vec![], live: false };
+        "status a b --live" => command = Status { lineages: vec!["a".into(), "b".into()], live: true };
+        "print" => command = Print { what: vec![], zone: false };
+        "tlsa 311:a --zone" => command = Print { what: vec!["311:a".into()], zone: true };
+        "check" => command = Check(checking(&[], 10));
+        "check a -t 5" => command = Check(checking(&["a"], 5));
+        "-t5 check a" => command = Check(checking(&["a"], 5));
+        "check --timeout 2m" => command = Check(checking(&[], 120));
+        "check --host a.example:25 --host b:443 --prometheus /m" => command = Check(cli::Check {
+            hosts: vec!["a.example:25".into(), "b:443".into()], prometheus: some("/m"), ..checking(&[], 10)
+        });
     }
 }
 
@@ -150,10 +183,10 @@ fn errors() {
         "--pre post" => "one command at a time";
         "-t --reset" => "one command at a time";
         "frobnicate" => "unknown command \"frobnicate\"";
-        "status" => "unknown command \"status\"";
-        "check" => "unknown command \"check\"";
-        "print" => "unknown command \"print\"";
-        "rollback a.example" => "unknown command \"rollback\"";
+        "rollback" => "rollback needs the name of a lineage";
+        "status --zone" => "--zone does not go with this command";
+        "--live" => "--live does not go with this command";
+        "--host mx.example.com:25" => "--host does not go with this command";
         "pre post" => "unexpected argument \"post\"";
         "pre -- -t" => "unexpected argument \"-t\"";
         "withdraw" => "withdraw needs the name of a lineage";
@@ -202,7 +235,7 @@ fn the_manual_has_them_all() {
     let completion = include_str!("../contrib/completions/daneroll.bash");
     let help = read("daneroll", "--help").unwrap_err().text;
     let options = help.split_whitespace().filter_map(|word| word.strip_prefix("--"));
-    for option in options.map(|option| option.trim_end_matches([',', ':', '"'])) {
+    for option in options.map(|option| option.trim_end_matches([',', ':', '"', ')'])) {
         assert!(manual.contains(&format!("-{option}")), "daneroll.8 does not tell of --{option}");
         assert!(completion.contains(&format!("--{option}")), "the completion lacks --{option}");
     }

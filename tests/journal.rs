@@ -54,8 +54,9 @@ fn lineage(now: Stamp) -> LineageDoc {
     let generation = GenerationId::parse("0123456789abcdef").unwrap();
     let command = vec!["postfix".to_owned(), "re load".to_owned()];
     LineageDoc {
+        barred: None,
         served: Some(generation.clone()),
-        presented: vec![Presented { generation: generation.clone(), not_after: 5, left: Some(now), wait: 9 }],
+        presented: vec![Presented::new(generation.clone(), 5, Some(now), 9)],
         waiting: vec![generation.clone()],
         reloads: vec![Reloaded { command, began: now, ended: now }],
         withdrawn: true,

@@ -2,18 +2,19 @@
 
 _daneroll() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="pre post deploy reset configtest withdraw switch"
+    local commands="pre post deploy reset configtest status check print rollback withdraw switch"
     local options="--pre --post --reset --config-test --config --letsencrypt-directory --dane-directory
-        --state-directory --log --log-level --quiet --ttl --dry-run --json --wait --force --now
+        --state-directory --log --log-level --quiet --ttl --dry-run --json --wait --force --live --host
+        --timeout --prometheus --zone --now
         --accept-mismatch --help --version"
     COMPREPLY=()
     case $before in
-        -c | --config | -l | --log) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        -c | --config | -l | --log | --prometheus) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
         -C | --letsencrypt-directory | -D | --dane-directory | --state-directory)
             mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
         -L | --log-level) mapfile -t COMPREPLY < <(compgen -W "no normal verbose debug" -- "$word") ;;
         -t | --ttl) mapfile -t COMPREPLY < <(compgen -W "15m 1h 1d" -- "$word") ;;
-        withdraw | switch)
+        status | check | rollback | withdraw | switch)
             local lineages
             lineages=$(cd "${DANEROLL_LIVE:-/etc/letsencrypt/live}" 2>/dev/null && printf '%s\n' */ | tr -d /)
             mapfile -t COMPREPLY < <(compgen -W "$lineages" -- "$word") ;;

@@ -11,13 +11,14 @@ pub(super) enum Reach {
 
 use Reach::{Everything, Section};
 
-const KEYS: [(&str, Reach); 25] = [
+const KEYS: [(&str, Reach); 28] = [
     ("tlsa", Section),
     ("api", Section),
     ("record_ttl", Section),
     ("reload", Section),
     ("verify", Section),
     ("probe", Section),
+    ("probe_address", Section),
     ("hold", Section),
     ("settle", Section),
     ("recheck", Section),
@@ -37,6 +38,8 @@ const KEYS: [(&str, Reach); 25] = [
     ("log_level", Everything),
     ("resolver", Everything),
     ("trust_anchor", Everything),
+    ("dnssec", Everything),
+    ("prometheus_file", Everything),
 ];
 
 /// The parameter of that name.

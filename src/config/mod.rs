@@ -19,8 +19,13 @@ pub(crate) use values::duration;
 
 pub use reader::{DEFAULT_PATH, Loaded, Overrides, Unreadable, load, load_from, parse};
 
-use crate::{env::User, name::DnsName, tlsa::Param};
-use std::{collections::BTreeSet, fmt, net::SocketAddr, path::PathBuf};
+use crate::{env::User, name::DnsName, probe::Protocol, tlsa::Param};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 /// Everything the configuration says, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +52,10 @@ pub struct Config {
     pub resolvers: Vec<SocketAddr>,
     /// `trust_anchor`.
     pub trust_anchor: Option<PathBuf>,
+    /// `dnssec`: who validates answers.
+    pub dnssec: Dnssec,
+    /// `prometheus_file`: each run writes its metrics there.
+    pub prometheus_file: Option<PathBuf>,
     /// The sections without errors, in the order of the file.
     pub sections: Vec<Section>,
     /// Names of sections that have errors: pinned, and otherwise left alone.
@@ -72,6 +81,8 @@ pub struct Section {
     pub verify: Verify,
     /// How to look at the served certificate.
     pub probe: Probe,
+    /// `probe_address`: where to connect in place of the base domain's addresses, with a port where it is not that of the `tlsa` line.
+    pub probe_address: Vec<(IpAddr, Option<u16>)>,
     /// `hold`, seconds, where set.
     pub hold: Option<u64>,
     /// `settle`, seconds.
@@ -103,6 +114,8 @@ pub struct TlsaLine {
     pub protocol: String,
     /// Base domain: the host name that clients connect to.
     pub domain: DnsName,
+    /// `probe:`: what comes before the section's `probe`.
+    pub probe: Option<Probe>,
 }
 
 impl TlsaLine {
@@ -176,14 +189,23 @@ pub enum Verify {
 }
 
 /// `probe`: how to see the certificate that is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Probe {
     /// By port.
     Auto,
     /// Not at all.
     Off,
     /// This protocol's way to TLS.
-    Protocol(&'static str),
+    Protocol(Protocol),
+}
+
+/// `dnssec`: who validates the answers of name servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dnssec {
+    /// We do, from the trust anchor down.
+    Validate,
+    /// The resolver does, and its word is taken (the AD bit): only for one on this host.
+    Resolver,
 }
 
 /// `pin`: when the dane directory leaves `live/`.

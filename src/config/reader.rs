@@ -229,6 +229,8 @@ impl Reader<'_> {
             log_level: all.log_level,
             resolvers: all.resolvers.clone(),
             trust_anchor: all.trust_anchor.clone(),
+            dnssec: all.dnssec.unwrap_or(super::Dnssec::Validate),
+            prometheus_file: all.prometheus_file.clone(),
             sections: Vec::new(),
             broken: BTreeSet::new(),
         }

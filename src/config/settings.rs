@@ -1,32 +1,21 @@
 //! Parameters as they are collected: those of one section or the defaults for all, and those that count everywhere.
 
 use super::{
-    Api, LogLevel, Pin, Probe, Section, TlsaLine, Verify,
+    Api, Dnssec, LogLevel, Pin, Probe, Section, TlsaLine, Verify,
     api::{self, Scene},
     diagnostic::Fault,
     grammar::Entry,
     lookup,
-    tlsa_line::Template,
-    values::{absolute, choice, flag, mode, one, seconds, servers, some_seconds},
+    tlsa_line::{self, Template},
+    values::{absolute, addresses, choice, flag, mode, one, seconds, servers, some_seconds},
     words::Word,
 };
 use crate::name::DnsName;
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
-
-/// Ways to see the certificate that is served.
-const PROBES: [(&str, Probe); 11] = [
-    ("auto", Probe::Auto),
-    ("off", Probe::Off),
-    ("smtp", Probe::Protocol("smtp")),
-    ("imap", Probe::Protocol("imap")),
-    ("pop3", Probe::Protocol("pop3")),
-    ("xmpp-client", Probe::Protocol("xmpp-client")),
-    ("xmpp-server", Probe::Protocol("xmpp-server")),
-    ("ldap", Probe::Protocol("ldap")),
-    ("postgres", Probe::Protocol("postgres")),
-    ("sieve", Probe::Protocol("sieve")),
-    ("tls", Probe::Protocol("tls")),
-];
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 /// Parameters of a section, or the defaults that stand before all sections.
 #[derive(Default)]
@@ -37,6 +26,7 @@ pub(super) struct Settings {
     reload: Option<Vec<Vec<String>>>,
     verify: Option<Verify>,
     probe: Option<Probe>,
+    probe_address: Vec<(IpAddr, Option<u16>)>,
     hold: Option<u64>,
     settle: Option<u64>,
     recheck: Option<u64>,
@@ -64,7 +54,8 @@ impl Settings {
                 let choices = [("authoritative", Verify::Authoritative), ("provider", Verify::Provider)];
                 self.verify = Some(choice(entry, &choices)?);
             }
-            "probe" => self.probe = Some(choice(entry, &PROBES)?),
+            "probe" => self.probe = Some(choice(entry, &tlsa_line::PROBES)?),
+            "probe_address" => self.probe_address.extend(addresses(entry)?),
             "hold" => self.hold = Some(seconds(entry)?),
             "settle" => self.settle = Some(seconds(entry)?),
             "recheck" => self.recheck = Some(seconds(entry)?),
@@ -110,6 +101,10 @@ impl Settings {
             reload: self.reload.or_else(|| defaults.reload.clone()).unwrap_or_default(),
             verify: self.verify.or(defaults.verify).unwrap_or(Verify::Authoritative),
             probe: self.probe.or(defaults.probe).unwrap_or(Probe::Auto),
+            probe_address: match self.probe_address.is_empty() {
+                true => defaults.probe_address.clone(),
+                false => self.probe_address,
+            },
             hold: self.hold.or(defaults.hold),
             settle: self.settle.or(defaults.settle).unwrap_or(60),
             recheck: self.recheck.or(defaults.recheck).unwrap_or(3600),
@@ -136,6 +131,8 @@ pub(super) struct Everywhere {
     pub log_level: Option<LogLevel>,
     pub resolvers: Vec<SocketAddr>,
     pub trust_anchor: Option<PathBuf>,
+    pub dnssec: Option<Dnssec>,
+    pub prometheus_file: Option<PathBuf>,
     /// Line and word of the last directory.
     pub place: Option<(usize, Word)>,
     /// The parameters that occur, understood or not.
@@ -158,6 +155,11 @@ impl Everywhere {
             "log_level" => self.log_level = Some(choice(entry, &LogLevel::NAMES)?),
             "resolver" => self.resolvers.extend(servers(entry)?),
             "trust_anchor" => self.trust_anchor = Some(trust_anchor(entry, scene)?),
+            "dnssec" => {
+                let choices = [("validate", Dnssec::Validate), ("resolver", Dnssec::Resolver)];
+                self.dnssec = Some(choice(entry, &choices)?);
+            }
+            "prometheus_file" => self.prometheus_file = Some(absolute(entry)?),
             _ => return Err(entry.key.fault("not a parameter for everything")),
         }
         Ok(())

@@ -1,7 +1,22 @@
-//! `tlsa = PARAM PORT [PROTO] [DOMAIN]`.
+//! `tlsa = PARAM PORT [PROTO] [DOMAIN] [probe:HOW]`.
 
-use super::{TlsaLine, diagnostic::Fault, grammar::Entry, values, words::Word};
-use crate::{name::DnsName, tlsa::Param};
+use super::{Probe, TlsaLine, diagnostic::Fault, grammar::Entry, values, words::Word};
+use crate::{name::DnsName, probe::Protocol, tlsa::Param};
+
+/// Ways to see the certificate that is served.
+pub(super) const PROBES: [(&str, Probe); 11] = [
+    ("auto", Probe::Auto),
+    ("off", Probe::Off),
+    ("smtp", Probe::Protocol(Protocol::Smtp)),
+    ("imap", Probe::Protocol(Protocol::Imap)),
+    ("pop3", Probe::Protocol(Protocol::Pop3)),
+    ("xmpp-client", Probe::Protocol(Protocol::XmppClient)),
+    ("xmpp-server", Probe::Protocol(Protocol::XmppServer)),
+    ("ldap", Probe::Protocol(Protocol::Ldap)),
+    ("postgres", Probe::Protocol(Protocol::Postgres)),
+    ("sieve", Probe::Protocol(Protocol::Sieve)),
+    ("tls", Probe::Protocol(Protocol::Tls)),
+];
 
 /// A `tlsa` line whose domain may still be that of the section it will belong to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +25,7 @@ pub(super) struct Template {
     port: u16,
     protocol: String,
     domain: Option<DnsName>,
+    probe: Option<Probe>,
 }
 
 impl Template {
@@ -17,10 +33,12 @@ impl Template {
     pub fn read(entry: &Entry) -> Result<Template, Fault> {
         let (first, rest) = entry.words.split_first().ok_or_else(|| entry.key.fault("\"tlsa\" has no value"))?;
         let param = first.text.parse().map_err(|why: String| first.fault(why))?;
-        let (mut port, mut protocol, mut domain) = (None, None, None);
+        let (mut port, mut protocol, mut domain, mut probe) = (None, None, None, None);
         for word in rest {
             let text = word.text.as_str();
-            if port.is_none() && values::port(text).is_some() {
+            if let Some(how) = word.after("probe:") {
+                probe = Some(way(&how)?);
+            } else if port.is_none() && values::port(text).is_some() {
                 port = values::port(text);
             } else if protocol.is_none() && is_protocol(text) {
                 protocol = Some(text.to_ascii_lowercase());
@@ -37,7 +55,7 @@ impl Template {
                 .fault("the \"tlsa\" line names no port")
                 .hint(format!("write \"tlsa = {param} 25\", or which port the service has")));
         };
-        let template = Template { param, port, protocol: protocol.unwrap_or_else(|| "tcp".into()), domain };
+        let template = Template { param, port, protocol: protocol.unwrap_or_else(|| "tcp".into()), domain, probe };
         match template.domain.clone().map(|domain| template.line(domain).query_name()) {
             Some(Err(why)) => Err(first.fault(format!("the name of the TLSA record is not valid: {why}"))),
             _ => Ok(template),
@@ -51,9 +69,17 @@ impl Template {
 
     /// The line for a section whose own domain is `section`.
     pub fn line(&self, section: DnsName) -> TlsaLine {
-        let Template { param, port, protocol, domain } = self.clone();
-        TlsaLine { param, port, protocol, domain: domain.unwrap_or(section) }
+        let Template { param, port, protocol, domain, probe } = self.clone();
+        TlsaLine { param, port, protocol, domain: domain.unwrap_or(section), probe }
     }
+}
+
+fn way(word: &Word) -> Result<Probe, Fault> {
+    let found = PROBES.iter().find(|(name, _)| *name == word.text);
+    found.map(|(_, probe)| *probe).ok_or_else(|| {
+        let names: Vec<&str> = PROBES.iter().map(|(name, _)| *name).collect();
+        word.fault(format!("no way to probe: \"{}\"", word.text)).hint(format!("write one of {}", names.join(", ")))
+    })
 }
 
 fn is_protocol(text: &str) -> bool {
@@ -141,8 +167,11 @@ mod tests {
                 "{value}"
             );
         }
+        assert_eq!(read("311 25 probe:smtp").unwrap().probe, Some(Probe::Protocol(Protocol::Smtp)));
+        assert_eq!(read("311 25 probe:off b.example").unwrap().probe, Some(Probe::Off));
         for value in [
             "311",
+            "311 25 probe:smpt",
             "111 25",
             "411 25",
             "31 25",

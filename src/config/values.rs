@@ -116,6 +116,21 @@ fn server(word: &Word) -> Result<SocketAddr, Fault> {
     })
 }
 
+/// Addresses, `ADDRESS`, `ADDRESS:PORT`, `[ADDRESS]:PORT`.
+pub(super) fn addresses(entry: &Entry) -> Result<Vec<(IpAddr, Option<u16>)>, Fault> {
+    entry.words.iter().map(address).collect()
+}
+
+fn address(word: &Word) -> Result<(IpAddr, Option<u16>), Fault> {
+    let bare = word.text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(&word.text);
+    let with_port = || word.text.parse::<SocketAddr>().ok().map(|socket| (socket.ip(), Some(socket.port())));
+    let found = bare.parse().ok().map(|ip| (ip, None)).or_else(with_port);
+    found.filter(|(_, port)| *port != Some(0)).ok_or_else(|| {
+        word.fault("not an address")
+            .hint("write addresses, with a port where it is another: 192.0.2.1 10.0.0.1:2525 [2001:db8::1]:2525")
+    })
+}
+
 /// Port, 1–65535, in plain decimal.
 pub(super) fn port(text: &str) -> Option<u16> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());

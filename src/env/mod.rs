@@ -5,7 +5,7 @@ pub mod real;
 pub mod sim;
 pub mod supervise;
 
-use crate::name::DnsName;
+use crate::{name::DnsName, probe::Protocol};
 use hickory_resolver::proto::{op::Message, rr::RecordType};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -40,6 +40,29 @@ pub struct Ask {
 
 /// What came back: the parsed message, whose id and question fit what was asked, or why there is none.
 pub type Answered = Result<Message, String>;
+
+/// One address of a TLS service to look at, in several fresh sessions side by side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// SNI: the base domain.
+    pub server_name: DnsName,
+    /// What it speaks before TLS.
+    pub protocol: Protocol,
+    /// For all of it, connecting and handshakes.
+    pub limit: Duration,
+}
+
+/// What a service presented at one address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Visited {
+    /// Each different chain that it presented, RSA and ECDSA alike: certificates in DER as they were sent, the leaf first. Its
+    /// server has proved that it has the leaf's key; nothing else was verified.
+    pub chains: Vec<Vec<Vec<u8>>>,
+    /// Why there may be more: what failed in one session at least, in words.
+    pub unknown: Option<String>,
+}
 
 /// A program to start, without a shell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -191,6 +214,8 @@ pub trait Env: Files {
     fn sleep(&self, how_long: Duration);
     /// Asks all of these side by side (a bounded number in flight, seconds at most for each); answers in the same order.
     fn ask(&self, asks: &[Ask]) -> Vec<Answered>;
+    /// Looks at all of these side by side (a bounded number of connections); what was seen, in the same order.
+    fn visit(&self, visits: &[Visit]) -> Vec<Visited>;
     /// Sends one message over TCP and returns the answer, both without the length prefix. Time limit: 15 s.
     fn exchange(&self, server: SocketAddr, message: &[u8]) -> Result<Vec<u8>, String>;
     /// The system's recursive resolvers.

@@ -47,6 +47,9 @@ pub struct LineageDoc {
     /// Switches that the operator forced past the gate.
     #[serde(default)]
     pub overrides: Vec<Override>,
+    /// The operator went back from this generation (`rollback`): no candidate while `live/` shows it.
+    #[serde(default)]
+    pub barred: Option<GenerationId>,
 }
 
 /// A generation that a process may present.
@@ -61,6 +64,28 @@ pub struct Presented {
     /// The wait that the switch away from it needed, seconds: the default of `hold`.
     #[serde(default)]
     pub wait: u64,
+    /// When a probe last saw it presented, after it was left.
+    #[serde(default)]
+    pub seen: Option<Stamp>,
+    /// Probes of every address that did not see it, after it was left and last seen.
+    #[serde(default)]
+    pub unseen: Option<Unseen>,
+}
+
+impl Presented {
+    /// A generation that was left at some moment, or is served. No probe has looked for it yet.
+    pub fn new(generation: GenerationId, not_after: i64, left: Option<Stamp>, wait: u64) -> Presented {
+        Presented { generation, not_after, left, wait, seen: None, unseen: None }
+    }
+}
+
+/// Probes of every address of every endpoint, none of which saw a generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unseen {
+    /// The first of them.
+    pub since: Stamp,
+    /// The last of them.
+    pub last: Stamp,
 }
 
 /// The last success of a reload command.

@@ -46,7 +46,15 @@ fn certificate(der: &CertificateDer<'_>) -> Result<Certificate, String> {
 
 /// A full chain: the leaf first. Fails without any certificate.
 pub fn chain(pem: &[u8]) -> Result<Chain, String> {
-    let certificates = certificates(pem)?;
+    linked_up(certificates(pem)?)
+}
+
+/// A chain as a server sent it: certificates in DER, the leaf first.
+pub fn sent(ders: &[Vec<u8>]) -> Result<Chain, String> {
+    linked_up(ders.iter().map(|der| certificate(&CertificateDer::from(der.as_slice()))).collect::<Result<_, _>>()?)
+}
+
+fn linked_up(certificates: Vec<Certificate>) -> Result<Chain, String> {
     let leaf = certificates.first().ok_or("no certificate in it")?;
     let names = names(leaf)?;
     let linked = linked(&certificates);

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     env::{Answered, Ask, Env},
-    facts::{OwnerView, ServerView},
+    facts::{OwnerView, Security, ServerView},
     name::DnsName,
 };
 use hickory_resolver::proto::rr::RecordType;
@@ -70,7 +70,8 @@ pub fn views(
 }
 
 fn unknown(query: DnsName, why: String) -> OwnerView {
-    OwnerView { target: query, zone: None, servers: Err(why), by_provider: false }
+    let security = Security::Unknown(why.clone());
+    OwnerView { target: query, zone: None, servers: Err(why), by_provider: false, security }
 }
 
 /// The servers to ask for each step.
@@ -177,6 +178,7 @@ fn judge(env: &dyn Env, step: Step, authorities: &Authorities, heard: Vec<Heard>
         servers.entry(address).or_insert(ServerView {
             name,
             answer,
+            bogus: false,
             serial,
             listed,
             ns_ttl: authorities.ns_ttl,
@@ -187,7 +189,8 @@ fn judge(env: &dyn Env, step: Step, authorities: &Authorities, heard: Vec<Heard>
     match (ends.len(), elsewhere) {
         (0 | 1, None) => {
             let target = ends.pop_first().unwrap_or(step.at);
-            Judged::View(OwnerView { target, zone: apex, servers: Ok(servers), by_provider: false })
+            let security = Security::Insecure;
+            Judged::View(OwnerView { target, zone: apex, servers: Ok(servers), by_provider: false, security })
         }
         (1, Some((to, ttl))) => {
             // Remembered addresses that are none of this zone's may be those of the next.

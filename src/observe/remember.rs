@@ -51,7 +51,7 @@ impl LineageDoc {
         if fresh {
             for (id, generation) in &seen.stored {
                 let not_after = generation.chain.not_after();
-                self.presented.push(Presented { generation: id.clone(), not_after, left: Some(now), wait });
+                self.presented.push(Presented::new(id.clone(), not_after, Some(now), wait));
             }
         }
         if let Some(served) = seen.served() {
@@ -60,7 +60,7 @@ impl LineageDoc {
                 (presented.left, presented.wait) = (Some(now), wait);
             }
             let (generation, not_after) = (served.id.clone(), served.chain.not_after());
-            self.presented.push(Presented { generation, not_after, left: None, wait });
+            self.presented.push(Presented::new(generation, not_after, None, wait));
             self.served = Some(served.id.clone());
         }
         self.candidates(seen);

@@ -111,6 +111,11 @@ impl Run<'_> {
         self.rounds(store)
     }
 
+    /// Puts the previous generation back.
+    pub(super) fn rollback(&self, _store: &mut Store, lineage: &str) -> Summary {
+        Summary { troubles: vec![Trouble::of(lineage, "not built yet")], ..Summary::default() }
+    }
+
     /// The one override: switches to the newest generation whatever clients may hold.
     pub(super) fn force(&self, store: &mut Store, lineage: &str) -> Summary {
         let Command::Switch { now: true, accept_mismatch: true, .. } = self.arguments.command else {

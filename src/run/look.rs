@@ -3,7 +3,7 @@
 use super::Run;
 use crate::{
     config::Verify,
-    facts::{Facts, OwnerView, PROVIDER, ServerView},
+    facts::{Facts, OwnerView, PROVIDER, Security, ServerView},
     journal::{Journal, RecordState, Shown, clock::Stamp},
     name::DnsName,
     observe::{
@@ -39,7 +39,8 @@ impl Run<'_> {
             ((*name).clone(), files::lineage(self.env, &self.places, name, bundle))
         };
         let lineages = names.iter().map(lineage).collect();
-        let mut facts = Facts { now, wall: self.env.wall(), lineages, owners: BTreeMap::new() };
+        let mut facts =
+            Facts { now, wall: self.env.wall(), lineages, owners: BTreeMap::new(), endpoints: BTreeMap::new() };
         self.remember(journal, &facts);
         if known.since.is_none_or(|since| since.elapsed(now) >= SERVERS_FRESH) {
             *known = Known { servers: BTreeMap::new(), since: Some(now) };
@@ -130,7 +131,8 @@ fn providers_word(journal: &Journal, query: &DnsName) -> OwnerView {
     let up = docs.filter(|(_, doc)| doc.state == RecordState::Published).map(|(record, _)| record.clone());
     let answer = Ok(Shown { records: Some(up.collect()), ttl: 0 });
     let name = "the provider's word".to_string();
-    let server = ServerView { name, answer, serial: None, listed: true, ns_ttl: 0, no_route: false };
+    let server = ServerView { name, answer, bogus: false, serial: None, listed: true, ns_ttl: 0, no_route: false };
     let servers = Ok(BTreeMap::from([(PROVIDER, server)]));
-    OwnerView { target: query.clone(), zone: None, servers, by_provider: true }
+    let security = Security::Unknown("no name server was asked".into());
+    OwnerView { target: query.clone(), zone: None, servers, by_provider: true, security }
 }

@@ -1,9 +1,12 @@
 //! One call of the program: a command, the locks it takes, and what it leaves behind.
 
+mod check;
 mod commands;
 mod look;
 mod pin;
+mod print;
 mod rounds;
+mod status;
 
 use crate::{
     act::keeper::Keeper,
@@ -81,6 +84,9 @@ pub struct Run<'a> {
 
 /// Runs one call of the program with a configuration that was read before.
 pub fn run(env: &dyn Env, arguments: &Arguments, hints: &Hints, loaded: &Result<Loaded, Unreadable>) -> Report {
+    if let Command::Check(check) = &arguments.command {
+        return check::check(env, arguments, check, loaded);
+    }
     let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(error) => return commands::without_configuration(env, arguments, error),
@@ -134,6 +140,8 @@ impl<'a> Run<'a> {
             );
         }
         match &self.arguments.command {
+            Command::Status { lineages, live } => self.status(lineages, *live),
+            Command::Print { what, zone } => self.print(what, *zone),
             Command::Pre => self.pre(&known),
             _ if self.arguments.dry_run => self.dry_run(),
             Command::Post | Command::Deploy => {
@@ -150,6 +158,9 @@ impl<'a> Run<'a> {
             Command::Reset { force } => self.locked(POST_WAIT, Vec::new(), |run, store| run.reset(store, *force)),
             Command::Withdraw { lineage } => {
                 self.locked(POST_WAIT, Vec::new(), |run, store| run.withdraw(store, lineage))
+            }
+            Command::Rollback { lineage } => {
+                self.locked(POST_WAIT, Vec::new(), |run, store| run.rollback(store, lineage))
             }
             Command::Switch { lineage, .. } => {
                 self.locked(POST_WAIT, Vec::new(), |run, store| run.force(store, lineage))

@@ -5,7 +5,7 @@ use crate::{
     scene::{NOW, Scene, address, ago, query},
 };
 use daneroll::{
-    facts::{OwnerView, ServerView},
+    facts::{OwnerView, Security, ServerView},
     journal::{OwnerDoc, Shown, clock::Stamp},
     observe::remember::{Configured, remember},
 };
@@ -34,6 +34,7 @@ impl Watch {
             zone: None,
             servers: Ok(servers.iter().map(|text| parse(text)).collect()),
             by_provider: false,
+            security: Security::Secure,
         };
         self.view(view)
     }
@@ -74,7 +75,7 @@ fn parse(text: &str) -> (std::net::SocketAddr, ServerView) {
         "?" => Err("silent".into()),
         _ => Ok(Shown { records: Some(records(shows.split_inclusive(char::is_uppercase))), ttl }),
     };
-    let view = ServerView { name: server.into(), answer, serial, listed, ns_ttl: 600, no_route: false };
+    let view = ServerView { name: server.into(), answer, bogus: false, serial, listed, ns_ttl: 600, no_route: false };
     (address(server), view)
 }
 
@@ -93,7 +94,7 @@ fn before_the_first_look_everything_was_possible() {
     {
         let mut watch = Watch { ttl, floor: if ttl == Some(0) { 0 } else { 3600 }, ..Watch::new() };
         let servers = Ok([parse("1=A")].into());
-        watch.view(OwnerView { target: query(25), zone: None, servers, by_provider });
+        watch.view(OwnerView { target: query(25), zone: None, servers, by_provider, security: Security::Secure });
         assert_eq!(watch.past("ns1"), past, "{ttl:?} {by_provider}");
     }
 }
@@ -244,6 +245,7 @@ fn targets() {
         zone: None,
         servers: Ok([parse(answer)].into()),
         by_provider: false,
+        security: Security::Secure,
     };
     let mut watch = Watch { ttl: Some(0), floor: 0, ..Watch::new() };
     watch.look(0, &["1=A"]);

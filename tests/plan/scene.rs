@@ -18,9 +18,9 @@
 
 use crate::certs::{WALL, generation, id, name, names, record, records};
 use daneroll::{
-    config::{Api, Config, Exec, Pin, Probe, Section, TlsaLine, Verify},
+    config::{Api, Config, Dnssec, Exec, Pin, Probe, Section, TlsaLine, Verify},
     env::Boot,
-    facts::{Facts, LineageFacts, OwnerView, Served, ServerView},
+    facts::{Facts, LineageFacts, OwnerView, Security, Served, ServerView},
     journal::{
         Journal, LineageDoc, Origin, Override, OwnerDoc, Past, Presented, RecordDoc, RecordState, Reloaded, Shown,
         clock::{Clock, Stamp},
@@ -77,6 +77,7 @@ fn section(name: &str) -> Section {
         reload: Vec::new(),
         verify: Verify::Authoritative,
         probe: Probe::Off,
+        probe_address: Vec::new(),
         hold: None,
         settle: 0,
         recheck: 3600,
@@ -104,12 +105,20 @@ impl Scene {
             log_level: None,
             resolvers: Vec::new(),
             trust_anchor: None,
+            dnssec: Dnssec::Validate,
+            prometheus_file: None,
             sections: Vec::new(),
             broken: BTreeSet::new(),
         };
         let clock = Clock { epoch: "test".into(), boot: Boot { id: "boot".into(), millis: NOW.0 }, total: NOW.0 };
         let journal = Journal { clock, lineages: BTreeMap::new(), owners: BTreeMap::new() };
-        let facts = Facts { now: NOW, wall: WALL, lineages: BTreeMap::new(), owners: BTreeMap::new() };
+        let facts = Facts {
+            now: NOW,
+            wall: WALL,
+            lineages: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+        };
         let mut scene = Scene { config, sections: BTreeMap::new(), facts, journal, lineage: "mx".into(), port: 25 };
         scene.open_lineage("mx");
         for statement in script.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
@@ -142,6 +151,7 @@ impl Scene {
             port: self.port,
             protocol: "tcp".into(),
             domain: name("mx.example.com"),
+            probe: None,
         };
         let lines: Vec<TlsaLine> = params.iter().map(line).collect();
         let port = self.port;
@@ -164,6 +174,7 @@ impl Scene {
             zone: Some(name("example.com")),
             servers: Ok(BTreeMap::new()),
             by_provider: false,
+            security: Security::Secure,
         })
     }
 
@@ -214,6 +225,7 @@ impl Scene {
         let view = ServerView {
             name: server.into(),
             answer: answer.clone(),
+            bogus: false,
             serial: Some(1),
             listed: true,
             ns_ttl: 3600,
@@ -283,7 +295,7 @@ impl Scene {
         let seconds = || words[1].parse::<u64>().unwrap();
         let presented = |left| {
             let not_after = generation(words[0]).chain.not_after();
-            Presented { generation: id(words[0]), not_after, left, wait: 7200 }
+            Presented::new(id(words[0]), not_after, left, 7200)
         };
         match verb {
             "presented" => {

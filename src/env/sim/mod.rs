@@ -35,7 +35,7 @@ pub mod zone;
 
 pub use process::{Killed, When};
 
-use super::{Answered, Ask, Boot, Command, Ended, Env, Status};
+use super::{Answered, Ask, Boot, Command, Ended, Env, Status, Visit, Visited};
 use clock::Clock;
 use disk::Disk;
 use dns::Dns;
@@ -207,6 +207,14 @@ impl Env for World {
         let silent = answers.iter().any(Result::is_err);
         self.pass(if silent { dns::PATIENCE } else { dns::ROUND_TRIP });
         answers
+    }
+
+    fn visit(&self, visits: &[Visit]) -> Vec<Visited> {
+        let seen: Vec<Visited> = visits.iter().map(|visit| self.look(|state| state.visit(visit))).collect();
+        let late = seen.iter().any(|visited| visited.unknown.is_some());
+        let limit = visits.iter().map(|visit| visit.limit).max().unwrap_or_default();
+        self.pass(if late { limit } else { dns::ROUND_TRIP });
+        seen
     }
 
     fn exchange(&self, server: SocketAddr, message: &[u8]) -> Result<Vec<u8>, String> {

@@ -15,6 +15,11 @@ pub fn certificates(pem: &[u8]) -> Vec<u8> {
         .into()
 }
 
+/// The certificates of a PEM file in DER.
+pub fn ders(pem: &[u8]) -> Vec<Vec<u8>> {
+    CertificateDer::pem_slice_iter(pem).flatten().map(|der| der.to_vec()).collect()
+}
+
 thread_local! {
     /// Pairs that were examined before: the same few come again and again.
     static EXAMINED: RefCell<HashMap<Vec<u8>, Result<(), String>>> = RefCell::default();

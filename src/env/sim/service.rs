@@ -2,10 +2,11 @@
 
 use super::{State, World, disk::Disk, pair};
 use crate::{
-    env::{Command, Ended, Status},
+    env::{Command, Ended, Status, Visit, Visited},
     name::DnsName,
 };
 use std::{
+    net::IpAddr,
     path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
@@ -81,6 +82,10 @@ pub struct Service {
     pub reads: Reads,
     /// What a reload does.
     pub reload: Reload,
+    /// Its only address; `None`: every one that its host name has.
+    pub at: Option<IpAddr>,
+    /// Visitors get no further than this.
+    pub refuses: Option<String>,
     /// Every failure to read a key and a chain that fit.
     pub outages: Vec<Outage>,
     processes: usize,
@@ -100,6 +105,8 @@ impl Service {
             source,
             reads: Reads::default(),
             reload: Reload::default(),
+            at: None,
+            refuses: None,
             outages: Vec::new(),
             processes: 1,
             memory: Vec::new(),
@@ -192,6 +199,24 @@ impl Service {
 }
 
 impl State {
+    /// What a visitor sees: every chain that the services at that address may present now.
+    pub(super) fn visit(&self, visit: &Visit) -> Visited {
+        let is_there = |service: &&Service| {
+            service.port == visit.address.port()
+                && service.base == visit.server_name
+                && service.at.is_none_or(|at| at == visit.address.ip())
+        };
+        let mut seen = Visited { unknown: Some("refused the connection".into()), ..Visited::default() };
+        for service in self.services.values().filter(is_there) {
+            let broken = service.presented().is_empty().then(|| "TLS is broken".to_owned());
+            seen.unknown = service.refuses.clone().or(broken);
+            if service.refuses.is_none() {
+                seen.chains.extend(service.presented().iter().map(|pem| pair::ders(pem)));
+            }
+        }
+        seen
+    }
+
     /// Every service starts anew.
     pub(super) fn restart_services(&mut self) {
         let names: Vec<String> = self.services.keys().cloned().collect();
