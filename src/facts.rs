@@ -4,9 +4,13 @@ use crate::{
     journal::{Shown, clock::Stamp},
     lineage::{Generation, GenerationId},
     name::DnsName,
+    probe::Protocol,
     tlsa::Chain,
 };
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 /// What was seen, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +132,19 @@ pub struct ServerView {
     pub ns_ttl: u32,
     /// This host has no route to addresses of this family.
     pub no_route: bool,
+}
+
+/// An endpoint, and how to look at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Base domain: the host name that clients connect to.
+    pub base: DnsName,
+    /// Its port.
+    pub port: u16,
+    /// What it speaks before TLS.
+    pub protocol: Protocol,
+    /// Where to connect in place of the base domain's addresses, with a port where it is another.
+    pub instead: Vec<(IpAddr, Option<u16>)>,
 }
 
 /// What an endpoint (base domain, port, transport) presented.

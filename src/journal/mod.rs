@@ -129,6 +129,9 @@ pub struct OwnerDoc {
     /// Our records.
     #[serde(default)]
     pub records: BTreeMap<Association, RecordDoc>,
+    /// When its endpoint was last looked at.
+    #[serde(default)]
+    pub probed: Option<Stamp>,
     /// Lineages that we ever published for here, until every cache has forgotten their records.
     #[serde(default)]
     pub lineages: BTreeSet<String>,
@@ -239,6 +242,7 @@ impl OwnerDoc {
             asked: None,
             servers: BTreeMap::new(),
             records: BTreeMap::new(),
+            probed: None,
             lineages: BTreeSet::new(),
         }
     }

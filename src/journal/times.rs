@@ -1,11 +1,29 @@
 //! What happens to documents as time goes by: repeated reloads, records that come again, clocks that cannot be trusted.
 
 use super::{
-    LineageDoc, OwnerDoc, Past, ServerDoc, Shown,
+    LineageDoc, OwnerDoc, Past, Presented, ServerDoc, Shown, Unseen,
     clock::{Clock, Stamp},
 };
 use crate::tlsa::Association;
 use std::collections::BTreeSet;
+
+/// A service that is not reloaded has to be seen without a generation again and again; after a longer pause the count starts anew,
+/// seconds.
+const LONGEST_PAUSE: u64 = 2 * 86_400;
+
+impl Presented {
+    /// A probe saw it presented.
+    pub fn seen_at(&mut self, now: Stamp) {
+        (self.seen, self.unseen) = (Some(now), None);
+    }
+
+    /// Probes of every address did not see it.
+    pub fn unseen_at(&mut self, now: Stamp) {
+        let before = self.unseen.take().filter(|unseen| unseen.last.elapsed(now) <= LONGEST_PAUSE);
+        let since = before.map_or(now, |unseen| unseen.since);
+        self.unseen = Some(Unseen { since, last: now });
+    }
+}
 
 impl LineageDoc {
     /// Drops earlier successes of a reload command, except the first after each generation was left: `hold` counts from there,
@@ -25,7 +43,9 @@ impl LineageDoc {
         let now = Stamp(clock.total);
         let meaningless = |stamp: Stamp| all || stamp > now;
         for presented in &mut self.presented {
-            presented.left = presented.left.map(|left| if meaningless(left) { now } else { left });
+            let sound = |stamp: Stamp| if meaningless(stamp) { now } else { stamp };
+            (presented.left, presented.seen) = (presented.left.map(sound), presented.seen.map(sound));
+            presented.unseen.take_if(|unseen| meaningless(unseen.since) || meaningless(unseen.last));
         }
         self.reloads.retain(|reload| !meaningless(reload.began) && !meaningless(reload.ended));
         self
@@ -48,6 +68,7 @@ impl OwnerDoc {
         let now = Stamp(clock.total);
         let sound = |stamp: Stamp| if all || stamp > now { now } else { stamp };
         self.asked = self.asked.filter(|asked| !all && *asked <= now);
+        self.probed = self.probed.filter(|probed| !all && *probed <= now);
         for server in self.servers.values_mut() {
             server.since = server.since.map(sound);
             server.left = server.left.map(sound);

@@ -72,6 +72,11 @@ impl LineageDoc {
         let readable = |id: &GenerationId| seen.generation(id).is_some() && Some(id) != served.as_ref();
         self.waiting.retain(readable);
         let Ok(live) = &seen.live else { return };
+        self.barred.take_if(|barred| *barred != live.id);
+        if self.barred.is_some() {
+            self.waiting.retain(|id| *id != live.id);
+            return;
+        }
         if Some(&live.id) == served.as_ref() || self.withdrawn {
             self.waiting.clear();
             return;

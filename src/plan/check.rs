@@ -3,7 +3,8 @@
 
 use super::{
     Action, Cause, Edit, Goal, Input, Plan, Trouble,
-    model::{Model, Owner, Presence},
+    model::{Model, Owner},
+    presence::Presence,
 };
 use crate::{
     facts::LineageFacts,
@@ -180,6 +181,26 @@ fn delete(model: &Model<'_>, edit: &Edit, deleted: &mut BTreeSet<Association>) -
                 let left: BTreeSet<Association> = records.difference(deleted).cloned().collect();
                 judge(&left, chain, model, other, other.configured.contains(lineage.name))?;
             }
+        }
+        presented_matches(model, other, deleted)?;
+    }
+    Ok(())
+}
+
+/// Where services can be looked at, all of them were, and what each presents matches what remains, if anything does.
+fn presented_matches(model: &Model<'_>, owner: &Owner<'_>, deleted: &BTreeSet<Association>) -> Result<(), String> {
+    let left = owner.answers().into_iter().map(|(_, _, records)| records.difference(deleted).cloned().collect());
+    let left: Vec<BTreeSet<Association>> = left.collect();
+    if owner.endpoint.is_none() || left.iter().all(BTreeSet::is_empty) {
+        return Ok(());
+    }
+    let view = owner.presents.ok_or("its services were not looked at")?;
+    for (address, seen) in view.addresses.as_ref().map_err(Clone::clone)? {
+        if let Some(why) = &seen.unknown {
+            return Err(format!("what {address} presents is not known: {why}"));
+        }
+        for (chain, records) in seen.chains.iter().flat_map(|chain| left.iter().map(move |records| (chain, records))) {
+            judge(records, chain, model, owner, !owner.configured.is_empty())?;
         }
     }
     Ok(())

@@ -2,14 +2,16 @@
 
 use super::{
     Action, Edit, Plan, Reason, Wait, gate,
-    model::{Lineage, Model, Owner, Presence},
+    model::{Lineage, Model, Owner},
+    presence::Presence,
+    probe,
     publish::{desired_records, unreadable},
     reason::Step,
 };
 use crate::{
     journal::{Origin, Presented, RecordDoc, RecordState, clock::Stamp},
     name::DnsName,
-    tlsa::Association,
+    tlsa::{Association, Chain},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,15 +92,44 @@ fn blockers(
             gate::fits(model, &lineage, at, chain, &left)
         };
         for reason in gate::current(model, &lineage, owner, &remains) {
-            reasons.push(match reason {
+            reasons.extend(match reason {
                 Reason::NotShown { owner, mismatch, .. } => because(model, &lineage, presented, owner, mismatch),
-                other => other,
+                other => vec![other],
             });
         }
+    }
+    if reasons.is_empty() {
+        reasons.extend(sharing.iter().flat_map(|at| unprobed(model, at, record, doc, gone)));
     }
     reasons.sort();
     reasons.dedup();
     reasons
+}
+
+/// What services present has to match what remains. Only a record that leaves none behind needs no look at them: without TLSA
+/// records nobody minds. That holds for our own records; others may count on those that we found.
+fn unprobed(
+    model: &Model<'_>,
+    at: &Owner<'_>,
+    record: &Association,
+    doc: &RecordDoc,
+    gone: &BTreeSet<Association>,
+) -> Vec<Reason> {
+    if at.endpoint.is_none() {
+        return Vec::new();
+    }
+    let left = |records: BTreeSet<Association>| -> BTreeSet<Association> {
+        records.into_iter().filter(|shown| shown != record && !gone.contains(shown)).collect()
+    };
+    let left: Vec<_> = at.answers().into_iter().map(|(_, _, records)| left(records)).collect();
+    if left.iter().all(BTreeSet::is_empty) && doc.origin == Origin::Published {
+        return Vec::new();
+    }
+    let fits = |chain: &Chain| match at.configured.is_empty() {
+        true => left.iter().try_for_each(|records| at.tolerates(records, chain, model.wall())),
+        false => left.iter().try_for_each(|records| at.matches(records, chain, model.wall())),
+    };
+    probe::blockers(at, fits)
 }
 
 /// What would not match belongs to a chain that may be presented: why it still may.
@@ -108,17 +139,21 @@ fn because(
     presented: &Presented,
     owner: DnsName,
     mismatch: crate::tlsa::Mismatch,
-) -> Reason {
+) -> Vec<Reason> {
     match lineage.presence(presented, model.now(), model.wall()) {
-        Presence::Served | Presence::Gone => Reason::Needed { owner, mismatch },
-        presence => held(lineage, presented, presence),
+        Presence::Served | Presence::Gone => vec![Reason::Needed { owner, mismatch }],
+        presence => held(model, lineage, presented, presence),
     }
 }
 
 /// Why a generation that is no longer served may still be presented.
-pub fn held(lineage: &Lineage<'_>, presented: &Presented, presence: Presence) -> Reason {
-    match presence {
-        Presence::UntilHold(until) => Reason::Hold { until },
+pub fn held(model: &Model<'_>, lineage: &Lineage<'_>, presented: &Presented, presence: Presence) -> Vec<Reason> {
+    let reason = match presence {
+        Presence::UntilProbe | Presence::UntilAgreed(_) => return probe::unsure(model, lineage, presence),
+        Presence::UntilHold(until) => match presented.seen {
+            Some(seen) if seen.after(lineage.hold(presented)) == until => Reason::Seen { seen, until },
+            _ => Reason::Hold { until },
+        },
         Presence::UntilExpiry(not_after) => Reason::NoReload { not_after },
         Presence::UntilReload => {
             let owed = lineage.owed(presented.left.unwrap_or(Stamp(0))).next();
@@ -127,7 +162,8 @@ pub fn held(lineage: &Lineage<'_>, presented: &Presented, presence: Presence) ->
         Presence::Served | Presence::Unconfigured | Presence::Gone => {
             Reason::Unconfigured { lineage: lineage.name.into() }
         }
-    }
+    };
+    vec![reason]
 }
 
 /// Records that are not ours alone, and those of lineages that nobody can judge.
@@ -143,7 +179,7 @@ fn kept(model: &Model<'_>, owner: &Owner<'_>, record: &Association, doc: &Record
     let shared = lineages.chain(configured).any(|lineage| lineage.section.is_some_and(|section| section.shared));
     let shown = |(_, _, records): &(_, _, BTreeSet<Association>)| records.contains(record);
     let is_there = !owner.silent().is_empty() || owner.answers().iter().any(shown);
-    if (doc.origin == Origin::Found || shared) && is_there {
+    if (doc.origin == Origin::Found || shared) && is_there && owner.endpoint.is_none() {
         reasons.push(Reason::NeedsProbe);
     }
     reasons

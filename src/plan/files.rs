@@ -3,7 +3,8 @@
 use super::{
     Action, Goal, Plan, Trouble, Wait,
     delete::held,
-    model::{Lineage, Model, Presence},
+    model::{Lineage, Model},
+    presence::Presence,
     reason::Step,
 };
 use crate::{facts::Served, journal::Origin, lineage::GenerationId};
@@ -123,7 +124,7 @@ pub fn forget(model: &Model<'_>, plan: &mut Plan) {
         for presented in &lineage.doc.presented {
             let presence = lineage.presence(presented, model.now(), model.wall());
             if !matches!(presence, Presence::Served | Presence::Gone) {
-                let reasons = vec![held(lineage, presented, presence)];
+                let reasons = held(model, lineage, presented, presence);
                 let step = Step::Retire(presented.generation.clone());
                 plan.waits.push(Wait { lineage: lineage.name.into(), step, reasons });
             }

@@ -6,6 +6,8 @@ mod delete;
 mod files;
 pub mod gate;
 pub mod model;
+pub mod presence;
+pub mod probe;
 mod publish;
 mod reason;
 mod switch;
@@ -228,6 +230,7 @@ pub fn plan(input: Input<'_>) -> Plan {
     switch::reload(&model, &mut plan);
     delete::delete(&model, &mut plan);
     files::forget(&model, &mut plan);
+    probe::troubles(&model, &mut plan);
     plan
 }
 

@@ -1,9 +1,9 @@
 //! The facts and the journal, put together by lineage and by owner.
 
-use super::Input;
+use super::{Input, presence::Presence, probe};
 use crate::{
     config::{Pin, Section, TlsaLine, Verify},
-    facts::{LineageFacts, OwnerView, ServerView},
+    facts::{Endpoint, EndpointView, LineageFacts, OwnerView, ServerView},
     journal::{LineageDoc, Origin, OwnerDoc, Presented, Shown, clock::Stamp},
     lineage::{Generation, GenerationId},
     name::DnsName,
@@ -18,8 +18,6 @@ use std::{
 const FLOOR: u64 = 3600;
 /// The same with `verify = provider`.
 const FLOOR_BY_PROVIDER: u64 = 86_400;
-/// Least `hold` where it is not set, seconds.
-const HOLD: u64 = 3600;
 
 /// Everything about all lineages and owners.
 pub struct Model<'a> {
@@ -56,6 +54,8 @@ pub struct Lineage<'a> {
     pub facts: &'a LineageFacts,
     /// What we remember.
     pub doc: &'a LineageDoc,
+    /// Can probes tell what is presented at one of its owners at least?
+    pub probed: bool,
 }
 
 /// An owner.
@@ -66,6 +66,10 @@ pub struct Owner<'a> {
     pub doc: &'a OwnerDoc,
     /// What was seen in this round.
     pub view: Option<&'a OwnerView>,
+    /// How to look at its endpoint; `None` where that is off, or cannot be done.
+    pub endpoint: Option<Endpoint>,
+    /// What its endpoint presented in this round.
+    pub presents: Option<&'a EndpointView>,
     /// Lineages with a `tlsa` line for it.
     pub configured: BTreeSet<&'a str>,
     /// Base domain that clients connect to.
@@ -76,32 +80,15 @@ pub struct Owner<'a> {
     pub going: BTreeSet<Association>,
 }
 
-/// May a process still present a generation?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// It is what the dane directory shows.
-    Served,
-    /// A reload that began after it was left has to succeed first.
-    UntilReload,
-    /// It was reloaded; the hold ends then.
-    UntilHold(Stamp),
-    /// No reload is configured: until its certificate has expired (Unix seconds).
-    UntilExpiry(i64),
-    /// The lineage has no section that would tell.
-    Unconfigured,
-    /// No.
-    Gone,
-}
-
 impl<'a> Model<'a> {
     /// Puts it together.
     pub fn new(input: Input<'a>) -> Model<'a> {
         let Input { sections, facts, journal, .. } = input;
         let lineage = |(name, facts): (&'a String, &'a LineageFacts)| {
             let doc = journal.lineages.get(name)?;
-            Some((name.as_str(), Lineage { name, section: sections.get(name), facts, doc }))
+            Some((name.as_str(), Lineage { name, section: sections.get(name), facts, doc, probed: false }))
         };
-        let lineages: BTreeMap<&str, Lineage<'_>> = facts.lineages.iter().filter_map(lineage).collect();
+        let mut lineages: BTreeMap<&str, Lineage<'_>> = facts.lineages.iter().filter_map(lineage).collect();
         let lines = lines(sections);
         let owner = |(query, doc): (&'a DnsName, &'a OwnerDoc)| {
             let lines = lines.get(query).map_or(&[][..], Vec::as_slice);
@@ -114,6 +101,10 @@ impl<'a> Model<'a> {
             for lineage in published.chain(owner.configured.iter().copied()) {
                 owned.entry(lineage).or_default().insert(owner.query);
             }
+        }
+        for (name, lineage) in &mut lineages {
+            let mut owners = owned.get(name).into_iter().flatten().filter_map(|query| owners.get(query));
+            lineage.probed = owners.any(|owner| owner.endpoint.is_some());
         }
         Model { input, lineages, owners, owned }
     }
@@ -184,36 +175,11 @@ impl<'a> Lineage<'a> {
         }
     }
 
-    /// The reload commands that are owed because of this generation.
-    pub fn owed(&self, left: Stamp) -> impl Iterator<Item = &'a Vec<String>> + use<'a> {
-        let done = self.doc.reloads.iter().filter(move |reload| reload.began >= left);
-        let done: Vec<&Vec<String>> = done.map(|reload| &reload.command).collect();
-        let commands = self.section.map_or(&[][..], |section| &section.reload);
-        commands.iter().filter(move |command| !done.contains(command))
-    }
-
-    /// May a process still present this generation?
-    pub fn presence(&self, presented: &Presented, now: Stamp, wall: i64) -> Presence {
-        let Some(left) = presented.left else { return Presence::Served };
-        let Some(section) = self.section else { return Presence::Unconfigured };
-        if section.reload.is_empty() {
-            return match wall > presented.not_after {
-                true => Presence::Gone,
-                false => Presence::UntilExpiry(presented.not_after),
-            };
-        }
-        if self.owed(left).next().is_some() {
-            return Presence::UntilReload;
-        }
-        let first_success = |command: &Vec<String>| {
-            let counted = self.doc.reloads.iter().filter(|r| r.began >= left && r.command == *command);
-            counted.map(|reload| reload.ended).min()
-        };
-        let ended = section.reload.iter().filter_map(first_success).max().unwrap_or(now);
-        match ended.after(section.hold.unwrap_or(presented.wait.max(HOLD))) {
-            end if end <= now => Presence::Gone,
-            end => Presence::UntilHold(end),
-        }
+    /// The generation that a chain from a service belongs to: the served one, or another whose files are known.
+    pub fn identify(&self, chain: &Chain) -> Option<&'a Generation> {
+        let leaf = |generation: &&Generation| generation.chain.certificates[0].der == chain.certificates[0].der;
+        let known = self.facts.served().into_iter().chain(self.facts.live.as_ref().ok());
+        known.chain(self.facts.stored.values()).find(leaf)
     }
 }
 
@@ -221,12 +187,14 @@ impl<'a> Owner<'a> {
     fn new(query: &'a DnsName, doc: &'a OwnerDoc, input: Input<'a>, lines: &[(&'a str, &TlsaLine)]) -> Owner<'a> {
         let Input { facts, journal, .. } = input;
         let active = |name: &str| !journal.lineages.get(name).is_some_and(|doc| doc.withdrawn);
+        let (_, _, base) = endpoint(query);
+        let endpoint = probe::endpoint(query, doc, input, lines);
         let lines = lines.iter().filter(|(name, _)| active(name));
         let configured: BTreeSet<&str> = lines.clone().map(|(name, _)| *name).collect();
         let params: BTreeSet<Param> = lines.map(|(_, line)| line.param).collect();
-        let (_, _, base) = endpoint(query);
-        let view = facts.owners.get(query);
-        let mut owner = Owner { query, doc, view, configured, base, params, going: doc.going() };
+        let (view, presents) = (facts.owners.get(query), facts.endpoints.get(query));
+        let going = doc.going();
+        let mut owner = Owner { query, doc, view, endpoint, presents, configured, base, params, going };
         owner.params.extend(owner.foreign_types());
         owner
     }

@@ -2,7 +2,9 @@
 
 use super::{
     Action, Edit, Plan, Reason, Trouble, Wait,
-    model::{Lineage, Model, Owner, Presence},
+    model::{Lineage, Model, Owner},
+    presence::Presence,
+    probe,
     reason::Step,
 };
 use crate::{
@@ -44,8 +46,32 @@ pub fn publish(model: &Model<'_>, plan: &mut Plan) {
             plan.waits.extend(unseen(model, owner, &desired));
             continue;
         }
-        plan.actions.extend(additions(model, owner, &desired));
+        let additions = additions(model, owner, &desired);
+        match first(model, owner, &desired, &additions) {
+            None => plan.actions.extend(additions),
+            Some(wait) => {
+                let presents = wait.reasons.iter().filter(|reason| matches!(reason, Reason::Presents { .. }));
+                let text = |reason: &Reason| format!("no first record is published: {}", reason.text(model.now()));
+                plan.troubles.extend(presents.map(|reason| Trouble::of(&wait.lineage, text(reason))));
+                plan.waits.push(wait);
+            }
+        }
     }
+}
+
+/// Going from no record to some turns DANE on for all who connect, so every address has to present what the records will match.
+fn first(model: &Model<'_>, owner: &Owner<'_>, desired: &[Desired<'_>], additions: &[Action]) -> Option<Wait> {
+    let lineage = additions.iter().find(|action| matches!(action, Action::Add(_)))?.lineage()?;
+    let answers = owner.answers();
+    let mut empty = answers.iter().map(|(_, _, records)| records.is_empty());
+    let is_first = if owner.doc.records.is_empty() { empty.any(|empty| empty) } else { empty.all(|empty| empty) };
+    if !is_first || owner.endpoint.is_none() {
+        return None;
+    }
+    let records: BTreeSet<Association> = desired.iter().map(|wanted| wanted.record.clone()).collect();
+    let reasons = probe::blockers(owner, |chain| owner.matches(&records, chain, model.wall()));
+    let step = Step::Publish(owner.query.clone());
+    (!reasons.is_empty()).then(|| Wait { lineage: lineage.into(), step, reasons })
 }
 
 /// What is missing at an owner. Before anything is added, what is there already is taken down; and what presented chains need

@@ -97,7 +97,7 @@ pub enum Reason {
         /// Until then.
         until: Stamp,
     },
-    /// No reload is configured, so the old certificate may be presented until it has expired.
+    /// No reload is configured and probes are off, so the old certificate may be presented until it has expired.
     NoReload {
         /// Unix seconds.
         not_after: i64,
@@ -105,6 +105,45 @@ pub enum Reason {
     /// What is there was found rather than published, or others use it too: only a probe of every address could tell that it is
     /// not needed, and probing is off.
     NeedsProbe,
+    /// Its services have not been looked at in this round.
+    NotProbed {
+        /// Of this owner.
+        owner: DnsName,
+        /// They will be from then on; `None`: now.
+        due: Option<Stamp>,
+    },
+    /// What a service presents is unknown.
+    Unprobed {
+        /// Of this owner.
+        owner: DnsName,
+        /// At this address; `None` if none could be found.
+        address: Option<SocketAddr>,
+        /// Why.
+        why: String,
+    },
+    /// A service presents a certificate that the records which are to be there do not match.
+    Presents {
+        /// Of this owner.
+        owner: DnsName,
+        /// At this address.
+        address: SocketAddr,
+        /// The certificate, in a few words.
+        certificate: String,
+        /// What is missing or wrong.
+        mismatch: Mismatch,
+    },
+    /// A service presented the old certificate not long ago.
+    Seen {
+        /// That was when it was last seen.
+        seen: Stamp,
+        /// Its records are held until then.
+        until: Stamp,
+    },
+    /// No reload is configured: services must be seen without the old certificate for a week.
+    Unseen {
+        /// Until then, if nobody sees it again; `None` while no look at all of them has succeeded.
+        until: Option<Stamp>,
+    },
     /// What would remain does not match a chain that may be presented.
     Needed {
         /// At this owner.
@@ -135,14 +174,18 @@ impl Reason {
     /// When it is worth looking again, if that is known.
     pub fn until(&self) -> Option<Stamp> {
         match self {
-            Reason::Cached { until, .. } | Reason::Hold { until } => Some(*until),
+            Reason::Cached { until, .. } | Reason::Hold { until } | Reason::Seen { until, .. } => Some(*until),
+            Reason::NotProbed { due: until, .. } | Reason::Unseen { until } => *until,
             _ => None,
         }
     }
 
     /// Does it end by itself within days, rather than by an operator's hand or a certificate's end?
     pub fn passes(&self) -> bool {
-        !matches!(self, Reason::NoReload { .. } | Reason::NeedsProbe | Reason::Unconfigured { .. })
+        !matches!(
+            self,
+            Reason::NoReload { .. } | Reason::NeedsProbe | Reason::Unconfigured { .. } | Reason::Presents { .. }
+        )
     }
 
     /// Does it end by itself soon, once servers show what was published?
@@ -171,14 +214,46 @@ impl Reason {
             }
             Reason::ReloadOwed { command } => format!("`{command}` has not succeeded since the switch"),
             Reason::Hold { until } => {
-                format!("processes may still present the old certificate: kept for {} more (hold)", span(until.until(now)))
+                format!(
+                    "processes may still present the old certificate: kept for {} more (hold)",
+                    span(until.until(now))
+                )
             }
             Reason::NoReload { not_after } => format!(
-                "no `reload` is configured, so the old certificate may be presented until it expires (Unix time {not_after})"
+                "no `reload` is configured and probes are off, so the old certificate may be presented until it expires (Unix time {not_after})"
             ),
-            Reason::NeedsProbe => "it was there before us or others use it: it is deleted only when probes of every address \
-                                   show that nobody needs it, and this version does not probe; delete it by hand if you know"
-                .into(),
+            Reason::NeedsProbe => {
+                "it was there before us or others use it: it is deleted only when probes of every address \
+                                   show that nobody needs it, and probes are off here; delete it by hand if you know"
+                    .into()
+            }
+            Reason::NotProbed { owner, due: None } => {
+                format!("the services at {owner} have not been looked at in this run")
+            }
+            Reason::NotProbed { owner, due: Some(due) } => {
+                format!("the services at {owner} are looked at again in {}", span(due.until(now)))
+            }
+            Reason::Unprobed { owner, address: None, why } => {
+                format!("what the services at {owner} present is unknown: {why}")
+            }
+            Reason::Unprobed { owner, address: Some(address), why } => {
+                format!("what {address} presents for {owner} is unknown: {why}")
+            }
+            Reason::Presents { owner, address, certificate, mismatch } => {
+                format!("{address} presents certificate {certificate}, for which there would be {mismatch} at {owner}")
+            }
+            Reason::Seen { seen, until } => format!(
+                "a service presented the old certificate {} ago: its records are kept for {} more",
+                span(seen.elapsed(now)),
+                span(until.until(now))
+            ),
+            Reason::Unseen { until: Some(until) } => format!(
+                "no `reload` is configured: services must be seen without the old certificate for {} more",
+                span(until.until(now))
+            ),
+            Reason::Unseen { until: None } => {
+                "no `reload` is configured: services must be seen without the old certificate for 7 d".into()
+            }
             Reason::Needed { owner, mismatch } => {
                 format!("what would remain at {owner} does not match a certificate that may be presented: {mismatch}")
             }
@@ -186,7 +261,9 @@ impl Reason {
                 format!("generation {generation} of {lineage} may be presented and cannot be read")
             }
             Reason::Unconfigured { lineage } => {
-                format!("{lineage} needed it and has no sound section; `daneroll withdraw {lineage}` leaves DANE safely")
+                format!(
+                    "{lineage} needed it and has no sound section; `daneroll withdraw {lineage}` leaves DANE safely"
+                )
             }
             Reason::NotVisible { owner } => format!("the name servers of {owner} have yet to show that it is gone"),
         }

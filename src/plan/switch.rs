@@ -98,7 +98,13 @@ fn is_stale(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
 fn open<'a>(model: &Model<'_>, lineage: &Lineage<'a>) -> Option<&'a GenerationId> {
     let served = &lineage.facts.served()?.id;
     let presented = lineage.doc.presented.iter().rev().map(|presented| &presented.generation);
-    let mut options = lineage.doc.waiting.iter().rev().chain(presented).filter(|id| *id != served);
+    let mut options = lineage
+        .doc
+        .waiting
+        .iter()
+        .rev()
+        .chain(presented)
+        .filter(|id| *id != served && Some(*id) != lineage.doc.barred.as_ref());
     let open =
         |id: &&GenerationId| lineage.facts.stored.contains_key(*id) && gate::blockers(model, lineage, id).is_empty();
     let overridden = lineage.doc.overrides.last().is_some_and(|last| last.generation == *served);

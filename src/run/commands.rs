@@ -111,17 +111,10 @@ impl Run<'_> {
         self.rounds(store)
     }
 
-    /// Puts the previous generation back.
-    pub(super) fn rollback(&self, _store: &mut Store, lineage: &str) -> Summary {
-        Summary { troubles: vec![Trouble::of(lineage, "not built yet")], ..Summary::default() }
-    }
-
     /// The one override: switches to the newest generation whatever clients may hold.
     pub(super) fn force(&self, store: &mut Store, lineage: &str) -> Summary {
         let Command::Switch { now: true, accept_mismatch: true, .. } = self.arguments.command else {
-            let text = "the switch is made by plain runs when it is safe; to force it now, whatever clients hold: \
-                        `daneroll switch --now --accept-mismatch LINEAGE`";
-            return Summary { troubles: vec![Trouble::of(lineage, text)], ..Summary::default() };
+            return self.unbar(store, lineage);
         };
         let facts = self.look(store.edit(), &mut Known::default());
         let newest = store.journal().lineages.get(lineage).and_then(|doc| doc.waiting.last().cloned());

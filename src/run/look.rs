@@ -1,30 +1,42 @@
 //! One look at the world, as far as something hangs on it.
 
-use super::Run;
+use super::{Mode, Run};
 use crate::{
     config::Verify,
-    facts::{Facts, OwnerView, PROVIDER, Security, ServerView},
-    journal::{Journal, RecordState, Shown, clock::Stamp},
+    facts::{EndpointView, Facts, OwnerView, PROVIDER, Security, ServerView},
+    journal::{Journal, Presented, RecordState, Shown, clock::Stamp},
     name::DnsName,
     observe::{
         authority::{self, Wanted},
         discover::{Authorities, Resolver},
-        files,
+        endpoints, files,
         remember::{Configured, remember},
     },
     plan::{
         Input,
         model::{Model, Owner, floor},
+        plan,
+        probe::{self, Sighting},
     },
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// Found servers are looked up again after this many seconds.
 const SERVERS_FRESH: u64 = 60;
 
-/// What one run has found out about name servers.
+/// For all sessions at one address of a service.
+const PROBE_LIMIT: Duration = Duration::from_secs(30);
+/// A view of a service is good for so long within a run, unless something was reloaded meanwhile, seconds.
+const VIEWS_FRESH: u64 = 20;
+
+/// What one run has found out about name servers and services.
 #[derive(Default)]
 pub struct Known {
+    /// Views of endpoints, each with its time.
+    pub endpoints: BTreeMap<DnsName, (Stamp, EndpointView)>,
     servers: BTreeMap<DnsName, Authorities>,
     since: Option<Stamp>,
 }
@@ -43,14 +55,60 @@ impl Run<'_> {
             Facts { now, wall: self.env.wall(), lineages, owners: BTreeMap::new(), endpoints: BTreeMap::new() };
         self.remember(journal, &facts);
         if known.since.is_none_or(|since| since.elapsed(now) >= SERVERS_FRESH) {
-            *known = Known { servers: BTreeMap::new(), since: Some(now) };
+            (known.servers, known.since) = (BTreeMap::new(), Some(now));
         }
         let due = self.due(journal, &facts);
         facts.owners = self.ask(journal, &due, known);
         facts.now = journal.clock.read(self.env.boot());
         facts.wall = self.env.wall();
         self.remember(journal, &facts);
+        self.probe(journal, &mut facts, known);
         facts
+    }
+
+    /// Looks at the services that a step waits for. The facts keep the time of the answers, which are the older part.
+    fn probe(&self, journal: &mut Journal, facts: &mut Facts, known: &mut Known) {
+        let deletes = match self.mode {
+            Mode::Plain => true,
+            Mode::Post | Mode::Deploy(_) => false,
+            Mode::Reset => return,
+        };
+        known.endpoints.retain(|_, (at, _)| at.elapsed(facts.now) < VIEWS_FRESH);
+        facts.endpoints = known.endpoints.iter().map(|(query, (_, view))| (query.clone(), view.clone())).collect();
+        let wanted = {
+            let input = Input { config: self.config, sections: &self.sections, facts, journal };
+            probe::wanted(&Model::new(input), &plan(input), deletes)
+        };
+        if wanted.is_empty() {
+            return;
+        }
+        tracing::info!(endpoints = wanted.len(), "looking at what services present");
+        let views = endpoints::views(self.env, &self.resolver(), &wanted, PROBE_LIMIT);
+        let at = journal.clock.read(self.env.boot());
+        for (query, view) in views {
+            if let Some(owner) = journal.owners.get_mut(&query) {
+                owner.probed = Some(at);
+            }
+            known.endpoints.insert(query.clone(), (at, view.clone()));
+            facts.endpoints.insert(query, view);
+        }
+        let sightings = {
+            let input = Input { config: self.config, sections: &self.sections, facts, journal };
+            probe::sightings(&Model::new(input))
+        };
+        sightings.into_iter().for_each(|sighting| take_down(journal, sighting, at));
+    }
+
+    /// The configured resolvers, or the system's.
+    fn resolver(&self) -> Resolver<'_> {
+        let resolvers = match self.config.resolvers.is_empty() {
+            false => self.config.resolvers.clone(),
+            true => self.env.resolvers().unwrap_or_else(|why| {
+                tracing::warn!("no resolver: {why}");
+                Vec::new()
+            }),
+        };
+        Resolver::new(self.env, resolvers)
     }
 
     fn remember(&self, journal: &mut Journal, facts: &Facts) {
@@ -105,16 +163,27 @@ impl Run<'_> {
             return views;
         }
         tracing::debug!(owners = wanted.len(), "asking the name servers");
-        let resolvers = match self.config.resolvers.is_empty() {
-            false => self.config.resolvers.clone(),
-            true => self.env.resolvers().unwrap_or_else(|why| {
-                tracing::warn!("no resolver: {why}");
-                Vec::new()
-            }),
-        };
-        let resolver = Resolver::new(self.env, resolvers);
-        views.extend(authority::views(self.env, &resolver, &mut known.servers, &wanted));
+        views.extend(authority::views(self.env, &self.resolver(), &mut known.servers, &wanted));
         views
+    }
+}
+
+/// Takes down what a probe told about a generation.
+fn take_down(journal: &mut Journal, sighting: Sighting, at: Stamp) {
+    let Sighting { lineage, generation, not_after, seen } = sighting;
+    let Some(doc) = journal.lineages.get_mut(&lineage) else { return };
+    let known = doc.presented.iter().position(|presented| presented.generation == generation);
+    let place = match known {
+        Some(place) => place,
+        None => {
+            // Not known to have been served: it is presented all the same, so its records are needed.
+            doc.presented.insert(0, Presented::new(generation, not_after, Some(at), 0));
+            0
+        }
+    };
+    match seen {
+        true => doc.presented[place].seen_at(at),
+        false => doc.presented[place].unseen_at(at),
     }
 }
 

@@ -5,6 +5,7 @@ mod commands;
 mod look;
 mod pin;
 mod print;
+mod rollback;
 mod rounds;
 mod status;
 

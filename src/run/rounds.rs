@@ -102,6 +102,9 @@ impl Run<'_> {
                 // The next look finds it mended, and would say nothing.
                 summary.troubles.extend(troubles);
             }
+            if actions.iter().any(|action| matches!(action, Action::Switch { .. } | Action::Reload { .. })) {
+                known.endpoints.clear();
+            }
             let came = self.actor().carry_out(&actions, &facts, store)?;
             for (action, came) in actions.into_iter().zip(came) {
                 if matches!(action, Action::Add(_) | Action::Delete(_)) && came == Came::Done {
