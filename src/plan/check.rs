@@ -182,7 +182,10 @@ fn delete(model: &Model<'_>, edit: &Edit, deleted: &mut BTreeSet<Association>) -
                 judge(&left, chain, model, other, other.configured.contains(lineage.name))?;
             }
         }
-        presented_matches(model, other, deleted)?;
+        let shown = other.answers().iter().any(|(_, _, records)| records.contains(&edit.record));
+        if shown || !other.silent().is_empty() {
+            presented_matches(model, other, deleted)?;
+        }
     }
     Ok(())
 }

@@ -98,7 +98,7 @@ fn blockers(
             });
         }
     }
-    if reasons.is_empty() {
+    if reasons.is_empty() && is_there(owner, record) {
         reasons.extend(sharing.iter().flat_map(|at| unprobed(model, at, record, doc, gone)));
     }
     reasons.sort();
@@ -177,12 +177,15 @@ fn kept(model: &Model<'_>, owner: &Owner<'_>, record: &Association, doc: &Record
     }
     let configured = owner.configured.iter().filter_map(|name| model.lineages.get(name));
     let shared = lineages.chain(configured).any(|lineage| lineage.section.is_some_and(|section| section.shared));
-    let shown = |(_, _, records): &(_, _, BTreeSet<Association>)| records.contains(record);
-    let is_there = !owner.silent().is_empty() || owner.answers().iter().any(shown);
-    if (doc.origin == Origin::Found || shared) && is_there && owner.endpoint.is_none() {
+    if (doc.origin == Origin::Found || shared) && is_there(owner, record) && owner.endpoint.is_none() {
         reasons.push(Reason::NeedsProbe);
     }
     reasons
+}
+
+/// Does a server show the record, or may it?
+fn is_there(owner: &Owner<'_>, record: &Association) -> bool {
+    !owner.silent().is_empty() || owner.answers().iter().any(|(_, _, records)| records.contains(record))
 }
 
 /// Does a chain that may be presented match by this record? Such records go last when a lineage leaves.

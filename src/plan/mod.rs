@@ -1,6 +1,7 @@
 //! What follows from the facts. [`plan`] is pure and deterministic: the same facts give the same plan, and making one
 //! changes nothing. Each action leaves whoever carries it out nothing to choose.
 
+mod alarm;
 pub mod check;
 mod delete;
 mod files;
@@ -230,7 +231,7 @@ pub fn plan(input: Input<'_>) -> Plan {
     switch::reload(&model, &mut plan);
     delete::delete(&model, &mut plan);
     files::forget(&model, &mut plan);
-    probe::troubles(&model, &mut plan);
+    alarm::raise(&model, &mut plan);
     plan
 }
 

@@ -1,10 +1,9 @@
 //! Probes: which endpoints to look at, what that tells about generations, and what of it speaks against a step.
 
 use super::{
-    Input, Plan, Reason, Step, Trouble,
+    Input, Plan, Reason, Step,
     model::{Lineage, Model, Owner},
     presence::Presence,
-    reason::span,
 };
 use crate::{
     config::{Probe, Section, TlsaLine},
@@ -13,7 +12,7 @@ use crate::{
     lineage::GenerationId,
     name::DnsName,
     probe::Protocol,
-    tlsa::{Association, Chain, Mismatch},
+    tlsa::{Chain, Mismatch},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -95,7 +94,8 @@ fn sightings_of(model: &Model<'_>, lineage: &Lineage<'_>) -> Vec<Sighting> {
     found.into_iter().map(sighting).collect()
 }
 
-fn chains(view: &EndpointView) -> impl Iterator<Item = (&SocketAddr, &Chain)> {
+/// Every chain that was seen, with its address.
+pub fn chains(view: &EndpointView) -> impl Iterator<Item = (&SocketAddr, &Chain)> {
     let addresses = view.addresses.iter().flatten();
     addresses.flat_map(|(address, seen)| seen.chains.iter().map(move |chain| (address, chain)))
 }
@@ -153,82 +153,9 @@ pub fn unsure(model: &Model<'_>, lineage: &Lineage<'_>, presence: Presence) -> V
 }
 
 /// A certificate from a service, in a few words.
-fn describe(chain: &Chain) -> String {
+pub fn describe(chain: &Chain) -> String {
     let name = chain.names.first().map_or("no name", String::as_str);
     format!("{} for {}", GenerationId::of(chain), name.escape_debug())
-}
-
-/// Services that present what they ought not to.
-pub fn troubles(model: &Model<'_>, plan: &mut Plan) {
-    for lineage in model.lineages.values().filter(|lineage| lineage.section.is_some()) {
-        let left = lineage.doc.presented.iter();
-        plan.troubles.extend(left.filter_map(|presented| unmoved(model, lineage, presented)));
-    }
-    for owner in model.owners.values() {
-        plan.troubles.extend(strange(model, owner));
-    }
-}
-
-/// A reload has succeeded long ago, and the old certificate was seen since.
-fn unmoved(model: &Model<'_>, lineage: &Lineage<'_>, presented: &Presented) -> Option<Trouble> {
-    let (seen, left) = (presented.seen?, presented.left?);
-    let grace = lineage.reloaded(left)?.after(lineage.hold(presented));
-    let where_seen = || {
-        let views = model.owners_of(lineage.name).filter_map(|owner| owner.presents);
-        let its = |chain: &Chain| lineage.identify(chain).is_some_and(|known| known.id == presented.generation);
-        let places: BTreeSet<String> =
-            views.flat_map(chains).filter(|(_, chain)| its(chain)).map(|(at, _)| at.to_string()).collect();
-        let places: Vec<String> = places.into_iter().collect();
-        if places.is_empty() { String::new() } else { format!(" at {}", places.join(", ")) }
-    };
-    (seen >= grace).then(|| {
-        let text = format!(
-            "a service presented generation {}{} {} ago, although it was reloaded: its records stay; restart the \
-             service, and see that its `reload` reaches every process and host",
-            presented.generation,
-            where_seen(),
-            span(seen.elapsed(model.now()))
-        );
-        Trouble::of(lineage.name, text)
-    })
-}
-
-/// Chains at an owner with records that are neither old nor new, or too new.
-fn strange(model: &Model<'_>, owner: &Owner<'_>) -> Vec<Trouble> {
-    let Some(view) = owner.presents else { return Vec::new() };
-    let lineages: Vec<&Lineage<'_>> = model.lineages.values().filter(|lineage| owner.concerns(lineage.name)).collect();
-    let Some(first) = lineages.first() else { return Vec::new() };
-    let mut troubles = Vec::new();
-    for (address, chain) in chains(view) {
-        let known = lineages.iter().find_map(|lineage| Some((lineage, lineage.identify(chain)?)));
-        if let Some((lineage, generation)) = known {
-            let too_new = lineage.doc.waiting.contains(&generation.id);
-            troubles.extend(too_new.then(|| {
-                let text = format!(
-                    "{address} presents generation {}, which waits for its switch: does the service read live/ instead of \
-                     the dane directory? Its records are published at once",
-                    generation.id
-                );
-                Trouble::of(lineage.name, text)
-            }));
-        } else if is_unmatched(model, owner, chain) {
-            let text = format!(
-                "{address} presents {}, which is neither the old nor the new certificate and which no TLSA record at {} \
-                 matches: old records stay until it presents the right one",
-                describe(chain),
-                owner.query
-            );
-            troubles.push(Trouble::of(first.name, text));
-        }
-    }
-    troubles
-}
-
-/// Is there a server whose records a chain does not match at all?
-fn is_unmatched(model: &Model<'_>, owner: &Owner<'_>, chain: &Chain) -> bool {
-    let matches = |record: &Association| chain.matches(record, &owner.base, model.wall());
-    let fails = |records: &BTreeSet<Association>| !records.is_empty() && !records.iter().any(matches);
-    owner.answers().iter().any(|(_, _, records)| fails(records))
 }
 
 /// How to look at an owner's endpoint; `None` where that is off, or cannot be done.

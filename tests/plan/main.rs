@@ -8,6 +8,7 @@ mod deletes;
 mod enumeration;
 mod files;
 mod gates;
+mod probes;
 mod publishing;
 mod reasons;
 mod remembering;

@@ -48,6 +48,27 @@ fn all() -> Vec<(Reason, Option<u64>, &'static str)> {
         (Reason::Needed { owner: owner.clone(), mismatch }, None, "what would remain at _25._tcp.mx.example.com."),
         (Reason::Unreadable { lineage: "mx".into(), generation: id("A") }, None, "of mx may be presented"),
         (Reason::Unconfigured { lineage: "mx".into() }, None, "daneroll withdraw mx"),
+        (Reason::NotProbed { owner: owner.clone(), due: None }, None, "have not been looked at in this run"),
+        (Reason::NotProbed { owner: owner.clone(), due: Some(NOW.after(9)) }, Some(9), "looked at again in 9 s"),
+        (Reason::Unprobed { owner: owner.clone(), address: None, why: "lost".into() }, None, "is unknown: lost"),
+        (
+            Reason::Unprobed { owner: owner.clone(), address: Some(address), why: "refused".into() },
+            None,
+            "what 192.0.2.1:53 presents for _25._tcp.mx.example.com. is unknown: refused",
+        ),
+        (
+            Reason::Presents {
+                owner: owner.clone(),
+                address,
+                certificate: "a for b".into(),
+                mismatch: Mismatch::Missing((3, 1)),
+            },
+            None,
+            "192.0.2.1:53 presents certificate a for b, for which there would be no 3 1 x record",
+        ),
+        (Reason::Seen { seen: NOW, until: NOW.after(60) }, Some(60), "0 s ago: its records are kept for 60 s more"),
+        (Reason::Unseen { until: None }, None, "for 7 d"),
+        (Reason::Unseen { until: Some(NOW.after(60)) }, Some(60), "for 60 s more"),
         (Reason::NotVisible { owner }, None, "have yet to show"),
     ]
 }
@@ -62,7 +83,7 @@ fn sentences_and_times() {
         kinds.push(kind(&reason));
     }
     kinds.dedup();
-    assert_eq!(kinds.len(), 13, "a reason is missing here: {kinds:?}");
+    assert_eq!(kinds.len(), 18, "a reason is missing here: {kinds:?}");
 }
 
 /// Each reason comes from a scene, too.
@@ -83,6 +104,10 @@ fn every_reason_occurs() {
         "lineage b; pinned B; live B; stored B; presented B; ours B C; lineage mx; pinned A; live A; stored A; presented A; \
          ours A C; unconfigured; ns1 A B C",
         "pinned B; live B; stored B; presented B; ours B; deleted A; ns1 A B; ",
+        "probe; pinned A; live A; stored A; presented A; ns1 -",
+        "probe; pinned A; live A; stored A; presented A; ns1 -; mx1 B ?",
+        "probe; pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; reloaded R 400; seen A 9",
+        "probe; pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; mx1 B",
     ];
     let mut seen: Vec<String> = Vec::new();
     for script in scenes {

@@ -14,15 +14,20 @@
 //! | `past ns1 A 60 100` | it showed that with TTL 60 until 100 s ago; `past ns1 ? 60 100` nobody knows what |
 //! | `since ns1 50` | its answer was first seen then |
 //! | `ours A`, `found A`, `publishing A`, `deleting A`, `deleted A` | records in the journal, of this lineage, 1000 s old |
+//! | `probe` | its services are looked at |
+//! | `mx1 A B`, `mx1 A ?`, `mx1 ?`, `nohost` | what an address of the service presents; `?`: not all is known |
+//! | `seen A 50`, `unseen A 500 50`, `probed 50` | what probes told before: from so long ago to so long ago |
+//! | `barred B`, `bogus` | |
 //! | `noview`, `noservers`, `ttl 0` | |
 
 use crate::certs::{WALL, generation, id, name, names, record, records};
 use daneroll::{
     config::{Api, Config, Dnssec, Exec, Pin, Probe, Section, TlsaLine, Verify},
     env::Boot,
-    facts::{Facts, LineageFacts, OwnerView, Security, Served, ServerView},
+    facts::{AddressView, EndpointView, Facts, LineageFacts, OwnerView, Security, Served, ServerView},
     journal::{
         Journal, LineageDoc, Origin, Override, OwnerDoc, Past, Presented, RecordDoc, RecordState, Reloaded, Shown,
+        Unseen,
         clock::{Clock, Stamp},
     },
     name::DnsName,
@@ -206,11 +211,16 @@ impl Scene {
             "noview" => drop(self.facts.owners.remove(&query(self.port))),
             "noservers" => self.view().servers = Err("no such zone".into()),
             "past" | "since" => self.history(verb, words),
+            "bogus" => self.view().security = Security::Bogus("expired".into()),
+            "probed" => self.owner().probed = Some(ago(words[0].parse().unwrap())),
+            "nohost" => self.visits().addresses = Err("no address".into()),
+            _ if verb.starts_with("mx") => self.presents(verb, words),
             _ if verb.starts_with("ns") => self.shows(verb, words),
             "ours" | "found" | "publishing" | "deleting" | "deleted" => self.record(verb, words),
             "live" | "follows" | "pinned" | "foreign" | "damaged" | "missing" | "unknown" | "stored" | "held"
             | "unlinked" => self.file(verb, words),
-            "presented" | "left" | "waiting" | "remembers" | "reloaded" | "reloads" | "withdrawn" | "forced" => {
+            "seen" | "unseen" | "barred" | "presented" | "left" | "waiting" | "remembers" | "reloaded" | "reloads"
+            | "withdrawn" | "forced" => {
                 self.remember(verb, words);
             }
             _ => self.setting(verb, words),
@@ -238,6 +248,20 @@ impl Scene {
         (doc.name, doc.serial, doc.ns_ttl) = (server.into(), Some(1), 3600);
         if let Ok(shown) = answer {
             (doc.now, doc.since) = (Some(shown), Some(ago(100)));
+        }
+    }
+
+    fn visits(&mut self) -> &mut EndpointView {
+        let new = || EndpointView { addresses: Ok(BTreeMap::new()) };
+        self.facts.endpoints.entry(query(self.port)).or_insert_with(new)
+    }
+
+    fn presents(&mut self, host: &str, words: &[&str]) {
+        let address = format!("203.0.113.{}:25", host.trim_start_matches("mx")).parse().unwrap();
+        let chains = words.iter().filter(|word| **word != "?").map(|word| generation(word).chain).collect();
+        let unknown = words.contains(&"?").then(|| "refused".to_owned());
+        if let Ok(addresses) = &mut self.visits().addresses {
+            addresses.insert(address, AddressView { chains, unknown });
         }
     }
 
@@ -303,6 +327,12 @@ impl Scene {
                 self.doc().presented.push(presented(None));
             }
             "left" => self.doc().presented.push(presented(Some(ago(seconds())))),
+            "seen" => self.left(words[0]).seen = Some(ago(seconds())),
+            "unseen" => {
+                let last = ago(words[2].parse().unwrap());
+                self.left(words[0]).unseen = Some(Unseen { since: ago(seconds()), last });
+            }
+            "barred" => self.doc().barred = Some(id(words[0])),
             "waiting" => self.doc().waiting = words.iter().map(|word| id(word)).collect(),
             "remembers" => self.doc().served = Some(id(words[0])),
             "withdrawn" => self.doc().withdrawn = true,
@@ -317,12 +347,18 @@ impl Scene {
         }
     }
 
+    fn left(&mut self, word: &str) -> &mut Presented {
+        let id = id(word);
+        self.doc().presented.iter_mut().find(|presented| presented.generation == id).unwrap()
+    }
+
     fn setting(&mut self, verb: &str, words: &[&str]) {
         let number = || words[0].parse::<u64>().unwrap();
         match verb {
             "reload" => self.section().reload.push(vec![words[0].to_owned()]),
             "hold" => self.section().hold = Some(number()),
             "patience" => self.section().patience = number(),
+            "probe" => self.section().probe = Probe::Auto,
             "shared" => self.section().shared = true,
             "pin" => self.section().pin = Pin::Always,
             "provider" => self.section().verify = Verify::Provider,
