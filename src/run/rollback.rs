@@ -3,7 +3,7 @@
 use super::{Run, look::Known, rounds::Summary};
 use crate::{
     act::Came,
-    journal::store::Store,
+    journal::{Presented, store::Store},
     lineage::GenerationId,
     plan::{
         Action, Cause, Input, Plan, Trouble,
@@ -86,6 +86,8 @@ fn back(input: Input<'_>, lineage: &str) -> Result<(GenerationId, GenerationId, 
 /// The generation that was served last before `served`, if its files are still kept.
 fn previous(lineage: &Lineage<'_>, served: &GenerationId) -> Option<GenerationId> {
     let left = lineage.doc.presented.iter().filter(|presented| presented.left.is_some());
+    let barred = |left: &&Presented| lineage.doc.barred.as_ref() == Some(&left.generation);
     let kept = left.filter(|left| left.generation != *served && lineage.facts.stored.contains_key(&left.generation));
+    let kept = kept.filter(|left| !barred(left));
     kept.max_by_key(|presented| presented.left).map(|presented| presented.generation.clone())
 }

@@ -4,6 +4,7 @@ mod crash;
 mod directory;
 mod dns;
 mod hooks;
+mod probes;
 mod renewal;
 mod rules;
 mod services;

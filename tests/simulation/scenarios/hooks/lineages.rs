@@ -117,11 +117,11 @@ fn s35_added_and_removed() {
     first_use(&lab);
     lab.certbot.issue(WWW, &[WWW], 90);
     lab.cron(HOUR, HOUR);
-    let section = format!("\n[{WWW}]\ntlsa = 311 443\nreload = /sim/reload www\n");
+    serve_as(&lab, "www", 443, WWW, WWW, Reads::Anytime);
+    let section = format!("\n[{WWW}]\ntlsa = 311 443\nprobe_address = 192.0.2.80\nreload = /sim/reload www\n");
     let owner = "_443._tcp.www.example.com";
     configure(&lab, |text| text + &section);
     lab.cron(2 * HOUR, DAY);
-    serve_as(&lab, "www", 443, WWW, WWW, Reads::Anytime);
     assert_eq!(lab.published(owner), [lab.record(WWW, 1, [3, 1, 1])]);
     configure(&lab, |text| text.replace(&section, ""));
     for number in 2..4 {

@@ -74,7 +74,8 @@ fn reload_before_the_switch_does_not_count() {
 #[test]
 fn verify_by_the_providers_word() {
     for (global, wait) in [("", DAY), ("ttl = 8000", 8000)] {
-        let lab = Lab::with(MX, "311 25").line("verify = provider").global(global).start();
+        let lab =
+            Lab::with(MX, "311 25").line("verify = provider").line("probe_address = 192.0.2.25").global(global).start();
         first_use(&lab);
         lab.world.set_server("ns1.example.com", |server| server.mode = Mode::Refuses);
         lab.renew(MX, Renewal::default());
