@@ -21,6 +21,7 @@ use std::{
 /// The plan without the actions that would break a rule; each of those becomes trouble to tell.
 pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
     let model = Model::new(input);
+    let adding: Vec<Edit> = plan.actions.iter().filter_map(addition).cloned().collect();
     let mut added: BTreeMap<DnsName, BTreeSet<Association>> = BTreeMap::new();
     let mut deleted: BTreeMap<DnsName, BTreeSet<Association>> = BTreeMap::new();
     let (mut sound, mut unsound) = (Vec::new(), Vec::new());
@@ -35,7 +36,8 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
             }
             Action::Switch { lineage, to, cause, .. } => switch(&model, lineage, to, *cause),
             Action::Arrange { lineage, goal, serving } => arrange(input, lineage, goal, serving.as_ref()),
-            Action::Add(edit) => add(&model, edit, added.entry(edit.query.clone()).or_default()),
+            Action::Add(edit) => turned_on(&model, edit, &adding)
+                .and_then(|()| add(&model, edit, added.entry(edit.query.clone()).or_default())),
             Action::Delete(edit) => delete(&model, edit, deleted.entry(edit.query.clone()).or_default()),
             Action::Forget { lineage, generation } => forget(&model, lineage, generation),
             Action::Store { .. } | Action::Adopt { .. } | Action::Reload { .. } | Action::Leave { .. } => Ok(()),
@@ -136,6 +138,33 @@ fn arrange(input: Input<'_>, lineage: &str, goal: &Goal, serving: Option<&Genera
         Some(serving) if Some(serving) != after && !damaged => Err("services would read another certificate".into()),
         _ => Ok(()),
     }
+}
+
+fn addition(action: &Action) -> Option<&Edit> {
+    match action {
+        Action::Add(edit) => Some(edit),
+        _ => None,
+    }
+}
+
+/// Where nobody shows a record yet and services can be looked at, all of them were, and what each presents will be matched.
+fn turned_on(model: &Model<'_>, edit: &Edit, adding: &[Edit]) -> Result<(), String> {
+    let owner = model.owners.get(&edit.query).ok_or("no such owner")?;
+    if owner.endpoint.is_none() || owner.answers().iter().any(|(_, _, records)| !records.is_empty()) {
+        return Ok(());
+    }
+    let view = owner.presents.ok_or("its services were not looked at")?;
+    for (address, seen) in view.addresses.as_ref().map_err(Clone::clone)? {
+        if let Some(why) = &seen.unknown {
+            return Err(format!("what {address} presents is not known: {why}"));
+        }
+        let here = adding.iter().filter(|edit| edit.query == *owner.query).map(|edit| &edit.record);
+        let matched = |chain: &Chain| here.clone().any(|record| chain.matches(record, &owner.base, model.wall()));
+        if !seen.chains.iter().all(matched) {
+            return Err(format!("{address} presents what no record would match"));
+        }
+    }
+    Ok(())
 }
 
 /// A record is added only beside those that presented chains need in its group.

@@ -143,3 +143,33 @@ fn strangers() {
         assert_eq!(passes(&format!("{ROLL}ns1 A B"), vec![action]), "");
     }
 }
+
+/// Where services can be looked at, the first record and each delete need a look at all of them.
+#[test]
+fn probes() {
+    let new = "probe; pinned A; live A; stored A; presented A; ";
+    for (script, records, sound) in [
+        ("ns1 -", "A", ""),
+        ("ns1 -; mx1 A", "A", "add A"),
+        ("ns1 -; mx1 A; mx2 B", "A", ""),
+        ("ns1 -; mx1 A; mx2 B", "A B", "add A, add B"),
+        ("ns1 -; mx1 A ?", "A", ""),
+        ("ns1 -; nohost", "A", ""),
+        ("ns1 x:319", "A", "add A"),
+    ] {
+        let adds = records.split(' ').map(|of| Action::Add(edit(of))).collect();
+        assert_eq!(passes(&format!("{new}{script}"), adds), sound, "{script}");
+    }
+    let done = "probe; pinned B; live B; stored A B; presented B; ours A B; ns1 A B; left A 90000; reloaded R 8000; ";
+    for (script, sound) in [
+        ("unseen A 0 0", false),
+        ("unseen A 0 0; mx1 B", true),
+        ("unseen A 0 0; mx1 B; mx2 A", false),
+        ("unseen A 0 0; mx1 B ?", false),
+        ("unseen A 0 0; nohost", false),
+        ("mx1 B", false), // nobody looked after the hold
+    ] {
+        let expected = if sound { "delete A" } else { "" };
+        assert_eq!(passes(&format!("{done}{script}"), vec![Action::Delete(edit("A"))]), expected, "{script}");
+    }
+}
