@@ -220,13 +220,13 @@ impl Reason {
                 )
             }
             Reason::NoReload { not_after } => format!(
-                "no `reload` is configured and probes are off, so the old certificate may be presented until it expires (Unix time {not_after})"
+                "no `reload` is configured and probes are off, so the old certificate may be presented until it \
+                 expires (Unix time {not_after})"
             ),
-            Reason::NeedsProbe => {
-                "it was there before us or others use it: it is deleted only when probes of every address \
-                                   show that nobody needs it, and probes are off here; delete it by hand if you know"
-                    .into()
-            }
+            Reason::NeedsProbe => "it was there before us or others use it: it is deleted only when probes of every \
+                                   address show that nobody needs it, and probes are off here; delete it by hand if \
+                                   you know"
+                .into(),
             Reason::NotProbed { owner, due: None } => {
                 format!("the services at {owner} have not been looked at in this run")
             }
