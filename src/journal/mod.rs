@@ -67,6 +67,9 @@ pub struct Presented {
     /// When a probe last saw it presented, after it was left.
     #[serde(default)]
     pub seen: Option<Stamp>,
+    /// Where that was.
+    #[serde(default)]
+    pub seen_at: BTreeSet<SocketAddr>,
     /// Probes of every address that did not see it, after it was left and last seen.
     #[serde(default)]
     pub unseen: Option<Unseen>,
@@ -75,7 +78,7 @@ pub struct Presented {
 impl Presented {
     /// A generation that was left at some moment, or is served. No probe has looked for it yet.
     pub fn new(generation: GenerationId, not_after: i64, left: Option<Stamp>, wait: u64) -> Presented {
-        Presented { generation, not_after, left, wait, seen: None, unseen: None }
+        Presented { generation, not_after, left, wait, seen: None, seen_at: BTreeSet::new(), unseen: None }
     }
 }
 

@@ -5,20 +5,20 @@ use super::{
     clock::{Clock, Stamp},
 };
 use crate::tlsa::Association;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 /// A service that is not reloaded has to be seen without a generation again and again; after a longer pause the count starts anew,
 /// seconds.
 const LONGEST_PAUSE: u64 = 2 * 86_400;
 
 impl Presented {
-    /// A probe saw it presented.
-    pub fn seen_at(&mut self, now: Stamp) {
-        (self.seen, self.unseen) = (Some(now), None);
+    /// A probe saw it presented at these addresses.
+    pub fn sight(&mut self, now: Stamp, places: BTreeSet<SocketAddr>) {
+        (self.seen, self.seen_at, self.unseen) = (Some(now), places, None);
     }
 
     /// Probes of every address did not see it.
-    pub fn unseen_at(&mut self, now: Stamp) {
+    pub fn no_sight(&mut self, now: Stamp) {
         let before = self.unseen.take().filter(|unseen| unseen.last.elapsed(now) <= LONGEST_PAUSE);
         let since = before.map_or(now, |unseen| unseen.since);
         self.unseen = Some(Unseen { since, last: now });

@@ -12,7 +12,7 @@ use crate::{
     journal::Presented,
     tlsa::{Association, Chain},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 /// Tells of what nobody but an operator can mend.
 pub fn raise(model: &Model<'_>, plan: &mut Plan) {
@@ -30,21 +30,14 @@ pub fn raise(model: &Model<'_>, plan: &mut Plan) {
 fn unmoved(model: &Model<'_>, lineage: &Lineage<'_>, presented: &Presented) -> Option<Trouble> {
     let (seen, left) = (presented.seen?, presented.left?);
     let grace = lineage.reloaded(left)?.after(lineage.hold(presented));
-    let where_seen = || {
-        let views = model.owners_of(lineage.name).filter_map(|owner| owner.presents);
-        let its = |chain: &Chain| lineage.identify(chain).is_some_and(|known| known.id == presented.generation);
-        let places: BTreeSet<String> =
-            views.flat_map(chains).filter(|(_, chain)| its(chain)).map(|(at, _)| at.to_string()).collect();
-        let places: Vec<String> = places.into_iter().collect();
-        if places.is_empty() { String::new() } else { format!(" at {}", places.join(", ")) }
-    };
+    let places: Vec<String> = presented.seen_at.iter().map(SocketAddr::to_string).collect();
     let gone = presented.unseen.as_ref().is_some_and(|unseen| unseen.last > seen);
     (seen >= grace && !gone).then(|| {
         let text = format!(
-            "a service presented generation {}{} {} ago, although it was reloaded: its records stay; restart the \
-             service, and see that its `reload` reaches every process and host",
+            "the service at {} presented generation {} {} ago, although it was reloaded: its records stay; restart it, \
+             and see that its `reload` reaches every process and host",
+            places.join(", "),
             presented.generation,
-            where_seen(),
             span(seen.elapsed(model.now()))
         );
         Trouble::of(lineage.name, text)

@@ -65,8 +65,8 @@ pub struct Sighting {
     pub generation: GenerationId,
     /// End of validity of its leaf, Unix seconds.
     pub not_after: i64,
-    /// It was presented somewhere; else no address of any of the lineage's endpoints presents it.
-    pub seen: bool,
+    /// Where it was presented; empty if no address of any of the lineage's endpoints presents it.
+    pub places: BTreeSet<SocketAddr>,
 }
 
 /// What the round's views say about generations.
@@ -79,18 +79,20 @@ fn sightings_of(model: &Model<'_>, lineage: &Lineage<'_>) -> Vec<Sighting> {
     let endpoints = || model.owners_of(lineage.name).filter(|owner| owner.endpoint.is_some());
     let views = || endpoints().filter_map(|owner| owner.presents);
     let known = |chain: &Chain| lineage.identify(chain).filter(|generation| generation.id != served.id);
-    let mut found: BTreeMap<GenerationId, (i64, bool)> = BTreeMap::new();
-    for generation in views().flat_map(chains).filter_map(|(_, chain)| known(chain)) {
-        found.insert(generation.id.clone(), (generation.chain.not_after(), true));
+    let mut found: BTreeMap<GenerationId, (i64, BTreeSet<SocketAddr>)> = BTreeMap::new();
+    for (address, generation) in views().flat_map(chains).filter_map(|(address, chain)| Some((address, known(chain)?)))
+    {
+        let new = || (generation.chain.not_after(), BTreeSet::new());
+        found.entry(generation.id.clone()).or_insert_with(new).1.insert(*address);
     }
     let complete = |owner: &Owner<'_>| owner.presents.is_some_and(is_complete);
     if endpoints().next().is_some() && endpoints().all(complete) {
         for left in lineage.doc.presented.iter().filter(|presented| presented.left.is_some()) {
-            found.entry(left.generation.clone()).or_insert((left.not_after, false));
+            found.entry(left.generation.clone()).or_insert((left.not_after, BTreeSet::new()));
         }
     }
     let sighting =
-        |(generation, (not_after, seen))| Sighting { lineage: lineage.name.into(), generation, not_after, seen };
+        |(generation, (not_after, places))| Sighting { lineage: lineage.name.into(), generation, not_after, places };
     found.into_iter().map(sighting).collect()
 }
 

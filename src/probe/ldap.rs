@@ -89,9 +89,11 @@ fn big_endian(bytes: &[u8]) -> usize {
 mod tests {
     use super::*;
 
+    type Case = (&'static [u8], Option<(u8, &'static [u8])>);
+
     #[test]
     fn responses() {
-        let cases: [(&[u8], Option<(u8, &[u8])>); 8] = [
+        let cases: [Case; 8] = [
             (b"\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00", Some((0, b""))),
             (b"\x02\x01\x01\x78\x84\x00\x00\x00\x09\x0a\x01\x34\x04\x00\x04\x02no", Some((52, b"no"))),
             (b"\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04", None),

@@ -60,15 +60,16 @@ impl<S: Stream> Talk<S> {
     pub(super) async fn line(&mut self) -> Result<String, String> {
         let mut searched = 0;
         loop {
-            if let Some(length) = self.buffer[searched..].iter().position(|&byte| byte == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=searched + length).collect();
+            let end = self.buffer[searched..].iter().position(|&byte| byte == b'\n').map(|end| searched + end);
+            if end.unwrap_or(self.buffer.len()) > LINE {
+                return Err(format!("sends a line longer than {LINE} bytes: {}", quote_bytes(&self.buffer)));
+            }
+            if let Some(end) = end {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
                 let line = line.strip_suffix(b"\n").unwrap_or(&line);
                 return Ok(String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned());
             }
             searched = self.buffer.len();
-            if searched > LINE {
-                return Err(format!("sends a line longer than {LINE} bytes: {}", quote_bytes(&self.buffer)));
-            }
             self.more().await?;
         }
     }

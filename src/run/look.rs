@@ -170,7 +170,7 @@ impl Run<'_> {
 
 /// Takes down what a probe told about a generation.
 fn take_down(journal: &mut Journal, sighting: Sighting, at: Stamp) {
-    let Sighting { lineage, generation, not_after, seen } = sighting;
+    let Sighting { lineage, generation, not_after, places } = sighting;
     let Some(doc) = journal.lineages.get_mut(&lineage) else { return };
     let known = doc.presented.iter().position(|presented| presented.generation == generation);
     let place = match known {
@@ -181,9 +181,9 @@ fn take_down(journal: &mut Journal, sighting: Sighting, at: Stamp) {
             0
         }
     };
-    match seen {
-        true => doc.presented[place].seen_at(at),
-        false => doc.presented[place].unseen_at(at),
+    match places.is_empty() {
+        true => doc.presented[place].no_sight(at),
+        false => doc.presented[place].sight(at, places),
     }
 }
 

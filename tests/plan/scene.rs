@@ -327,7 +327,7 @@ impl Scene {
                 self.doc().presented.push(presented(None));
             }
             "left" => self.doc().presented.push(presented(Some(ago(seconds())))),
-            "seen" => self.left(words[0]).seen = Some(ago(seconds())),
+            "seen" => self.left(words[0]).sight(ago(seconds()), ["203.0.113.9:25".parse().unwrap()].into()),
             "unseen" => {
                 let last = ago(words[2].parse().unwrap());
                 self.left(words[0]).unseen = Some(Unseen { since: ago(seconds()), last });

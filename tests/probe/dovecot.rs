@@ -28,13 +28,16 @@ ssl_alt_cert = <@DIR@/alt-cert.pem
 ssl_alt_key = <@DIR@/alt-key.pem
 ";
 
+const PROGRAMS: [&str; 5] =
+    ["dovecot", "doveadm", "/usr/lib/dovecot/imap", "/usr/lib/dovecot/managesieve", "/usr/lib/dovecot/pop3"];
 const RELOAD: &str = "doveadm -c @DIR@/dovecot.conf reload";
 const PORTS: [(Protocol, u16); 5] = [(Imap, 143), (Pop3, 110), (Sieve, 4190), (Tls, 993), (Tls, 995)];
 
 #[test]
 fn old_new_and_broken() {
     let (old, new) = (Cert::rsa(2), Cert::ecdsa());
-    let Some(lab) = start("dovecot", CONF, &old) else { return };
+    let Some(lab) = Lab::start("dovecot", &PROGRAMS) else { return };
+    start(&lab, CONF, &old);
     for (protocol, port) in PORTS {
         see::expect(&lab.see(protocol, port), &[&old], &format!("{port} at first"));
     }
@@ -58,23 +61,18 @@ fn old_new_and_broken() {
 #[test]
 fn an_rsa_and_an_ecdsa_certificate() {
     let (rsa, ecdsa) = (Cert::rsa(3), Cert::ecdsa());
-    let Some(lab) = Lab::start("dovecot-dual", &["dovecot"]) else { return };
+    let Some(lab) = Lab::start("dovecot-dual", &PROGRAMS) else { return };
     lab.write("alt-cert.pem", &ecdsa.pem);
     lab.write("alt-key.pem", &ecdsa.key);
-    let lab = run(lab, &[CONF, ALT].concat(), &rsa);
+    start(&lab, &[CONF, ALT].concat(), &rsa);
     see::expect(&lab.see(Imap, 143), &[&rsa, &ecdsa], "each kind is asked for");
 }
 
-fn start(test: &str, conf: &str, cert: &Cert) -> Option<Lab> {
-    Lab::start(test, &["dovecot"]).map(|lab| run(lab, conf, cert))
-}
-
-fn run(lab: Lab, conf: &str, cert: &Cert) -> Lab {
+fn start(lab: &Lab, conf: &str, cert: &Cert) {
     lab.write("dovecot.conf", conf);
-    put(&lab, cert);
+    put(lab, cert);
     lab.serve("dovecot-start", "dovecot -F -c @DIR@/dovecot.conf");
     PORTS.iter().for_each(|(_, port)| drop(lab.connect(*port)));
-    lab
 }
 
 fn put(lab: &Lab, cert: &Cert) {

@@ -72,7 +72,7 @@ fn an_rsa_and_an_ecdsa_certificate() {
 }
 
 fn start(test: &str, chain: &str) -> Option<Lab> {
-    let lab = Lab::start(test, &["postfix"])?;
+    let lab = Lab::start(test, &["postfix", "/usr/lib/postfix/sbin/master"])?;
     lab.make_dir("root", "etc");
     lab.write("etc/main.cf", MAIN);
     lab.write("etc/master.cf", MASTER);

@@ -17,7 +17,7 @@ ssl_key_file = '@DIR@/key.pem'
 #[test]
 fn old_new_and_refused() {
     let (old, new) = (Cert::ecdsa(), Cert::rsa(2));
-    let Some(bin) = binaries() else { return drop(Lab::start("postgres", &["postgres"])) };
+    let Some(bin) = binaries() else { return drop(Lab::start("postgres", &["/usr/lib/postgresql/*/bin/postgres"])) };
     let Some(lab) = Lab::start("postgres", &[]) else { return };
     let bin = bin.to_str().unwrap();
     lab.give("postgres", "");

@@ -8,6 +8,7 @@ mod lab;
 mod namespace;
 mod oracle;
 mod sampler;
+mod services;
 mod world;
 
 use nix::unistd::geteuid;
@@ -21,6 +22,7 @@ use std::{
 };
 use world::World;
 
+/// Dynamic updates at the primary.
 const RFC2136: &str = "rfc2136 127.0.0.11:53 key:@DIR@/tsig.key";
 
 #[test]
@@ -145,7 +147,7 @@ fn prerequisites() -> Result<(), String> {
     if !geteuid().is_root() {
         return Err("needs root, for a network namespace and port 53".to_owned());
     }
-    let tools = "bash certbot dig ip knotc knotd named openssl pebble setpriv sha256sum timeout tsig-keygen unbound";
+    let tools = "bash certbot dig ip knotc knotd named nginx openssl pebble postfix setpriv sha256sum timeout tsig-keygen unbound";
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs: Vec<_> = std::env::split_paths(&path).collect();
     let missing: Vec<_> = tools.split(' ').filter(|tool| !dirs.iter().any(|dir| dir.join(tool).is_file())).collect();

@@ -54,12 +54,17 @@ pub struct Picture {
 impl World {
     /// Starts the servers, issues the first certificate, writes the configuration and builds the dane directory.
     pub fn start(name: &'static str, api: &str, settle: u32) -> World {
+        World::with_service(name, api, settle, "probe = off\nhold = 1\nreload = @DIR@/reload\n")
+    }
+
+    /// The same with a service of another kind: its lines of the configuration.
+    pub fn with_service(name: &'static str, api: &str, settle: u32, service: &str) -> World {
         let begun = Instant::now();
         let world = World { lab: Lab::start().unwrap(), name, begun };
         world.tell("servers are up");
         let args = ["certonly", "--standalone", "--http-01-port", "5002", "--server", ACME, "--agree-tos"];
         world.certbot(&[&args[..], &["--register-unsafely-without-email", "-d", LINEAGE]].concat());
-        world.configure(api, settle);
+        world.configure(api, settle, service);
         world.run(&["--config-test"]).expect(0);
         world.run(&["--reset"]).expect(0);
         must(Command::new(world.lab.path("reload")).current_dir(world.lab.path(""))).unwrap();
@@ -214,10 +219,10 @@ impl World {
         Picture { links: links.collect(), serial: self.lab.serial(SERVERS[0]), reloads: self.reloads() }
     }
 
-    fn configure(&self, api: &str, settle: u32) {
+    fn configure(&self, api: &str, settle: u32, service: &str) {
         let dir = self.lab.text("");
         let dir = dir.trim_end_matches('/');
-        let api = api.replace("@DIR@", dir);
+        let (api, service) = (api.replace("@DIR@", dir), service.replace("@DIR@", dir));
         let text = format!(
             "letsencrypt_directory = {dir}/le\n\
              dane_directory = {dir}/dane\n\
@@ -225,12 +230,10 @@ impl World {
              log = {dir}/daneroll.log\n\
              resolver = 127.0.0.53\n\
              trust_anchor = {dir}/anchor.key\n\
-             probe = off\n\
              ttl = 0\n\
-             hold = 1\n\
              settle = {settle}\n\
              record_ttl = 2\n\
-             reload = {dir}/reload\n\
+             {service}\
              [{LINEAGE}]\n\
              tlsa = 311 25\n\
              api = {api}\n"

@@ -1,0 +1,193 @@
+//! Real services that daneroll looks at itself: what they present opens and shuts its gates.
+
+use crate::{
+    RFC2136,
+    lab::SERVERS,
+    ready,
+    world::{Run, World},
+};
+use daneroll::{
+    env::{Env, Visit, Visited, real::Real},
+    lineage::pem,
+    probe::Protocol,
+};
+use std::{
+    fs,
+    os::unix::fs::chown,
+    thread,
+    time::{Duration, Instant},
+};
+
+const POSTFIX: &str = "probe = auto\nhold = 1\nreload = postfix -c @DIR@/etc reload\n";
+
+const MAIN: &str = "\
+compatibility_level = 3.6
+queue_directory = @DIR@/queue
+data_directory = @DIR@/data
+maillog_file = @DIR@/mail.log
+maillog_file_prefixes = /tmp
+myhostname = mx.example.test
+mydestination =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+alias_maps =
+smtpd_tls_security_level = may
+smtpd_tls_chain_files = @DIR@/dane/mx.example.test/privkey.pem, @DIR@/dane/mx.example.test/fullchain.pem
+smtpd_forbid_unauth_pipelining = yes
+";
+
+const MASTER: &str = "\
+25 inet n - n - - smtpd
+tlsmgr unix - - n - 1 tlsmgr
+anvil unix - - n - 1 anvil
+rewrite unix - - n - - trivial-rewrite
+proxymap unix - - n - - proxymap
+postlog unix-dgram n - n - 1 postlogd
+";
+
+/// A reload that says yes and does nothing.
+const NGINX: &str = "probe = tls\nhold = 2\nreload = /bin/true\n";
+
+const NGINX_CONF: &str = "\
+user root;
+daemon off;
+pid @DIR@/nginx.pid;
+error_log @DIR@/nginx.log;
+events {}
+http {
+  access_log off;
+  client_body_temp_path @DIR@/body;
+  proxy_temp_path @DIR@/proxy;
+  fastcgi_temp_path @DIR@/fastcgi;
+  uwsgi_temp_path @DIR@/uwsgi;
+  scgi_temp_path @DIR@/scgi;
+  ssl_certificate @DIR@/dane/mx.example.test/fullchain.pem;
+  ssl_certificate_key @DIR@/dane/mx.example.test/privkey.pem;
+  server { listen 127.0.0.1:25 ssl; }
+}
+";
+
+/// Nothing is published before the mail server answers; then it rolls over, and presents the new certificate alone.
+#[test]
+fn a_mail_server_is_seen_to_change_over() {
+    if !ready("postfix") {
+        return;
+    }
+    let world = World::with_service("postfix", RFC2136, 20, POSTFIX);
+    let run = world.run(&[]);
+    run.expect(0);
+    assert!(run.said.contains("127.0.0.1:25") && run.said.contains("refused the connection"), "{}", run.said);
+    world.expect_records(&[]);
+    start_postfix(&world);
+    world.run(&[]).expect(0);
+    world.expect_records(&[&world.key(1)]);
+    world.tell("first record published, as the server presents what it matches");
+    world.renew();
+    world.roll_over_to(2);
+    let seen = look(&world, Protocol::Smtp);
+    assert_eq!((keys(&seen), seen.unknown), (vec![world.key(2)], None));
+}
+
+/// S7: a server that was not reloaded keeps its record, and the operator is told where; once it is, the record goes.
+#[test]
+fn a_server_that_keeps_its_certificate_keeps_its_record() {
+    if !ready("nginx") {
+        return;
+    }
+    let world = World::with_service("nginx", RFC2136, 20, NGINX);
+    let conf = write(&world, "nginx.conf", NGINX_CONF);
+    let dir = world.lab.text("");
+    world.lab.namespace().serve("nginx-start", &["nginx", "-p", &dir, "-c", &conf], &[]).unwrap();
+    until("nginx answers", || keys(&look(&world, Protocol::Tls)) == [world.key(1)]);
+    world.run(&[]).expect(0);
+    world.renew();
+    let (old, new) = (world.key(1), world.key(2));
+    until("the switch", || {
+        any(&world);
+        world.served() == 2
+    });
+    let told = |run: &Run| run.code == 1 && run.said.contains("presented generation");
+    until("the alarm", || told(&any(&world)));
+    let run = any(&world);
+    assert!(told(&run) && run.said.contains("127.0.0.1:25"), "{}", run.said);
+    world.expect_records(&[&old, &new]);
+    world.tell("the service still presents the old certificate, and its record stays");
+    let reload = world.lab.command("nginx").args(["-p", &dir, "-c", &conf, "-s", "reload"]).status().unwrap();
+    assert!(reload.success());
+    until("the delete", || {
+        any(&world);
+        world.lab.tlsa(SERVERS[0]) == [new.clone()].into()
+    });
+    world.expect_records(&[&new]);
+    world.expect_rest();
+    world.tell("done");
+}
+
+fn start_postfix(world: &World) {
+    let user = nix::unistd::User::from_name("postfix").unwrap().expect("a user postfix");
+    for (name, owned) in [
+        ("etc", false),
+        ("queue", false),
+        ("queue/pid", false),
+        ("data", true),
+        ("queue/private", true),
+        ("queue/public", true),
+        ("queue/incoming", true),
+        ("queue/active", true),
+        ("queue/maildrop", true),
+    ] {
+        let path = world.lab.path(name);
+        fs::create_dir_all(&path).unwrap();
+        if owned {
+            chown(&path, Some(user.uid.as_raw()), None).unwrap();
+        }
+    }
+    write(world, "etc/main.cf", MAIN);
+    write(world, "etc/master.cf", MASTER);
+    let etc = world.lab.text("etc");
+    world.lab.namespace().serve("postfix", &["/usr/lib/postfix/sbin/master", "-d", "-c", &etc], &[]).unwrap();
+    until("Postfix answers", || keys(&look(world, Protocol::Smtp)) == [world.key(1)]);
+}
+
+fn write(world: &World, name: &str, text: &str) -> String {
+    let dir = world.lab.text("");
+    fs::write(world.lab.path(name), text.replace("@DIR@", dir.trim_end_matches('/'))).unwrap();
+    world.lab.text(name)
+}
+
+/// A plain run, however it ends.
+fn any(world: &World) -> Run {
+    thread::sleep(Duration::from_millis(500));
+    world.run(&[])
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}: not within a minute");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// What a visitor of the service sees, from within its network.
+fn look(world: &World, protocol: Protocol) -> Visited {
+    let visit = Visit {
+        address: ([127, 0, 0, 1], 25).into(),
+        server_name: "mx.example.test".parse().unwrap(),
+        protocol,
+        limit: Duration::from_secs(10),
+    };
+    let namespace = world.lab.namespace();
+    // A thread that enters a network stays there.
+    let inside = || {
+        namespace.enter().unwrap();
+        Real::new("/proc/self/exe".into()).visit(&[visit]).remove(0)
+    };
+    thread::scope(|scope| scope.spawn(inside).join().unwrap())
+}
+
+/// The keys that were presented, as `3 1 1` records have them.
+fn keys(seen: &Visited) -> Vec<String> {
+    let key = |chain: &Vec<Vec<u8>>| pem::sent(chain).unwrap().association("311".parse().unwrap()).unwrap().hex();
+    seen.chains.iter().map(key).collect()
+}
