@@ -53,7 +53,8 @@ impl Run<'_> {
         facts
     }
 
-    fn remember(&self, journal: &mut Journal, facts: &Facts) {
+    /// Takes facts into the journal.
+    pub(super) fn remember(&self, journal: &mut Journal, facts: &Facts) {
         let mut configured = Configured::new();
         for (name, section) in &self.sections {
             for query in section.tlsa.iter().filter_map(|line| line.query_name().ok()) {
