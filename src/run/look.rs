@@ -127,7 +127,7 @@ fn differs(model: &Model<'_>, owner: &Owner<'_>) -> bool {
 }
 
 /// With `verify = provider`: what the provider said it published is there.
-fn providers_word(journal: &Journal, query: &DnsName) -> OwnerView {
+pub(super) fn providers_word(journal: &Journal, query: &DnsName) -> OwnerView {
     let docs = journal.owners.get(query).into_iter().flat_map(|owner| &owner.records);
     let up = docs.filter(|(_, doc)| doc.state == RecordState::Published).map(|(record, _)| record.clone());
     let answer = Ok(Shown { records: Some(up.collect()), ttl: 0 });

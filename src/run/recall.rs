@@ -1,6 +1,6 @@
 //! What the last runs saw of name servers, put together from memory: nobody is asked.
 
-use super::Run;
+use super::{Run, look::providers_word};
 use crate::{
     facts::{OwnerView, PROVIDER, Security, ServerView},
     journal::{Journal, OwnerDoc, ServerDoc, clock::Stamp},
@@ -86,18 +86,17 @@ impl Recalled {
     pub fn views(&self, journal: &Journal, has_route: impl Fn(IpAddr) -> bool) -> BTreeMap<DnsName, OwnerView> {
         let now = Stamp(journal.clock.total);
         let asked = journal.owners.values().filter(|owner| !owner.servers.is_empty());
-        let view = |owner: &OwnerDoc| self.view(owner, now, &has_route);
+        let view = |owner: &OwnerDoc| match owner.servers.get(&PROVIDER) {
+            Some(provider) if provider.left.is_none() => providers_word(journal, &owner.query),
+            _ => self.view(owner, now, &has_route),
+        };
         let lost = self.lost.iter().filter(|(owner, _)| journal.owners.contains_key(*owner));
         let unknown = lost.map(|(owner, why)| (owner.clone(), shown(owner, None, Err(why.clone()))));
         asked.map(|owner| (owner.query.clone(), view(owner))).chain(unknown).collect()
     }
 
     fn view(&self, owner: &OwnerDoc, now: Stamp, has_route: &impl Fn(IpAddr) -> bool) -> OwnerView {
-        let by_provider = owner.servers.get(&PROVIDER).is_some_and(|provider| provider.left.is_none());
-        let asked = owner
-            .servers
-            .iter()
-            .filter(|(address, server)| (**address == PROVIDER) == by_provider && !server.has_left(now));
+        let asked = owner.servers.iter().filter(|(address, server)| **address != PROVIDER && !server.has_left(now));
         let server = |(address, server): (&SocketAddr, &ServerDoc)| {
             let why = self.silent.get(&(owner.query.clone(), *address));
             let unknown = || why.cloned().unwrap_or_else(|| "it has not answered yet".into());
@@ -107,8 +106,7 @@ impl Recalled {
             let listed = server.left.is_none();
             (*address, ServerView { name, answer, bogus: false, serial, listed, ns_ttl, no_route })
         };
-        let view = shown(&owner.target, owner.zone.clone(), Ok(asked.map(server).collect()));
-        OwnerView { by_provider, ..view }
+        shown(&owner.target, owner.zone.clone(), Ok(asked.map(server).collect()))
     }
 }
 

@@ -97,7 +97,16 @@ impl Run<'_> {
         let (owners, endpoints) = (BTreeMap::new(), BTreeMap::new());
         let mut facts = Facts { now, wall: self.env.wall(), lineages, owners, endpoints };
         self.remember(journal, &facts);
-        facts.owners = recalled.views(journal, |ip| self.env.has_route(ip));
+        let views = recalled.views(journal, |ip| self.env.has_route(ip));
+        // What a provider said last is in the journal itself, and may be news to it.
+        facts.owners =
+            views.iter().filter(|(_, view)| view.by_provider).map(|(q, view)| (q.clone(), view.clone())).collect();
+        let asked: Vec<_> = journal.owners.values().map(|owner| (owner.query.clone(), owner.asked)).collect();
+        self.remember(journal, &facts);
+        for (query, asked) in asked {
+            journal.owners.entry(query).and_modify(|owner| owner.asked = asked);
+        }
+        facts.owners = views;
         facts
     }
 
