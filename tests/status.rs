@@ -100,7 +100,7 @@ fn configure(lab: &Lab, global: &str, lines: &str) {
 type Scene = (&'static str, fn() -> Lab, i32, &'static [&'static str]);
 
 /// Each phase: how it comes about, the exit code, and words of the text.
-const PHASES: [Scene; 16] = [
+const PHASES: [Scene; 18] = [
     ("new", Lab::new, 0, &["daneroll --reset", "not looked at yet"]),
     ("settled", Lab::settled, 0, &["follows live/", "3 1 1 ", "published", "for served", "ECDSA P-256", "exit 0"]),
     ("waiting-for-caches", pending, 0, &["candidate", "Waiting to switch", "caches may hold", "switch in"]),
@@ -115,6 +115,8 @@ const PHASES: [Scene; 16] = [
     ("switching", switchable, 0, &["The next run will:", "switch mx.example.test to generation"]),
     ("reload-owed", owing, 0, &["Owed: `/bin/false`"]),
     ("holding", holding, 0, &["old", "Waiting to retire generation", "hold", "still present the old certificate"]),
+    ("deleting", deleting, 0, &["being deleted", "for an old one", "The next run will:", "delete _25._tcp"]),
+    ("leaving", leaving, 0, &["Leaving DANE", "being deleted"]),
     ("rolled-back", rolled_back, 0, &["barred", "no candidate until the next renewal"]),
     ("withdrawn", || after(&["withdraw", LINEAGE]), 0, &["Has left DANE"]),
     ("unconfigured", unconfigured, 0, &["Put the section back", "daneroll withdraw mx.example.test"]),
@@ -164,6 +166,23 @@ fn owing() -> Lab {
 fn holding() -> Lab {
     let lab = switchable();
     lab.run(&[]).ends(0);
+    lab
+}
+
+/// The provider deletes nothing now.
+fn deleting() -> Lab {
+    let lab = Lab::settled();
+    configure(&lab, "ttl = 0", "hold = 0\n");
+    lab.provider("[ \"$TLSA_OPERATION\" = publish ] || exit 128");
+    renew(&lab, 2);
+    lab.run(&[]);
+    lab
+}
+
+fn leaving() -> Lab {
+    let lab = Lab::settled();
+    lab.provider("exit 128");
+    lab.run(&["withdraw", LINEAGE]);
     lab
 }
 
@@ -220,6 +239,16 @@ fn phases() {
         for word in words {
             assert!(flat.contains(word), "{phase}: {word:?} is not in\n{text}");
         }
+    }
+}
+
+/// A look at the world itself writes nothing either, and comes to the same.
+#[test]
+fn live() {
+    for (lab, phase) in [(Lab::settled(), "settled"), (pending(), "waiting-for-caches"), (broken(), "broken")] {
+        let (live, memory) = (told(&lab, &["--live"], 0), told(&lab, &[], 0));
+        assert_eq!((&live["live"], &memory["live"]), (&true.into(), &false.into()));
+        assert_eq!((&live["lineages"][0]["phase"], &memory["lineages"][0]["phase"]), (&phase.into(), &phase.into()));
     }
 }
 

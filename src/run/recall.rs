@@ -118,3 +118,64 @@ fn shown(
     let security = Security::Unknown("no name server was asked now".into());
     OwnerView { target: target.clone(), zone, servers, by_provider: false, security }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{env::Boot, journal::Shown, journal::clock::Clock};
+    use std::collections::BTreeSet;
+
+    const OWNER: &str = "_25._tcp.mx.example.com.";
+
+    fn address(last: u8) -> SocketAddr {
+        ([192, 0, 2, last], 53).into()
+    }
+
+    /// Two servers, one that left long ago, and one that never answered.
+    fn journal() -> Journal {
+        let clock = Clock { total: 1_000_000, ..Clock::start(Boot { id: "a".into(), millis: 0 }) };
+        let mut journal = Journal { clock, lineages: BTreeMap::new(), owners: BTreeMap::new() };
+        let owner: DnsName = OWNER.parse().unwrap();
+        let mut doc = OwnerDoc::new(owner.clone());
+        let now = Some(Shown { records: Some(BTreeSet::new()), ttl: 60 });
+        for (last, left) in [(1, None), (2, None), (3, Some(Stamp(0)))] {
+            let server = ServerDoc { name: format!("ns{last}"), now: now.clone(), left, ..ServerDoc::default() };
+            doc.servers.insert(address(last), server);
+        }
+        doc.servers.insert(address(4), ServerDoc::default());
+        journal.owners.insert(owner, doc);
+        journal
+    }
+
+    fn recalled(reasons: Value) -> Recalled {
+        let mut recalled = Recalled::default();
+        reasons.as_array().unwrap().iter().for_each(|reason| recalled.note(reason));
+        recalled
+    }
+
+    #[test]
+    fn answers_are_those_of_the_last_runs() {
+        let silent = serde_json::json!([
+            { "reason": "unknown", "owner": OWNER, "address": "192.0.2.2:53", "why": "timed out" },
+            { "reason": "unknown", "owner": "_25._tcp.other.", "address": "192.0.2.1:53", "why": "timed out" },
+            { "reason": "cached", "owner": OWNER, "ttl": 60 },
+            { "reason": "no-servers", "owner": "_25._tcp.other.", "why": "no NS" },
+            {}, "odd", 7
+        ]);
+        let views = recalled(silent).views(&journal(), |_| false);
+        assert_eq!(views.len(), 1, "nothing is known of owners that are not in the journal");
+        let servers = views.values().next().unwrap().servers.as_ref().unwrap();
+        let told: Vec<_> =
+            servers.iter().map(|(address, server)| (*address, server.answer.clone().err(), server.no_route)).collect();
+        let (timed_out, never) = (Some("timed out".into()), Some("it has not answered yet".into()));
+        let expected = [(address(1), None, false), (address(2), timed_out, true), (address(4), never, true)];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn servers_that_nobody_found() {
+        let lost = serde_json::json!([{ "reason": "no-servers", "owner": OWNER, "why": "no NS" }]);
+        let views = recalled(lost).views(&journal(), |_| true);
+        assert_eq!(views.values().next().unwrap().servers, Err("no NS".into()));
+    }
+}

@@ -37,7 +37,7 @@ impl Run<'_> {
         let known: BTreeSet<String> = journal.lineages.keys().cloned().collect();
         let facts = match live {
             true => self.look_at_all(&mut journal),
-            false => self.from_memory(&mut journal, &recalled),
+            false => self.remembered_facts(&mut journal, &recalled),
         };
         let names = self.told(wanted, &known, &mut problems);
         let file = |name: &String| facts.lineages.get(name).cloned().unwrap_or_else(|| self.files(name));
@@ -90,7 +90,7 @@ impl Run<'_> {
     }
 
     /// Files are looked at; of name servers this is what the last runs saw.
-    fn from_memory(&self, journal: &mut Journal, recalled: &Recalled) -> Facts {
+    fn remembered_facts(&self, journal: &mut Journal, recalled: &Recalled) -> Facts {
         let now = journal.clock.read(self.env.boot());
         let names: BTreeSet<&String> = self.sections.keys().chain(journal.lineages.keys()).collect();
         let lineages = names.into_iter().map(|name| (name.clone(), self.files(name))).collect();
