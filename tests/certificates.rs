@@ -6,7 +6,7 @@ use daneroll::{
     env::sim::World,
     lineage::{certbot::read_set, pem},
     name::DnsName,
-    tlsa::{Association, Chain, Group, Mismatch, Param, satisfied},
+    tlsa::{Association, Certificate, Chain, Group, Mismatch, Param, satisfied},
 };
 use std::{
     collections::BTreeSet,
@@ -281,4 +281,16 @@ fn records_and_parameters_as_text() {
         assert_eq!(text.parse::<Param>().is_ok(), valid, "{text}");
     }
     assert_eq!(KINDS.map(|kind| chain(kind).certificates.len()), [2, 2, 2]);
+}
+
+#[test]
+fn kinds_of_keys_and_authorities() {
+    for (kind, key) in [("rsa", "RSA 2048"), ("ecdsa", "ECDSA P-256"), ("ed25519", "Ed25519")] {
+        let chain = chain(kind);
+        assert_eq!(pem::key_type(&chain.certificates[0]), key);
+        let authorities: Vec<bool> = chain.certificates.iter().map(pem::is_authority).collect();
+        assert_eq!(authorities, [false, true], "{kind}");
+        let torn = Certificate { spki: chain.certificates[0].spki[..20].into(), ..chain.certificates[0].clone() };
+        assert_eq!(pem::key_type(&torn), "unknown");
+    }
 }

@@ -209,7 +209,8 @@ impl Store {
             env.rename(path, Path::new(&aside))?;
         }
         let (path, aside) = (path.display(), aside.display());
-        self.damaged.push(format!("journal file {path} is damaged ({error}): kept as {aside}; its waits start anew"));
+        let kept = if self.mend { "kept as" } else { "the next run keeps it as" };
+        self.damaged.push(format!("journal file {path} is damaged ({error}): {kept} {aside}; its waits start anew"));
         Ok(None)
     }
 }

@@ -9,8 +9,13 @@ use std::{sync::Arc, time::Duration};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_cert::{
     Certificate as X509,
-    der::{Decode, Encode},
-    ext::pkix::{SubjectAltName, name::GeneralName},
+    der::{
+        Decode, Encode,
+        asn1::{AnyRef, UintRef},
+        oid::ObjectIdentifier,
+    },
+    ext::pkix::{BasicConstraints, SubjectAltName, name::GeneralName},
+    spki::SubjectPublicKeyInfoRef,
 };
 
 /// The certificates of a PEM file in their order; anything else in it is passed over. None at all is not an error here.
@@ -88,6 +93,48 @@ fn linked(certificates: &[Certificate]) -> usize {
         leaf.verify_for_usage(algorithms, &[anchor], between, time, KeyUsage::server_auth(), None, None).is_ok()
     };
     (1..ders.len()).take_while(reaches).count()
+}
+
+/// Is it the certificate of an authority (RFC 5280 section 4.2.1.9)?
+pub fn is_authority(certificate: &Certificate) -> bool {
+    let parsed = X509::from_der(&certificate.der);
+    let constraints = parsed.map(|parsed| parsed.tbs_certificate().get_extension::<BasicConstraints>());
+    matches!(constraints, Ok(Ok(Some((_, BasicConstraints { ca: true, .. })))))
+}
+
+/// The kind of a certificate's key as people call it: `ECDSA P-256`, `RSA 2048`, `Ed25519`; the algorithm's OID of any other.
+pub fn key_type(certificate: &Certificate) -> String {
+    const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+    const ECDSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+    let Ok(key) = SubjectPublicKeyInfoRef::from_der(&certificate.spki) else { return "unknown".into() };
+    let algorithm = &key.algorithm;
+    match algorithm.oid {
+        RSA => modulus_bits(key.subject_public_key.raw_bytes()).map_or("RSA".into(), |bits| format!("RSA {bits}")),
+        ECDSA => algorithm.parameters_oid().map_or("ECDSA".into(), |curve| format!("ECDSA {}", curve_name(curve))),
+        other if other.to_string() == "1.3.101.112" => "Ed25519".into(),
+        other => other.to_string(),
+    }
+}
+
+/// Length of the modulus in an RSAPublicKey (RFC 8017 appendix A.1.1).
+fn modulus_bits(key: &[u8]) -> Option<usize> {
+    let modulus = AnyRef::from_der(key).ok()?.sequence(|fields| {
+        let modulus = UintRef::decode(fields)?;
+        UintRef::decode(fields).map(|_| modulus)
+    });
+    let modulus = modulus.ok()?;
+    let leading = modulus.as_bytes().first()?.leading_zeros();
+    (modulus.as_bytes().len() * 8).checked_sub(leading as usize)
+}
+
+/// What NIST calls a curve (RFC 5480 section 2.1.1.1).
+fn curve_name(curve: ObjectIdentifier) -> String {
+    match curve.to_string().as_str() {
+        "1.2.840.10045.3.1.7" => "P-256".into(),
+        "1.3.132.0.34" => "P-384".into(),
+        "1.3.132.0.35" => "P-521".into(),
+        other => other.into(),
+    }
 }
 
 /// Checks that a PEM file holds a private key and that it is the leaf's.

@@ -15,6 +15,7 @@ mod switch;
 
 pub use publish::desired_records;
 pub use reason::{Reason, Step, Trouble, Wait, span};
+pub use switch::is_broken;
 
 use crate::{
     config::{Config, Section},

@@ -73,7 +73,7 @@ fn step(lineage: &Lineage<'_>, to: &GenerationId, cause: Cause) -> Action {
 }
 
 /// Does what is served match nothing that some server shows?
-fn is_broken(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
+pub fn is_broken(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
     let Some(served) = lineage.facts.served() else { return false };
     let breaks = |owner: &Owner<'_>| {
         let configured = owner.configured.contains(lineage.name);

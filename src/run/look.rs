@@ -111,7 +111,8 @@ impl Run<'_> {
         Resolver::new(self.env, resolvers)
     }
 
-    fn remember(&self, journal: &mut Journal, facts: &Facts) {
+    /// Takes facts into the journal.
+    pub(super) fn remember(&self, journal: &mut Journal, facts: &Facts) {
         let mut configured = Configured::new();
         for (name, section) in &self.sections {
             for query in section.tlsa.iter().filter_map(|line| line.query_name().ok()) {
@@ -195,7 +196,7 @@ fn differs(model: &Model<'_>, owner: &Owner<'_>) -> bool {
 }
 
 /// With `verify = provider`: what the provider said it published is there.
-fn providers_word(journal: &Journal, query: &DnsName) -> OwnerView {
+pub(super) fn providers_word(journal: &Journal, query: &DnsName) -> OwnerView {
     let docs = journal.owners.get(query).into_iter().flat_map(|owner| &owner.records);
     let up = docs.filter(|(_, doc)| doc.state == RecordState::Published).map(|(record, _)| record.clone());
     let answer = Ok(Shown { records: Some(up.collect()), ttl: 0 });

@@ -5,6 +5,7 @@ mod commands;
 mod look;
 mod pin;
 mod print;
+mod recall;
 mod rollback;
 mod rounds;
 mod status;
@@ -90,6 +91,9 @@ pub fn run(env: &dyn Env, arguments: &Arguments, hints: &Hints, loaded: &Result<
     }
     let loaded = match loaded {
         Ok(loaded) => loaded,
+        Err(error) if arguments.command.only_looks() => {
+            return status::without_configuration(env, arguments, hints, error);
+        }
         Err(error) => return commands::without_configuration(env, arguments, error),
     };
     for warning in &loaded.warnings {

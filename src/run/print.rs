@@ -1,10 +1,231 @@
-//! `daneroll print`.
+//! `daneroll print`: reads certificates, and needs neither their keys nor the journal.
 
 use super::{FAILED, Report, Run};
+use crate::{
+    config::Section,
+    lineage::{CERT, CHAIN, FULLCHAIN, pem},
+    name::DnsName,
+    report::print::{Printed, Record, VERSION},
+    tlsa::{Association, Chain, Param},
+};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+/// So many names are listed where one is not found.
+const NAMES: usize = 20;
+
+/// One word of the command line, `XYZ:CERT`.
+struct Request {
+    param: Param,
+    what: What,
+}
+
+enum What {
+    /// What `live/` shows.
+    Lineage(String),
+    /// All that `archive/` holds.
+    Archive(String),
+    /// This file.
+    File(PathBuf),
+}
+
+/// Certificates that were found.
+struct Found {
+    lineage: Option<String>,
+    chain: Chain,
+    /// The file of the leaf, and that of what follows it.
+    paths: [PathBuf; 2],
+}
+
+type Results<T> = Vec<Result<T, String>>;
 
 impl Run<'_> {
     /// TLSA data of certificates.
-    pub(super) fn print(&self, _what: &[String], _zone: bool) -> Report {
-        Report { text: "not built yet\n".into(), ..Report::exit(FAILED) }
+    pub(super) fn print(&self, what: &[String], zone: bool) -> Report {
+        let results = match what.is_empty() {
+            true => self.configured(),
+            false => what.iter().flat_map(|word| self.requested(word)).collect(),
+        };
+        let mut printed = Printed { version: VERSION, records: Vec::new(), errors: Vec::new() };
+        for result in results {
+            match result.and_then(|record| self.named(record, zone)) {
+                Ok(record) => printed.records.push(record),
+                Err(error) if printed.errors.contains(&error) => {}
+                Err(error) => printed.errors.push(error),
+            }
+        }
+        printed.errors.iter().for_each(|error| tracing::error!("{error}"));
+        let exit = if printed.errors.is_empty() { 0 } else { FAILED };
+        let text = match (self.arguments.json, zone) {
+            (true, _) => serde_json::to_string_pretty(&printed).unwrap_or_default() + "\n",
+            (false, true) => printed.zone(),
+            (false, false) => printed.lines(),
+        };
+        Report { text, ..Report::exit(exit) }
     }
+
+    /// What the configuration names: each section's parameters for its certificate in `live/`.
+    fn configured(&self) -> Results<Record> {
+        if self.config.sections.is_empty() {
+            let path = self.config.path.display();
+            return vec![Err(format!("{path} has no section to print; name a certificate, such as 311:example.com"))];
+        }
+        self.config.sections.iter().flat_map(|section| self.section(section)).collect()
+    }
+
+    fn section(&self, section: &Section) -> Results<Record> {
+        let Some((name, _)) = self.sections.iter().find(|(_, matched)| matched.name == section.name) else {
+            return vec![Err(self.no_lineage(&section.name))];
+        };
+        let mut params: Vec<Param> = Vec::new();
+        for line in &section.tlsa {
+            if !params.contains(&line.param) {
+                params.push(line.param);
+            }
+        }
+        match self.shown(name) {
+            Err(why) => vec![Err(why)],
+            Ok(found) => params.into_iter().map(|param| record(&found, param)).collect(),
+        }
+    }
+
+    fn requested(&self, word: &str) -> Results<Record> {
+        let Request { param, what } = match self.parse(word) {
+            Ok(request) => request,
+            Err(why) => return vec![Err(why)],
+        };
+        let found = match what {
+            What::Lineage(name) => vec![self.lineage_named(&name).and_then(|name| self.shown(name))],
+            What::Archive(name) => self.archived(&name),
+            What::File(path) => vec![self.file(path)],
+        };
+        found.into_iter().map(|found| record(&found?, param)).collect()
+    }
+
+    fn parse(&self, word: &str) -> Result<Request, String> {
+        let Some((param, what)) = word.split_once(':') else {
+            return Err(format!("{word:?} is not PARAMETERS:CERTIFICATE, such as 311:example.com"));
+        };
+        let param = param.parse().map_err(|why| format!("{word:?}: {why}"))?;
+        let what = match what.trim_end_matches('/').split_once('/') {
+            None if what.is_empty() => return Err(format!("{word:?} names no certificate")),
+            None => What::Lineage(what.into()),
+            Some(("archive", name)) if !name.contains('/') => What::Archive(name.into()),
+            Some(("live", name)) if !name.contains('/') => What::Lineage(name.into()),
+            Some(_) => What::File(what.into()),
+        };
+        Ok(Request { param, what })
+    }
+
+    fn lineage_named(&self, name: &str) -> Result<&str, String> {
+        let exact = self.live.iter().find(|live| *live == name);
+        let found = exact.or_else(|| self.live.iter().find(|live| live.eq_ignore_ascii_case(name)));
+        found.map(String::as_str).ok_or_else(|| self.no_lineage(name))
+    }
+
+    fn no_lineage(&self, name: &str) -> String {
+        let live = self.places.live.display();
+        if let Err(error) = self.env.list(&self.places.live) {
+            return format!("cannot look for the lineage {name:?}: {error}");
+        }
+        let names: Vec<&str> = self.live.iter().take(NAMES).map(String::as_str).collect();
+        let more = if self.live.len() > NAMES { ", ..." } else { "" };
+        match names.is_empty() {
+            true => format!("there is no lineage {name:?}: {live} is empty"),
+            false => format!("there is no lineage {name:?} in {live}; there are {}{more}", names.join(", ")),
+        }
+    }
+
+    /// What `live/` shows of a lineage, its key aside.
+    fn shown(&self, name: &str) -> Result<Found, String> {
+        let dir = self.places.live.join(name);
+        let files = [CERT, CHAIN, FULLCHAIN].map(|file| dir.join(file));
+        self.set(name, files)
+    }
+
+    /// All generations of a lineage that `archive/` holds, by number.
+    fn archived(&self, name: &str) -> Results<Found> {
+        let dir = self.config.letsencrypt_directory.join("archive").join(name);
+        let names = match self.env.list(&dir) {
+            Ok(names) => names,
+            Err(error) => return vec![Err(format!("cannot look for the generations of {name:?}: {error}"))],
+        };
+        let number = |file: &std::ffi::OsString| {
+            file.to_str()?.strip_prefix("fullchain")?.strip_suffix(".pem")?.parse::<u64>().ok()
+        };
+        let numbers: BTreeSet<u64> = names.iter().filter_map(number).collect();
+        if numbers.is_empty() {
+            return vec![Err(format!("there is no generation in {}", dir.display()))];
+        }
+        let files = |number| ["cert", "chain", "fullchain"].map(|file| dir.join(format!("{file}{number}.pem")));
+        numbers.into_iter().map(|number| self.set(name, files(number))).collect()
+    }
+
+    /// The chain of a set of files: leaf, what follows it, both together.
+    fn set(&self, lineage: &str, [cert, chain, fullchain]: [PathBuf; 3]) -> Result<Found, String> {
+        let found = self.read(&fullchain)?;
+        let is_there = |path: &PathBuf| self.env.stat(path, true).is_ok();
+        if is_there(&cert) && self.read(&cert)?.certificates.first() != found.certificates.first() {
+            let (cert, fullchain) = (cert.display(), fullchain.display());
+            return Err(format!("{cert} does not fit {fullchain}: a renewal is under way or broke off"));
+        }
+        let paths = [cert, chain].map(|path| if is_there(&path) { path } else { fullchain.clone() });
+        Ok(Found { lineage: Some(lineage.into()), chain: found, paths })
+    }
+
+    fn file(&self, path: PathBuf) -> Result<Found, String> {
+        let chain = self.read(&path)?;
+        let inside = path.strip_prefix(&self.places.live).ok().and_then(Path::parent);
+        let lineage = inside.and_then(Path::to_str).filter(|name| self.live.iter().any(|live| live == name));
+        Ok(Found { lineage: lineage.map(str::to_owned), chain, paths: [path.clone(), path] })
+    }
+
+    fn read(&self, path: &Path) -> Result<Chain, String> {
+        let bytes = self.env.read(path).map_err(|error| error.to_string())?;
+        pem::chain(&bytes).map_err(|why| format!("{}: {why}", path.display()))
+    }
+
+    /// The record with its owners. `must`: there has to be one.
+    fn named(&self, record: Record, must: bool) -> Result<Record, String> {
+        let section = record.lineage.as_ref().and_then(|name| self.sections.get(name));
+        let owners = section.map(|section| owners(section, &record)).unwrap_or_default();
+        let nameless = match (section, &record.lineage) {
+            (Some(section), _) => {
+                let (usage, selector, matching) = (record.usage, record.selector, record.matching);
+                format!("section [{}] has no \"tlsa = {usage}{selector}{matching} ...\" line", section.name)
+            }
+            (None, Some(lineage)) => format!("no sound section is for {lineage}"),
+            (None, None) => "it is no lineage's file".into(),
+        };
+        match must && owners.is_empty() {
+            true => Err(format!("{}: no owner name for a zone file: {nameless}", record.path)),
+            false => Ok(Record { owners, ttl: section.map(|section| section.record_ttl), ..record }),
+        }
+    }
+}
+
+fn owners(section: &Section, record: &Record) -> Vec<DnsName> {
+    let param = |param: Param| (param.usage(), param.selector(), param.matching());
+    let lines =
+        section.tlsa.iter().filter(|line| param(line.param) == (record.usage, record.selector, record.matching));
+    lines.filter_map(|line| line.query_name().ok()).collect()
+}
+
+fn record(found: &Found, param: Param) -> Result<Record, String> {
+    let path = &found.paths[usize::from(param.usage() == 2)];
+    let association = association(&found.chain, param).map_err(|why| format!("{}: {why}", path.display()))?;
+    Ok(Record::new(found.lineage.as_deref(), &association, path.display().to_string()))
+}
+
+/// What a chain publishes. A file that begins with an authority's certificate (`chain.pem`) is one for usage 2 by itself.
+fn association(chain: &Chain, param: Param) -> Result<Association, String> {
+    let first = chain.certificates.first();
+    if param.usage() == 2 && first.is_some_and(pem::is_authority) {
+        let as_leaf = format!("3{}{}", param.selector(), param.matching()).parse()?;
+        let association = chain.association(as_leaf).map_err(|why| why.to_string())?;
+        return Ok(Association { usage: 2, ..association });
+    }
+    chain.association(param).map_err(|why| why.to_string())
 }

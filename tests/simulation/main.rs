@@ -10,5 +10,6 @@ mod lab;
 mod oracle;
 mod patient;
 mod scenarios;
+mod status;
 mod strategies;
 mod updates;

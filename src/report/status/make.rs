@@ -1,0 +1,160 @@
+//! From facts, journal and plan to what is told. Pure.
+
+use super::{
+    Configured, Dane, DaneState, LastRun, Lineage, Record, RecordState, Status, Time, VERSION, awaits,
+    certificates::generations, owners, phase::Scene,
+};
+use crate::{
+    facts::{LineageFacts, Served},
+    journal::clock::Stamp,
+    plan::{Action, Input, Plan, model::Model},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a status is made from.
+#[derive(Clone, Debug)]
+pub struct Sources<'a> {
+    /// Facts and journal.
+    pub input: Input<'a>,
+    /// What a run would do now.
+    pub plan: &'a Plan,
+    /// Were name servers asked?
+    pub live: bool,
+    /// The lineages to tell of, with their files.
+    pub files: BTreeMap<String, LineageFacts>,
+    /// Those that no run has looked at.
+    pub fresh: BTreeSet<String>,
+    /// No part of the journal could be read.
+    pub blind: bool,
+    /// Lineages in `live/` that no section is for.
+    pub unconfigured: Vec<String>,
+    /// What could not be read.
+    pub problems: Vec<String>,
+    /// How the last run ended.
+    pub last_run: Option<LastRun>,
+}
+
+/// Puts it together.
+pub fn make(sources: Sources<'_>) -> Status {
+    let model = Model::new(sources.input);
+    let lineages = sources.files.iter().map(|(name, files)| lineage(&sources, &model, name, files)).collect();
+    let next_run = next_run(&sources);
+    let Sources { input, live, unconfigured, problems, last_run, .. } = sources;
+    Status {
+        version: VERSION,
+        time: input.facts.wall,
+        live,
+        configuration: input.config.path.display().to_string(),
+        problems,
+        last_run,
+        next_run,
+        lineages,
+        unconfigured,
+    }
+}
+
+/// The moment of a stamp on the journal's clock.
+pub fn time(input: Input<'_>, at: Stamp) -> Time {
+    in_seconds(input, at.until(input.facts.now))
+}
+
+fn in_seconds(input: Input<'_>, seconds_left: u64) -> Time {
+    Time { at: input.facts.wall.saturating_add_unsigned(seconds_left), seconds_left }
+}
+
+/// Now, if there is something to do or no run has told; else when the last run said.
+fn next_run(sources: &Sources<'_>) -> Option<Time> {
+    let input = sources.input;
+    if input.config.sections.is_empty() {
+        return None;
+    }
+    let due = match &sources.last_run {
+        Some(last) if sources.plan.actions.is_empty() => last.ended.saturating_add_unsigned(last.next_in),
+        _ => input.facts.wall,
+    };
+    Some(in_seconds(input, u64::try_from(due.saturating_sub(input.facts.wall)).unwrap_or(0)))
+}
+
+fn lineage(sources: &Sources<'_>, model: &Model<'_>, name: &str, files: &LineageFacts) -> Lineage {
+    let (input, plan) = (sources.input, sources.plan);
+    let known = model.lineages.get(name);
+    let mut troubles: Vec<String> =
+        plan.troubles.iter().filter(|t| t.lineage.as_deref() == Some(name)).map(|t| t.text.clone()).collect();
+    let section = configured(input, name);
+    let owners = owners::owners(model, known, name);
+    let unshown = |record: &Record| matches!(record.state, RecordState::Publishing | RecordState::Missing);
+    let scene = Scene {
+        name,
+        section,
+        lineage: known,
+        files,
+        model,
+        plan,
+        fresh: sources.fresh.contains(name),
+        blind: sources.blind,
+        troubled: !troubles.is_empty(),
+        unshown: owners.iter().flat_map(|owner| &owner.records).any(unshown),
+    };
+    let phase = scene.phase();
+    let before = sources.last_run.iter().flat_map(|last| &last.troubles);
+    let before = before.filter(|trouble| trouble.lineage.as_deref() == Some(name) && !troubles.contains(&trouble.text));
+    let before: Vec<String> = before.map(|trouble| format!("in the last run: {}", trouble.text)).collect();
+    troubles.extend(before);
+    let awaits = plan.waits.iter().filter(|wait| wait.lineage == name);
+    let owes = known.map(|lineage| {
+        let left = lineage.doc.presented.iter().filter_map(|presented| presented.left);
+        let owed: BTreeSet<String> = left.flat_map(|left| lineage.owed(left)).map(|words| words.join(" ")).collect();
+        owed.into_iter().collect()
+    });
+    Lineage {
+        name: name.into(),
+        section,
+        phase,
+        says: phase.says().into(),
+        dane: dane(files),
+        generations: generations(input, known, files),
+        owners,
+        awaits: awaits.map(|wait| awaits::told(input, wait)).collect(),
+        owes: owes.unwrap_or_default(),
+        next: plan.actions.iter().filter(|action| is_for(action, name)).map(Action::to_string).collect(),
+        troubles,
+        barred: known.and_then(|lineage| lineage.doc.barred.clone()),
+    }
+}
+
+/// Is the action one for this lineage?
+pub fn is_for(action: &Action, name: &str) -> bool {
+    match action {
+        Action::Reload { lineages, .. } => lineages.contains(name),
+        other => other.lineage() == Some(name),
+    }
+}
+
+fn configured(input: Input<'_>, name: &str) -> Configured {
+    let sound = input.sections.contains_key(name) || input.config.sections.iter().any(|section| section.name == name);
+    if sound {
+        return Configured::Sound;
+    }
+    match input.config.broken.iter().any(|broken| broken.eq_ignore_ascii_case(name)) {
+        true => Configured::Broken,
+        false => Configured::Missing,
+    }
+}
+
+fn dane(files: &LineageFacts) -> Dane {
+    let (state, generation, why) = match &files.served {
+        Served::Live => (DaneState::FollowsLive, None, None),
+        Served::Pinned(generation) => (DaneState::Pinned, Some(generation.id.clone()), None),
+        Served::Damaged { pinned, shows } => {
+            let why = match shows {
+                Ok(shows) => format!("it shows generation {}", shows.id),
+                Err(why) => why.clone(),
+            };
+            (DaneState::Damaged, Some(pinned.clone()), Some(why))
+        }
+        Served::Foreign(generation) => (DaneState::Foreign, Some(generation.id.clone()), None),
+        Served::Missing => (DaneState::Missing, None, None),
+        Served::Unknown(why) => (DaneState::Unknown, None, Some(why.clone())),
+    };
+    Dane { state, generation, why, held: files.held }
+}
