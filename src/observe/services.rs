@@ -4,6 +4,7 @@
 use crate::env::{Files, Kind};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -29,6 +30,17 @@ pub struct Mention {
     pub found: String,
     /// What to write instead.
     pub instead: PathBuf,
+}
+
+impl fmt::Display for Mention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Mention { lineage, found, instead, .. } = self;
+        write!(
+            f,
+            "{found} changes with each renewal of {lineage}, before its records can be seen: write {}",
+            instead.display()
+        )
+    }
 }
 
 /// What was found.

@@ -1,3 +1,5 @@
 //! What people and machines are told.
 
+pub mod check;
 pub mod log;
+pub mod prometheus;

@@ -3,7 +3,6 @@
 use crate::{
     env::Env,
     journal::{Journal, RecordState, clock::Stamp, store::Store},
-    plan::model::floor,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -90,14 +89,18 @@ impl Pending {
     }
 }
 
-/// Reads what is remembered. `ttl` is the operator's, seconds.
-pub fn read(env: &dyn Env, directory: &Path, ttl: Option<u64>) -> State {
+/// Reads what is remembered. `floor` is the least wait of a lineage, seconds.
+pub fn read(env: &dyn Env, directory: &Path, floor: &dyn Fn(&str) -> u64) -> State {
     let mut state = State::default();
+    if let Err(error) = env.stat(directory, true) {
+        state.unreadable.push(format!("the journal: {error}"));
+        return state;
+    }
     let mut now = None;
     match Store::look(env, directory) {
         Ok(mut store) => {
             now = Some(store.edit().clock.read(env.boot()));
-            state.rollovers = rollovers(store.journal(), ttl);
+            state.rollovers = rollovers(store.journal(), floor);
             state.unreadable.append(&mut store.damaged);
         }
         Err(error) => state.unreadable.push(format!("the journal: {error}")),
@@ -116,10 +119,10 @@ pub fn read(env: &dyn Env, directory: &Path, ttl: Option<u64>) -> State {
     state
 }
 
-fn rollovers(journal: &Journal, ttl: Option<u64>) -> BTreeMap<String, Rollover> {
+fn rollovers(journal: &Journal, floor: &dyn Fn(&str) -> u64) -> BTreeMap<String, Rollover> {
     let now = Stamp(journal.clock.total);
-    let floor = floor(ttl, None);
     let of_lineage = |(name, doc): (&String, &crate::journal::LineageDoc)| {
+        let floor = floor(name);
         let owners = || journal.owners.values().filter(|owner| owner.lineages.contains(name));
         let records = owners().flat_map(|owner| owner.records.values());
         let here = records.filter(|record| record.lineages.contains(name) && record.state == RecordState::Published);
