@@ -4,7 +4,10 @@ use crate::{
     cli::{self, Command, Hints, UNKNOWN},
     config::{self, LogLevel},
     env::real::Real,
-    report::log::{self, Place},
+    report::{
+        self,
+        log::{self, Place},
+    },
     run,
 };
 use serde::de::IgnoredAny;
@@ -22,6 +25,11 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(exit) => {
             let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
+            if exit.code == UNKNOWN {
+                // Monitoring systems read the standard output of plug-ins only.
+                print(&mut stdout, &report::check::usage(&exit.text));
+                return ExitCode::from(exit.code);
+            }
             print(if exit.to_stderr { &mut stderr } else { &mut stdout }, &exit.text);
             return ExitCode::from(exit.code);
         }

@@ -16,6 +16,10 @@ const MOST_FILES: usize = 500;
 const LONGEST: u64 = 512 * 1024;
 /// Directories inside directories.
 const DEEPEST: usize = 6;
+/// What nginx reads only where a link in `sites-enabled/` leads to it.
+const UNUSED: &str = "sites-available";
+/// What editors and package managers leave behind.
+const LEFT_BEHIND: [&str; 6] = ["~", ".bak", ".orig", ".save", ".dpkg-old", ".dpkg-dist"];
 
 /// A place that names `live/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +91,10 @@ impl Walk<'_> {
         }
         match stat.kind {
             Kind::Dir => match self.files.list(path) {
-                Ok(names) => names.iter().for_each(|name| self.take(&path.join(name), depth + 1)),
+                Ok(names) => {
+                    let used = names.iter().filter(|name| is_used(&name.to_string_lossy()));
+                    used.for_each(|name| self.take(&path.join(name), depth + 1));
+                }
                 Err(error) => self.unreadable.push(error.to_string()),
             },
             Kind::File if stat.size <= LONGEST => match self.files.read(path) {
@@ -97,6 +104,10 @@ impl Walk<'_> {
             _ => {}
         }
     }
+}
+
+fn is_used(name: &str) -> bool {
+    name != UNUSED && !LEFT_BEHIND.iter().any(|end| name.ends_with(end))
 }
 
 /// The words of a line that lead below `live`: lineage, word, and what to write instead.

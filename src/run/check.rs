@@ -96,15 +96,7 @@ fn outside(env: &Bounded<'_>, config: Option<&Config>, subjects: &Subjects, find
     if subjects.wishes.is_empty() {
         return Vec::new();
     }
-    let configured = config.map(|config| config.resolvers.clone()).unwrap_or_default();
-    let resolvers = match configured.is_empty() {
-        false => configured,
-        true => env.resolvers().unwrap_or_else(|why| {
-            findings.push(configuration(format!("no resolver: {why}")));
-            Vec::new()
-        }),
-    };
-    let resolver = Resolver::new(env, resolvers);
+    let resolver = resolver(env, config, findings);
     let seen = audit::look(env, &resolver, &subjects.wishes);
     let wall = env.wall();
     let mut owners = Vec::new();
@@ -114,6 +106,19 @@ fn outside(env: &Bounded<'_>, config: Option<&Config>, subjects: &Subjects, find
         owners.push(Owner::new(subject, seen));
     }
     owners
+}
+
+/// The configured resolvers, or the system's.
+fn resolver<'a>(env: &'a Bounded<'_>, config: Option<&Config>, findings: &mut Vec<Finding>) -> Resolver<'a> {
+    let configured = config.map(|config| config.resolvers.clone()).unwrap_or_default();
+    let resolvers = match configured.is_empty() {
+        false => configured,
+        true => env.resolvers().unwrap_or_else(|why| {
+            findings.push(configuration(format!("no resolver: {why}")));
+            Vec::new()
+        }),
+    };
+    Resolver::new(env, resolvers)
 }
 
 /// What this host's files tell.

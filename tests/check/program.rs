@@ -99,6 +99,8 @@ fn usage_and_configuration_are_unknown() {
         let output = silence.check(args);
         assert_eq!(output.status.code(), Some(expected), "{args:?}: {output:?}");
     }
+    let usage = told(&silence.check(&["--live"]));
+    assert!(usage.starts_with("DANEROLL UNKNOWN - error: --live does not go with this command\n"), "{usage}");
     let missing = Command::new(PROGRAM).args(["check", "-c", "/nonexistent/conf"]).output().unwrap();
     assert_eq!(missing.status.code(), Some(3), "{missing:?}");
     assert!(told(&missing).starts_with("DANEROLL UNKNOWN - configuration: "), "{missing:?}");

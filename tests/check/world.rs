@@ -2,19 +2,22 @@
 
 use crate::{
     certs::Renewal,
-    lab::{APEX, DAY, HOUR, Lab, Setup},
+    lab::{APEX, DAY, HOUR, Lab, RESOLVER, Setup},
 };
 use daneroll::{
     Report, cli, config,
-    env::sim::{
-        World,
-        dns::Mode,
-        service::Service,
-        zone::{address, alias, name},
+    env::{
+        Files,
+        sim::{
+            World,
+            dns::Mode,
+            service::Service,
+            zone::{address, alias, name},
+        },
     },
 };
 use hickory_resolver::proto::rr::{RData, rdata::MX};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{ffi::OsString, path::Path};
 
 /// Runs `check` with these arguments.
@@ -189,33 +192,43 @@ fn postfix(lab: &Lab) {
 }
 
 fn nginx(lab: &Lab) {
+    // Not enabled, and left behind.
+    for unused in ["sites-available/www", "conf.d/www.conf~", "conf.d/www.conf.dpkg-old"] {
+        write(lab, &format!("/etc/nginx/{unused}"), "ssl_certificate /etc/letsencrypt/live/mx.example.com/cert.pem;");
+    }
     let site = "server {\n  ssl_certificate /etc/letsencrypt/live/mx.example.com/fullchain.pem;\n}\n";
     write(lab, "/etc/nginx/sites-enabled/x", "");
     write(lab, "/srv/nginx/mx", site);
-    use daneroll::env::Files;
     lab.world.remove(Path::new("/etc/nginx/sites-enabled/x")).unwrap();
     lab.world.point(Path::new("/etc/nginx/sites-enabled/mx"), Path::new("/srv/nginx/mx")).unwrap();
 }
 
 #[test]
-fn an_alias_without_records_is_seen_where_it_validates() {
+fn an_alias_is_another_owner() {
     let lab = lab(|setup| setup);
     edit(&lab, "www.example.com", 3600, alias("mx.example.com"));
-    // At the laboratory's mercy whether it validates; either way the records of the name itself are missing.
-    let found = findings(&lab.world, &["--host", "www.example.com:25"]);
-    assert!(found.iter().any(|f| f == "WARNING no-records"), "{found:?}");
+    write(&lab, "/etc/resolver-only", &format!("resolver = {RESOLVER}\ndnssec = resolver\n"));
+    let found = findings(&lab.world, &["-c", "/etc/resolver-only", "--host", "www.example.com:25"]);
+    assert!(found.contains(&"WARNING no-records".to_owned()), "{found:?}");
 }
 
 #[test]
 fn hosts_need_no_configuration() {
     let lab = lab(|setup| setup);
-    lab.world.change(|state| state.disk.remove(Path::new(crate::lab::CONFIG)).unwrap());
-    assert_eq!(findings(&lab.world, &["--host", "mx.example.com:25"]), [""; 0]);
+    write(&lab, "/etc/resolver-only", &format!("resolver = {RESOLVER}\ndnssec = resolver\n"));
+    lab.world.remove(Path::new(crate::lab::CONFIG)).unwrap();
+    let with = |args: &[&str]| findings(&lab.world, args);
+    assert_eq!(with(&["-c", "/etc/resolver-only", "--host", "mx.example.com:25"]), [""; 0]);
     let none = ["WARNING no-records", "UNKNOWN not-seen"];
-    assert_eq!(findings(&lab.world, &["--host", "mx.example.com:443"]), none);
-    assert_eq!(findings(&lab.world, &[]), ["UNKNOWN configuration"]);
+    assert_eq!(with(&["-c", "/etc/resolver-only", "--host", "mx.example.com:443"]), none);
+    // Without any file it is the same but for what validates.
+    let seen = document(&lab.world, &["--host", "mx.example.com:25"]);
+    assert_eq!((&seen["owners"][0]["lineages"], &seen["owners"][0]["addresses"][0]["chains"]), (&json!([]), &json!(1)));
+    assert!(!seen.to_string().contains("\"configuration\""), "{seen}");
+    assert_eq!(with(&[]), ["UNKNOWN configuration"]);
     assert_eq!(check(&lab.world, &[]).exit, 3);
-    assert_eq!(findings(&lab.world, &["-c", "/nowhere", "--host", "mx.example.com:25"]), ["UNKNOWN configuration"]);
+    let named = with(&["-c", "/nowhere", "--host", "mx.example.com:25"]);
+    assert!(named.contains(&"UNKNOWN configuration".to_owned()), "{named:?}");
 }
 
 #[test]

@@ -8,7 +8,10 @@ use crate::{
     name::DnsName,
     tlsa::{Association, Chain, Group},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// What an RRset means for a chain.
 pub struct Match<'a> {
@@ -64,7 +67,7 @@ impl<'a> Match<'a> {
                 )
             }));
         }
-        flaws.sort_by(|one, other| other.0.cmp(&one.0));
+        flaws.sort_by_key(|(severity, ..)| Reverse(*severity));
         flaws
     }
 

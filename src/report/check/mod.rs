@@ -15,6 +15,6 @@ pub use finding::{Finding, Kind, Severity};
 pub use owner::{Subject, owner};
 pub use rollover::rollovers;
 pub use shown::{Audit, Counts, Owner, document};
-pub use text::text;
+pub use text::{text, usage};
 
 pub(crate) use metrics::metrics;

@@ -10,7 +10,7 @@ use crate::{
     observe::audit::{Endpoint, Seen, state::State},
 };
 use serde::Serialize;
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{cmp::Reverse, collections::BTreeSet, net::SocketAddr};
 
 /// Everything that an audit tells.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -123,7 +123,7 @@ impl Audit {
     /// Adds findings; state and exit code follow.
     pub fn add(&mut self, findings: Vec<Finding>) {
         self.findings.extend(findings);
-        self.findings.sort_by(|one, other| other.severity.cmp(&one.severity));
+        self.findings.sort_by_key(|finding| Reverse(finding.severity));
         let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
         let (critical, warning, unknown, ok) = (count(Critical), count(Warning), count(Unknown), count(Fine));
         self.findings_by_state = Counts { critical, warning, unknown, ok };

@@ -15,6 +15,12 @@ pub fn text(audit: &Audit, limit: u64) -> String {
     text
 }
 
+/// What is printed in place of an audit when the command line cannot be understood.
+pub fn usage(error: &str) -> String {
+    let lines = error.lines().filter(|line| !line.trim().is_empty());
+    format!("DANEROLL {} - {}\n", Severity::Unknown.word(), lines.map(plain).collect::<Vec<_>>().join("\n"))
+}
+
 /// In one line: what is worst, or that all is well.
 fn summary(audit: &Audit) -> String {
     let owners = match audit.owners.len() {
