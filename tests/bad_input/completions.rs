@@ -16,7 +16,7 @@ fn have_every_option() {
     let help = Command::new(crate::lab::PROGRAM).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let options = help.split_whitespace().filter_map(|word| word.strip_prefix("--"));
-    for option in options.map(|option| option.trim_end_matches([',', ':', '"'])) {
+    for option in options.map(|option| option.trim_end_matches([',', ':', ')', '"'])) {
         for file in ["_daneroll", "daneroll.fish"] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/completions");
             let text = fs::read_to_string(folder.join(file)).unwrap();
