@@ -4,6 +4,8 @@
 
 #[path = "../simulation/certs.rs"]
 mod certs;
+#[path = "../common/dns_server.rs"]
+mod dns_server;
 mod documents;
 #[path = "../plan/certs.rs"]
 mod generations;

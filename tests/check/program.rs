@@ -1,11 +1,19 @@
 //! The real program: exit codes, somebody who may read next to nothing, name servers that never answer.
 
+use crate::{dns_server::DnsServer, generations::name};
+use daneroll::lineage::pem;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::{ServerConfig, ServerConnection};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{
+    collections::BTreeSet,
     fs,
     io::Write,
-    net::UdpSocket,
+    net::{Ipv4Addr, TcpListener, UdpSocket},
     os::unix::fs::PermissionsExt,
     process::{Command, Output, Stdio},
+    sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -147,4 +155,59 @@ fn hosts_need_no_configuration_file() {
     assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(text.starts_with("DANEROLL UNKNOWN - _25._tcp.mx.example.test: "), "{text}");
     assert!(!text.contains("[configuration]"), "{text}");
+}
+
+/// A TLS service on loopback: its port, and its certificate in PEM.
+fn service() -> (u16, String) {
+    let key = KeyPair::generate().unwrap();
+    let cert = CertificateParams::new(vec!["mx.example.test".into()]).unwrap().self_signed(&key).unwrap().pem();
+    let chain = vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, config) = (stream.unwrap(), config.clone());
+            // How a session ends is the visitor's business.
+            thread::spawn(move || ServerConnection::new(config).unwrap().complete_io(&mut stream).map(drop));
+        }
+    });
+    (port, cert)
+}
+
+#[test]
+fn a_real_service_behind_a_real_name_server() {
+    let (port, cert) = service();
+    let (_, other) = service();
+    let dns = DnsServer::start("example.test", None);
+    dns.state().hosts.insert(name("mx.example.test"), vec![Ipv4Addr::LOCALHOST]);
+    let owner = name(&format!("_{port}._tcp.mx.example.test"));
+    let dir = tempfile::tempdir().unwrap();
+    let (conf, at) = (dir.path().join("conf"), dir.path().display().to_string());
+    let text = format!(
+        "state_directory = {at}/state\ndane_directory = {at}/dane\nletsencrypt_directory = {at}/le\nresolver = {dns}\n\
+         dnssec = resolver\n[mx.example.test]\ntlsa = 311 {port}\nprobe = tls\nnameservers = {dns}\napi = exec /bin/true\n",
+        dns = dns.address
+    );
+    fs::write(&conf, text).unwrap();
+    for (published, expected) in [(Some(&cert), "match"), (Some(&other), "mismatch"), (None, "no-records")] {
+        let record = |pem: &String| pem::chain(pem.as_bytes()).unwrap().association("311".parse().unwrap()).unwrap();
+        let records: BTreeSet<_> = published.map(record).into_iter().collect();
+        dns.state().rrsets.clear();
+        if !records.is_empty() {
+            dns.state().rrsets.insert(owner.clone(), (60, records));
+        }
+        let output = Command::new(PROGRAM).args(["check", "--json", "-c"]).arg(&conf).env_clear().output().unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(document["owners"][0]["addresses"][0]["chains"], 1, "{document:#}");
+        let kinds: Vec<&str> =
+            document["findings"].as_array().unwrap().iter().map(|f| f["kind"].as_str().unwrap()).collect();
+        for kind in ["mismatch", "no-records"] {
+            assert_eq!(kinds.contains(&kind), kind == expected, "{expected}: {document:#}");
+        }
+        assert_eq!(output.status.code() == Some(2), expected == "mismatch", "{document:#}");
+    }
 }
