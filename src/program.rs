@@ -1,10 +1,13 @@
 //! The program around a run: arguments, configuration, log, and what is printed.
 
 use crate::{
-    cli::{self, Hints},
+    cli::{self, Command, Hints, UNKNOWN},
     config::{self, LogLevel},
     env::real::Real,
-    report::log::{self, Place},
+    report::{
+        self,
+        log::{self, Place},
+    },
     run,
 };
 use serde::de::IgnoredAny;
@@ -22,6 +25,11 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(exit) => {
             let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
+            if exit.code == UNKNOWN {
+                // Monitoring systems read the standard output of plug-ins only.
+                print(&mut stdout, &report::check::usage(&exit.text));
+                return ExitCode::from(exit.code);
+            }
             print(if exit.to_stderr { &mut stderr } else { &mut stdout }, &exit.text);
             return ExitCode::from(exit.code);
         }
@@ -42,7 +50,14 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
     let report = tracing::dispatcher::with_default(&log.dispatch, || run(&env, &arguments, &hints, &loaded));
     let text = if arguments.json { document(report.text, report.exit) } else { report.text };
     print(&mut io::stdout(), &text);
-    ExitCode::from(log.exit_code(report.exit))
+    let exit = log.exit_code(report.exit);
+    match arguments.command {
+        // A plug-in has four exit codes; that its log could not be written is at most a reason to say "unknown".
+        Command::Check(_) if exit != report.exit => {
+            ExitCode::from(if report.exit == 0 { UNKNOWN } else { report.exit })
+        }
+        _ => ExitCode::from(exit),
+    }
 }
 
 /// With `--json` there is always a document, also of a run that ended before it had looked at anything.

@@ -214,6 +214,8 @@ pub trait Env: Files {
     fn sleep(&self, how_long: Duration);
     /// Asks all of these side by side (a bounded number in flight, seconds at most for each); answers in the same order.
     fn ask(&self, asks: &[Ask]) -> Vec<Answered>;
+    /// The same, for whoever has less time: what has not been answered within `limit` is given up.
+    fn ask_within(&self, asks: &[Ask], limit: Duration) -> Vec<Answered>;
     /// Looks at all of these side by side (a bounded number of connections); what was seen, in the same order.
     fn visit(&self, visits: &[Visit]) -> Vec<Visited>;
     /// Sends one message over TCP and returns the answer, both without the length prefix. Time limit: 15 s.

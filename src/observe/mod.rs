@@ -1,8 +1,10 @@
 //! Looking at the world: files and name servers. Nothing here changes anything.
 
+pub mod audit;
 pub mod authority;
 pub mod discover;
 pub mod dns;
 pub mod endpoints;
 pub mod files;
 pub mod remember;
+pub mod services;

@@ -1,6 +1,8 @@
 //! What people and machines are told.
 
+pub mod check;
 pub mod log;
 pub mod print;
+pub mod prometheus;
 pub mod status;
 mod words;

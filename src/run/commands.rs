@@ -151,12 +151,13 @@ impl Run<'_> {
 }
 
 /// What `--config-test` says beside errors and warnings.
-pub(super) fn config_test(config: &Config, unmatched: &[String]) -> Report {
+pub(super) fn config_test(env: &dyn Env, config: &Config, unmatched: &[String]) -> Report {
     let mut text = String::new();
     for section in unmatched {
         let live = config.letsencrypt_directory.join("live");
         text += &format!("warning: section [{section}]: there is no lineage of that name in {}\n", live.display());
     }
+    text += &super::check::warnings_of_services(env, config);
     if config.broken.is_empty() {
         let count = config.sections.len();
         text += &format!(

@@ -136,7 +136,7 @@ impl<'a> Run<'a> {
         let known = lineages_on_record(self.env, &self.places.state);
         let unmatched = self.match_sections(&known);
         if self.arguments.command == Command::ConfigTest {
-            return commands::config_test(self.config, &unmatched);
+            return commands::config_test(self.env, self.config, &unmatched);
         }
         for section in &unmatched {
             let live = self.places.live.display();

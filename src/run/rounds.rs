@@ -5,6 +5,7 @@ use crate::{
     act::{Actor, Came},
     journal::{clock::Stamp, store::Store},
     plan::{Action, Cause, Goal, Input, Plan, Reason, Trouble, Wait, check::check, plan},
+    report::prometheus::Ran,
 };
 use serde::Serialize;
 use std::{
@@ -191,6 +192,10 @@ impl Run<'_> {
         let written = store
             .tick(self.env)
             .and_then(|()| self.env.write_all(&[(self.places.state.join("run.json"), text.clone().into())], 0o600));
+        if let Some(file) = &self.config.prometheus_file {
+            let (ended, waits, troubles) = (told.ended, &summary.waits, summary.troubles.len());
+            Ran { exit, ended, next_in, now, waits, troubles, journal: store.journal() }.write(self.env, file);
+        }
         let pending = summary.is_pending().then_some(next_in);
         let mut report = Report { exit, text: if self.arguments.json { text } else { String::new() }, pending };
         if let Err(error) = written {

@@ -9,8 +9,9 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 /// Questions in flight, all together.
 const ALL: usize = 100;
@@ -59,6 +60,20 @@ impl Server {
 
 /// Asks all of these, and returns the answers in the same order.
 pub(super) async fn ask_all(asks: &[Ask]) -> Vec<Answered> {
+    let mut answers = vec![Err("the question was given up".to_owned()); asks.len()];
+    collect(asks, &mut answers).await;
+    answers
+}
+
+/// The same, giving up what has not been answered within `limit`.
+pub(super) async fn ask_within(asks: &[Ask], limit: Duration) -> Vec<Answered> {
+    let mut answers = vec![Err(format!("no answer within {:.1} s", limit.as_secs_f32())); asks.len()];
+    // What was answered until then is there.
+    let _ = timeout(limit, collect(asks, &mut answers)).await;
+    answers
+}
+
+async fn collect(asks: &[Ask], answers: &mut [Answered]) {
     let all = Arc::new(Semaphore::new(ALL));
     let mut servers: HashMap<SocketAddr, Arc<Server>> = HashMap::new();
     let mut tasks = JoinSet::new();
@@ -67,11 +82,9 @@ pub(super) async fn ask_all(asks: &[Ask]) -> Vec<Answered> {
         let all = all.clone();
         tasks.spawn(async move { (place, server.ask(&ask, &all).await) });
     }
-    let mut answers = vec![Err("the question was given up".to_owned()); asks.len()];
     while let Some(joined) = tasks.join_next().await {
         if let Ok((place, answered)) = joined {
             answers[place] = answered;
         }
     }
-    answers
 }

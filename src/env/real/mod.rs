@@ -81,6 +81,13 @@ impl Env for Real {
         }
     }
 
+    fn ask_within(&self, asks: &[Ask], limit: Duration) -> Vec<Answered> {
+        match self.runtime() {
+            Ok(runtime) => runtime.block_on(flight::ask_within(asks, limit)),
+            Err(error) => vec![Err(error); asks.len()],
+        }
+    }
+
     fn visit(&self, visits: &[Visit]) -> Vec<Visited> {
         match self.runtime() {
             Ok(runtime) => runtime.block_on(visit::visit_all(visits)),

@@ -200,12 +200,16 @@ impl Env for World {
     }
 
     fn ask(&self, asks: &[Ask]) -> Vec<Answered> {
+        self.ask_within(asks, dns::PATIENCE)
+    }
+
+    fn ask_within(&self, asks: &[Ask], limit: Duration) -> Vec<Answered> {
         let answers: Vec<Answered> = {
             let state = self.state.borrow();
             asks.iter().map(|ask| state.dns.answer(ask, state.routes, state.clock.wall())).collect()
         };
         let silent = answers.iter().any(Result::is_err);
-        self.pass(if silent { dns::PATIENCE } else { dns::ROUND_TRIP });
+        self.pass(if silent { dns::PATIENCE.min(limit) } else { dns::ROUND_TRIP });
         answers
     }
 
