@@ -3,5 +3,6 @@
 pub mod authority;
 pub mod discover;
 pub mod dns;
+pub mod dnssec;
 pub mod files;
 pub mod remember;

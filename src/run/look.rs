@@ -9,6 +9,7 @@ use crate::{
     observe::{
         authority::{self, Wanted},
         discover::{Authorities, Resolver},
+        dnssec::Validator,
         files,
         remember::{Configured, remember},
     },
@@ -17,7 +18,10 @@ use crate::{
         model::{Model, Owner, floor},
     },
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 /// Found servers are looked up again after this many seconds.
 const SERVERS_FRESH: u64 = 60;
@@ -26,6 +30,7 @@ const SERVERS_FRESH: u64 = 60;
 #[derive(Default)]
 pub struct Known {
     servers: BTreeMap<DnsName, Authorities>,
+    validator: Option<Rc<Validator>>,
     since: Option<Stamp>,
 }
 
@@ -43,7 +48,7 @@ impl Run<'_> {
             Facts { now, wall: self.env.wall(), lineages, owners: BTreeMap::new(), endpoints: BTreeMap::new() };
         self.remember(journal, &facts);
         if known.since.is_none_or(|since| since.elapsed(now) >= SERVERS_FRESH) {
-            *known = Known { servers: BTreeMap::new(), since: Some(now) };
+            *known = Known { since: Some(now), ..Known::default() };
         }
         let due = self.due(journal, &facts);
         facts.owners = self.ask(journal, &due, known);
@@ -112,7 +117,9 @@ impl Run<'_> {
                 Vec::new()
             }),
         };
-        let resolver = Resolver::new(self.env, resolvers);
+        let new = || Rc::new(Validator::new(self.config.dnssec, self.config.trust_anchor.as_ref()));
+        let validator = known.validator.get_or_insert_with(new).clone();
+        let resolver = Resolver::new(self.env, resolvers).judging(validator);
         views.extend(authority::views(self.env, &resolver, &mut known.servers, &wanted));
         views
     }

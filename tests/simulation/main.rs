@@ -12,3 +12,4 @@ mod patient;
 mod scenarios;
 mod strategies;
 mod updates;
+mod validation;
