@@ -54,9 +54,12 @@ fn zones(text: &str) -> Result<BTreeMap<DnsName, Vec<AnchorKey>>, (usize, String
     Ok(zones)
 }
 
+/// A record in words, and the line where it begins.
+type Words = (usize, Vec<String>);
+
 /// Each record in words, with the number of its first line: comments cut off, parentheses opened (RFC 1035 section 5.1).
-fn records(text: &str) -> Result<Vec<(usize, Vec<String>)>, (usize, String)> {
-    let mut records: Vec<(usize, Vec<String>)> = Vec::new();
+fn records(text: &str) -> Result<Vec<Words>, (usize, String)> {
+    let mut records: Vec<Words> = Vec::new();
     let mut open = false;
     for (number, line) in text.lines().enumerate() {
         let line = line.split(';').next().unwrap_or_default();

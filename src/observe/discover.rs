@@ -32,6 +32,9 @@ pub struct Authorities {
     pub ns_ttl: u32,
 }
 
+/// An answer and what it is worth; or why there is none.
+pub type Validated = Result<(Message, Security), String>;
+
 /// Why something could not be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost {
@@ -91,7 +94,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The answers to these questions with what DNSSEC says about each, in their order.
-    pub fn validated(&self, questions: &[(DnsName, RecordType)]) -> Vec<Result<(Message, Security), String>> {
+    pub fn validated(&self, questions: &[(DnsName, RecordType)]) -> Vec<Validated> {
         let answers = self.ask(questions, false);
         let told = questions.iter().zip(&answers).filter(|(_, answer)| useful(answer));
         let items = told.filter_map(|((name, kind), answer)| Some((answer.as_ref().ok()?, name.clone(), *kind)));
@@ -116,7 +119,7 @@ impl<'a> Resolver<'a> {
         let kinds = [RecordType::A, RecordType::AAAA];
         let questions: Vec<_> = names.iter().flat_map(|name| kinds.map(|kind| (name.clone(), kind))).collect();
         let answers = self.validated(&questions);
-        let of_host = |(name, answers): (&DnsName, &[Result<(Message, Security), String>])| {
+        let of_host = |(name, answers): (&DnsName, &[Validated])| {
             let cannot = |why| format!("the address of {name} cannot be looked up: {why}");
             let mut all = BTreeSet::new();
             let mut security = Security::Secure;
