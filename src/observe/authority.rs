@@ -173,6 +173,11 @@ fn ask(
     whom.into_iter().map(|servers| servers.into_iter().map(&mut hear).collect()).collect()
 }
 
+/// The zone: as it was found, or as its servers tell.
+fn apex(step: &Step, authorities: &Authorities, heard: &[Heard]) -> Option<DnsName> {
+    authorities.apex.clone().or_else(|| heard.iter().find_map(|h| Some(dns::apex(&h.soa, &step.at).ok()?.0)))
+}
+
 /// Has all that was heard judged, side by side.
 fn judge_all(
     resolver: &Resolver<'_>,
@@ -188,9 +193,10 @@ fn judge_all(
         }
         return;
     }
-    for authorities in found.iter().flatten() {
-        if let Some(apex) = &authorities.apex {
-            resolver.validator.remember_servers(apex, authorities.servers.keys().copied().collect());
+    for ((step, found), heard) in steps.iter().zip(found).zip(asked.iter()) {
+        let Ok(authorities) = found else { continue };
+        if let Some(apex) = apex(step, authorities, heard) {
+            resolver.validator.remember_servers(&apex, authorities.servers.keys().copied().collect());
         }
     }
     let said = |step: &Step, heard: &Heard| dns::said(&heard.tlsa, &step.at).is_ok();
@@ -222,8 +228,7 @@ enum Judged {
 
 /// What the answers of one zone's servers add up to.
 fn judge(env: &dyn Env, step: Step, authorities: &Authorities, heard: Vec<Heard>) -> Judged {
-    let apex =
-        authorities.apex.clone().or_else(|| heard.iter().find_map(|h| Some(dns::apex(&h.soa, &step.at).ok()?.0)));
+    let apex = apex(&step, authorities, &heard);
     let mut servers = step.silent;
     let mut security = step.security;
     let mut ends = BTreeSet::new();
