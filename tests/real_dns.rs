@@ -54,7 +54,13 @@ fn changed(question: &Message, change: impl Fn(&mut Message)) -> Vec<u8> {
 }
 
 fn ask(server: SocketAddr) -> Ask {
-    Ask { server, name: "www.example.com".parse().unwrap(), kind: RecordType::A, recursion: false }
+    Ask {
+        server,
+        name: "www.example.com".parse().unwrap(),
+        kind: RecordType::A,
+        recursion: false,
+        checking_disabled: false,
+    }
 }
 
 fn asked(server: SocketAddr) -> Result<Message, String> {
@@ -63,16 +69,16 @@ fn asked(server: SocketAddr) -> Result<Message, String> {
 
 #[test]
 fn questions_are_well_formed() {
-    for recursion in [false, true] {
+    for (recursion, checking_disabled) in [(false, false), (true, false), (true, true), (false, true)] {
         let server = server(move |question, _| {
             let edns = question.edns.as_ref().unwrap();
             let well = question.recursion_desired == recursion
-                && !question.checking_disabled
+                && question.checking_disabled == checking_disabled
                 && edns.flags().dnssec_ok
                 && edns.max_payload() == 1232;
             if well { vec![right(question)] } else { vec![] }
         });
-        let answered = real().ask(&[Ask { recursion, ..ask(server) }]).pop().unwrap().unwrap();
+        let answered = real().ask(&[Ask { recursion, checking_disabled, ..ask(server) }]).pop().unwrap().unwrap();
         assert_eq!(answered.answers.len(), 1);
     }
 }

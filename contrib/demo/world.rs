@@ -80,6 +80,8 @@ impl World {
         let ports = Ports::bind()?;
         let servers = [primary, secondary];
         let config = configure(directory, servers, &ports, &secret)?;
+        let anchor = format!("{} IN DNSKEY {}\n", zone::APEX, zone.trust_anchor()?);
+        private(&directory.join("anchor"), &anchor)?;
         let world = World {
             start: Instant::now(),
             naive,
@@ -172,6 +174,7 @@ dane_directory = {place}/dane
 state_directory = {place}/state
 ttl = 0
 resolver = {primary}
+trust_anchor = anchor
 
 [{HOST}]
 tlsa = 311 {port}

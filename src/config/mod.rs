@@ -1,5 +1,6 @@
 //! The configuration: a file in Alnitak's grammar becomes validated types, or errors that each name line and column.
 
+mod anchor;
 mod api;
 mod decode;
 mod diagnostic;
@@ -13,6 +14,7 @@ mod tsig;
 mod values;
 mod words;
 
+pub use anchor::{AnchorKey, TrustAnchor};
 pub use diagnostic::Diagnostic;
 pub use lookup::{Lookups, System};
 pub(crate) use values::duration;
@@ -50,8 +52,8 @@ pub struct Config {
     pub log_level: Option<LogLevel>,
     /// `resolver`: recursive resolvers; empty for the system's.
     pub resolvers: Vec<SocketAddr>,
-    /// `trust_anchor`.
-    pub trust_anchor: Option<PathBuf>,
+    /// `trust_anchor`: where trust begins, beside or in place of the root's own keys.
+    pub trust_anchor: Option<TrustAnchor>,
     /// `dnssec`: who validates answers.
     pub dnssec: Dnssec,
     /// `prometheus_file`: each run writes its metrics there.

@@ -1,11 +1,10 @@
 //! Parameters as they are collected: those of one section or the defaults for all, and those that count everywhere.
 
 use super::{
-    Api, Dnssec, LogLevel, Pin, Probe, Section, TlsaLine, Verify,
+    Api, Dnssec, LogLevel, Pin, Probe, Section, TlsaLine, TrustAnchor, Verify, anchor,
     api::{self, Scene},
     diagnostic::Fault,
     grammar::Entry,
-    lookup,
     tlsa_line::{self, Template},
     values::{absolute, addresses, choice, flag, mode, one, seconds, servers, some_seconds},
     words::Word,
@@ -130,7 +129,7 @@ pub(super) struct Everywhere {
     pub log: Option<PathBuf>,
     pub log_level: Option<LogLevel>,
     pub resolvers: Vec<SocketAddr>,
-    pub trust_anchor: Option<PathBuf>,
+    pub trust_anchor: Option<TrustAnchor>,
     pub dnssec: Option<Dnssec>,
     pub prometheus_file: Option<PathBuf>,
     /// Line and word of the last directory.
@@ -154,7 +153,7 @@ impl Everywhere {
             "log" => self.log = Some(log(entry)?),
             "log_level" => self.log_level = Some(choice(entry, &LogLevel::NAMES)?),
             "resolver" => self.resolvers.extend(servers(entry)?),
-            "trust_anchor" => self.trust_anchor = Some(trust_anchor(entry, scene)?),
+            "trust_anchor" => self.trust_anchor = Some(anchor::read(entry, scene)?),
             "dnssec" => {
                 let choices = [("validate", Dnssec::Validate), ("resolver", Dnssec::Resolver)];
                 self.dnssec = Some(choice(entry, &choices)?);
@@ -188,15 +187,4 @@ fn group(entry: &Entry, scene: &Scene) -> Result<(String, u32), Fault> {
         let hint = format!("run \"groupadd --system {}\", or write a group that \"getent group\" lists", word.text);
         word.fault(format!("this machine has no group \"{}\"", word.text)).hint(hint)
     })
-}
-
-fn trust_anchor(entry: &Entry, scene: &Scene) -> Result<PathBuf, Fault> {
-    let word = one(entry)?;
-    let path = scene.directory.join(&word.text);
-    let unreadable = |error| {
-        word.fault(format!("{} cannot be read: {}", path.display(), lookup::reason(&error, &path)))
-            .hint("write the name of a file with DNSKEY or DS records")
-    };
-    scene.lookups.read(&path).map_err(unreadable)?;
-    Ok(path)
 }

@@ -36,6 +36,8 @@ pub struct Ask {
     pub kind: RecordType,
     /// RD: set for a recursive resolver, clear for an authoritative server.
     pub recursion: bool,
+    /// CD: a validating resolver is to answer also what does not validate, for we do that ourselves (RFC 4035 section 3.2.2).
+    pub checking_disabled: bool,
 }
 
 /// What came back: the parsed message, whose id and question fit what was asked, or why there is none.

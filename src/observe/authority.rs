@@ -1,10 +1,12 @@
 //! The authority view: what each address of each authoritative server says about our owners.
 
 use super::{
-    discover::{Authorities, Resolver},
+    discover::{Authorities, Lost, Resolver},
     dns::{self, Said},
+    dnssec::worse,
 };
 use crate::{
+    config::Dnssec,
     env::{Answered, Ask, Env},
     facts::{OwnerView, Security, ServerView},
     name::DnsName,
@@ -33,6 +35,15 @@ struct Step {
     at: DnsName,
     ttl: u64,
     silent: BTreeMap<SocketAddr, ServerView>,
+    /// Of the chain so far.
+    security: Security,
+}
+
+impl Step {
+    fn new(query: &DnsName) -> Step {
+        let security = Security::Secure;
+        Step { query: query.clone(), at: query.clone(), ttl: 0, silent: BTreeMap::new(), security }
+    }
 }
 
 /// Looks at all of `wanted` side by side. `known` keeps the servers that were found, for the next look.
@@ -42,19 +53,23 @@ pub fn views(
     known: &mut BTreeMap<DnsName, Authorities>,
     wanted: &BTreeMap<DnsName, Wanted>,
 ) -> BTreeMap<DnsName, OwnerView> {
-    let start = |query: &DnsName| Step { query: query.clone(), at: query.clone(), ttl: 0, silent: BTreeMap::new() };
-    let mut steps: Vec<Step> = wanted.keys().map(start).collect();
+    let words = match resolver.validator.mode() {
+        Dnssec::Validate => BTreeMap::new(),
+        Dnssec::Resolver => resolver.words(&wanted.keys().cloned().collect()),
+    };
+    let mut steps: Vec<Step> = wanted.keys().map(Step::new).collect();
     let mut views = BTreeMap::new();
     for _ in 0..MOST_ZONES {
         let found = authorities(resolver, known, wanted, &steps);
-        let asked = ask(env, wanted, &steps, &found);
+        let mut asked = ask(env, wanted, &steps, &found);
+        judge_all(resolver, &words, &steps, &found, &mut asked);
         let mut further = Vec::new();
         for ((step, authorities), answers) in steps.into_iter().zip(found).zip(asked) {
             let query = step.query.clone();
             match authorities.map(|authorities| judge(env, step, &authorities, answers)) {
                 Ok(Judged::View(view)) => drop(views.insert(query, view)),
                 Ok(Judged::Further(step)) => further.push(step),
-                Err(why) => drop(views.insert(query.clone(), unknown(query, why))),
+                Err(lost) => drop(views.insert(query.clone(), without_servers(query, lost, &words))),
             }
         }
         steps = further;
@@ -74,13 +89,23 @@ fn unknown(query: DnsName, why: String) -> OwnerView {
     OwnerView { target: query, zone: None, servers: Err(why), by_provider: false, security }
 }
 
+/// Nobody can be asked. What the resolver says of the name, where its word is taken, is known all the same.
+fn without_servers(query: DnsName, lost: Lost, words: &BTreeMap<DnsName, Security>) -> OwnerView {
+    let security = match (lost.bogus, words.get(&query)) {
+        (true, _) => Security::Bogus(lost.why.clone()),
+        (false, Some(Security::Bogus(why))) => Security::Bogus(why.clone()),
+        _ => Security::Unknown(lost.why.clone()),
+    };
+    OwnerView { security, ..unknown(query, lost.why) }
+}
+
 /// The servers to ask for each step.
 fn authorities(
     resolver: &Resolver<'_>,
     known: &mut BTreeMap<DnsName, Authorities>,
     wanted: &BTreeMap<DnsName, Wanted>,
     steps: &[Step],
-) -> Vec<Result<Authorities, String>> {
+) -> Vec<Result<Authorities, Lost>> {
     let named = |step: &Step| -> Option<Authorities> {
         let servers = &wanted.get(&step.query)?.nameservers;
         let named = servers.iter().map(|server| (*server, server.to_string())).collect();
@@ -97,7 +122,7 @@ fn authorities(
     }
     let of_step = |step: &Step| match named(step).or_else(|| known.get(&step.at).cloned()) {
         Some(authorities) => Ok(authorities),
-        None => Err(failed.get(&step.at).cloned().unwrap_or_else(|| "its servers are not known".into())),
+        None => Err(failed.get(&step.at).cloned().unwrap_or_else(|| "its servers are not known".to_string().into())),
     };
     steps.iter().map(of_step).collect()
 }
@@ -109,13 +134,15 @@ struct Heard {
     listed: bool,
     tlsa: Answered,
     soa: Answered,
+    /// What the answer to the TLSA question is worth.
+    security: Security,
 }
 
 fn ask(
     env: &dyn Env,
     wanted: &BTreeMap<DnsName, Wanted>,
     steps: &[Step],
-    found: &[Result<Authorities, String>],
+    found: &[Result<Authorities, Lost>],
 ) -> Vec<Vec<Heard>> {
     let mut asks = Vec::new();
     let mut whom = Vec::new();
@@ -131,7 +158,8 @@ fn ask(
         servers.extend(left.map(|(address, name)| (*address, name.clone(), false)));
         let apex = authorities.apex.clone().unwrap_or_else(|| step.at.clone());
         for (server, ..) in &servers {
-            let tlsa = Ask { server: *server, name: step.at.clone(), kind: RecordType::TLSA, recursion: false };
+            let (name, kind) = (step.at.clone(), RecordType::TLSA);
+            let tlsa = Ask { server: *server, name, kind, recursion: false, checking_disabled: false };
             let soa = Ask { name: apex.clone(), kind: RecordType::SOA, ..tlsa.clone() };
             asks.extend([tlsa, soa]);
         }
@@ -140,9 +168,57 @@ fn ask(
     let mut answers = env.ask(&asks).into_iter();
     let mut hear = |(address, name, listed): (SocketAddr, String, bool)| {
         let mut next = || answers.next().unwrap_or_else(|| Err("it was not asked".into()));
-        Heard { address, name, listed, tlsa: next(), soa: next() }
+        Heard { address, name, listed, tlsa: next(), soa: next(), security: Security::Insecure }
     };
     whom.into_iter().map(|servers| servers.into_iter().map(&mut hear).collect()).collect()
+}
+
+/// The zone: as it was found, or as its servers tell.
+fn apex(step: &Step, authorities: &Authorities, heard: &[Heard]) -> Option<DnsName> {
+    authorities.apex.clone().or_else(|| heard.iter().find_map(|h| Some(dns::apex(&h.soa, &step.at).ok()?.0)))
+}
+
+/// Has all that was heard judged, side by side.
+fn judge_all(
+    resolver: &Resolver<'_>,
+    words: &BTreeMap<DnsName, Security>,
+    steps: &[Step],
+    found: &[Result<Authorities, Lost>],
+    asked: &mut [Vec<Heard>],
+) {
+    if resolver.validator.mode() == Dnssec::Resolver {
+        for (step, heard) in steps.iter().zip(asked) {
+            let word = words.get(&step.query).cloned().unwrap_or(Security::Insecure);
+            heard.iter_mut().for_each(|heard| heard.security = word.clone());
+        }
+        return;
+    }
+    for ((step, found), heard) in steps.iter().zip(found).zip(asked.iter()) {
+        let Ok(authorities) = found else { continue };
+        if let Some(apex) = apex(step, authorities, heard) {
+            resolver.validator.remember_servers(&apex, authorities.servers.keys().copied().collect());
+        }
+    }
+    let said = |step: &Step, heard: &Heard| dns::said(&heard.tlsa, &step.at).is_ok();
+    let all = || steps.iter().zip(asked.iter()).flat_map(|(step, heard)| heard.iter().map(move |heard| (step, heard)));
+    let items = all().filter(|(step, heard)| said(step, heard));
+    let items = items.filter_map(|(step, h)| Some((h.tlsa.as_ref().ok()?, step.at.clone(), RecordType::TLSA)));
+    let mut judged = resolver.judge(&items.collect::<Vec<_>>()).into_iter();
+    for (step, heard) in steps.iter().zip(asked) {
+        for heard in heard.iter_mut().filter(|heard| said(step, heard)) {
+            heard.security = judged.next().unwrap_or_else(|| Security::Unknown("it was not judged".into()));
+        }
+    }
+}
+
+/// What an address said, if it counts; whether it is bogus.
+fn counted(heard: &Heard, at: &DnsName) -> Result<Said, (String, bool)> {
+    let said = dns::said(&heard.tlsa, at).map_err(|why| (why, false))?;
+    match &heard.security {
+        Security::Secure | Security::Insecure => Ok(said),
+        Security::Bogus(why) => Err((format!("its answer is BOGUS: {why}"), true)),
+        Security::Unknown(why) => Err((format!("its answer cannot be validated: {why}"), false)),
+    }
 }
 
 enum Judged {
@@ -152,17 +228,21 @@ enum Judged {
 
 /// What the answers of one zone's servers add up to.
 fn judge(env: &dyn Env, step: Step, authorities: &Authorities, heard: Vec<Heard>) -> Judged {
-    let apex =
-        authorities.apex.clone().or_else(|| heard.iter().find_map(|h| Some(dns::apex(&h.soa, &step.at).ok()?.0)));
+    let apex = apex(&step, authorities, &heard);
     let mut servers = step.silent;
+    let mut security = step.security;
     let mut ends = BTreeSet::new();
     let mut elsewhere = None;
     for heard in heard {
-        let answer = match dns::said(&heard.tlsa, &step.at) {
+        let counted = counted(&heard, &step.at);
+        if counted.is_ok() {
+            security = worse(security, heard.security.clone());
+        }
+        let (answer, bogus) = match counted {
             Ok(Said::Answer { at, mut shown }) => {
                 shown.ttl += step.ttl;
                 ends.insert(at);
-                Ok(shown)
+                (Ok(shown), false)
             }
             Ok(Said::Elsewhere { to, ttl }) => {
                 ends.insert(to.clone());
@@ -170,37 +250,46 @@ fn judge(env: &dyn Env, step: Step, authorities: &Authorities, heard: Vec<Heard>
                 elsewhere = Some((to, longest));
                 continue;
             }
-            Err(why) => Err(why),
+            Err((why, bogus)) => (Err(why), bogus),
         };
         let serial = apex.as_ref().and_then(|apex| dns::serial(&heard.soa, apex));
         let no_route = answer.is_err() && !env.has_route(heard.address.ip());
         let Heard { address, name, listed, .. } = heard;
-        servers.entry(address).or_insert(ServerView {
-            name,
-            answer,
-            bogus: false,
-            serial,
-            listed,
-            ns_ttl: authorities.ns_ttl,
-            no_route,
-        });
+        let ns_ttl = authorities.ns_ttl;
+        let view = ServerView { name, answer, bogus, serial, listed, ns_ttl, no_route };
+        servers.entry(address).or_insert(view);
     }
     let query = step.query;
     match (ends.len(), elsewhere) {
         (0 | 1, None) => {
             let target = ends.pop_first().unwrap_or(step.at);
-            let security = Security::Insecure;
+            let security = overall(security, &servers);
             Judged::View(OwnerView { target, zone: apex, servers: Ok(servers), by_provider: false, security })
         }
         (1, Some((to, ttl))) => {
             // Remembered addresses that are none of this zone's may be those of the next.
             servers.retain(|_, server| server.listed);
-            Judged::Further(Step { query, at: to, ttl: step.ttl + ttl, silent: servers })
+            Judged::Further(Step { query, at: to, ttl: step.ttl + ttl, silent: servers, security })
         }
         _ => {
             let names: Vec<String> = ends.iter().map(DnsName::to_string).collect();
             let why = format!("its servers disagree where {query} leads: to {}", names.join(" or "));
             Judged::View(unknown(query, why))
         }
+    }
+}
+
+/// Bogus if any answer is, unknown if none counts, else what those that count are worth.
+fn overall(of_answers: Security, servers: &BTreeMap<SocketAddr, ServerView>) -> Security {
+    let errors = |bogus: bool| {
+        let wanted = servers.values().filter(move |server| server.bogus == bogus);
+        wanted.filter_map(|server| Some(format!("{}: {}", server.name, server.answer.as_ref().err()?)))
+    };
+    if let Some(why) = errors(true).next() {
+        return Security::Bogus(why);
+    }
+    match servers.values().any(|server| server.answer.is_ok()) {
+        true => of_answers,
+        false => Security::Unknown(errors(false).next().unwrap_or_else(|| "there is nobody to ask".into())),
     }
 }

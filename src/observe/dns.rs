@@ -186,7 +186,7 @@ pub fn name_servers(answered: &Answered, apex: &DnsName) -> Result<(BTreeSet<Dns
 }
 
 /// A response code as the RFCs and other tools write it: `SERVFAIL`, `REFUSED`.
-fn mnemonic(code: ResponseCode) -> String {
+pub(super) fn mnemonic(code: ResponseCode) -> String {
     format!("{code:?}").to_uppercase()
 }
 

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod authority;
 pub mod discover;
 pub mod dns;
+pub mod dnssec;
 pub mod endpoints;
 pub mod files;
 pub mod remember;

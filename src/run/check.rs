@@ -7,12 +7,13 @@ mod subjects;
 use super::Report;
 use crate::{
     cli::{Arguments, Check},
-    config::{Config, Loaded, Unreadable},
+    config::{Config, Dnssec, Loaded, Unreadable},
     env::Env,
     lineage::layout::Places,
     observe::{
         audit::{self, Bounded, state},
         discover::Resolver,
+        dnssec::Validator,
         services,
     },
     plan::model::floor,
@@ -21,7 +22,7 @@ use crate::{
         prometheus,
     },
 };
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, rc::Rc, time::Duration};
 use subjects::Subjects;
 
 /// Audits the outside view.
@@ -118,7 +119,9 @@ fn resolver<'a>(env: &'a Bounded<'_>, config: Option<&Config>, findings: &mut Ve
             Vec::new()
         }),
     };
-    Resolver::new(env, resolvers)
+    let (dnssec, anchor) =
+        config.map_or((Dnssec::Validate, None), |config| (config.dnssec, config.trust_anchor.as_ref()));
+    Resolver::new(env, resolvers).judging(Rc::new(Validator::new(dnssec, anchor)))
 }
 
 /// What this host's files tell.

@@ -9,6 +9,7 @@ use crate::{
     observe::{
         authority::{self, Wanted},
         discover::{Authorities, Resolver},
+        dnssec::Validator,
         endpoints, files,
         remember::{Configured, remember},
     },
@@ -21,6 +22,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    rc::Rc,
     time::Duration,
 };
 
@@ -38,6 +40,7 @@ pub struct Known {
     /// Views of endpoints, each with its time.
     pub endpoints: BTreeMap<DnsName, (Stamp, EndpointView)>,
     servers: BTreeMap<DnsName, Authorities>,
+    validator: Option<Rc<Validator>>,
     since: Option<Stamp>,
 }
 
@@ -55,7 +58,8 @@ impl Run<'_> {
             Facts { now, wall: self.env.wall(), lineages, owners: BTreeMap::new(), endpoints: BTreeMap::new() };
         self.remember(journal, &facts);
         if known.since.is_none_or(|since| since.elapsed(now) >= SERVERS_FRESH) {
-            (known.servers, known.since) = (BTreeMap::new(), Some(now));
+            let endpoints = std::mem::take(&mut known.endpoints);
+            *known = Known { endpoints, since: Some(now), ..Known::default() };
         }
         let due = self.due(journal, &facts);
         facts.owners = self.ask(journal, &due, known);
@@ -83,7 +87,7 @@ impl Run<'_> {
             return;
         }
         tracing::info!(endpoints = wanted.len(), "looking at what services present");
-        let views = endpoints::views(self.env, &self.resolver(), &wanted, PROBE_LIMIT);
+        let views = endpoints::views(self.env, &self.resolver(known), &wanted, PROBE_LIMIT);
         let at = journal.clock.read(self.env.boot());
         for (query, view) in views {
             if let Some(owner) = journal.owners.get_mut(&query) {
@@ -99,8 +103,8 @@ impl Run<'_> {
         sightings.into_iter().for_each(|sighting| take_down(journal, sighting, at));
     }
 
-    /// The configured resolvers, or the system's.
-    fn resolver(&self) -> Resolver<'_> {
+    /// The configured resolvers, or the system's, and who judges what they say.
+    fn resolver(&self, known: &mut Known) -> Resolver<'_> {
         let resolvers = match self.config.resolvers.is_empty() {
             false => self.config.resolvers.clone(),
             true => self.env.resolvers().unwrap_or_else(|why| {
@@ -108,7 +112,8 @@ impl Run<'_> {
                 Vec::new()
             }),
         };
-        Resolver::new(self.env, resolvers)
+        let new = || Rc::new(Validator::new(self.config.dnssec, self.config.trust_anchor.as_ref()));
+        Resolver::new(self.env, resolvers).judging(known.validator.get_or_insert_with(new).clone())
     }
 
     /// Takes facts into the journal.
@@ -164,7 +169,7 @@ impl Run<'_> {
             return views;
         }
         tracing::debug!(owners = wanted.len(), "asking the name servers");
-        views.extend(authority::views(self.env, &self.resolver(), &mut known.servers, &wanted));
+        views.extend(authority::views(self.env, &self.resolver(known), &mut known.servers, &wanted));
         views
     }
 }

@@ -235,8 +235,13 @@ fn misdeeds() -> Vec<(&'static str, Box<Answer>, &'static str)> {
     ]
 }
 
+/// The server is the zone's, and the validating resolver on this host that finds nothing signed.
 fn authoritative(lab: &Lab, server: &Server) {
-    lab.configure(&format!("verify = authoritative\nnameservers = {}\n", server.address));
+    let (head, address, provider) = (lab.head(), server.address, lab.text("provider"));
+    lab.write_configuration(format!(
+        "{head}resolver = {address}\ndnssec = resolver\n[{LINEAGE}]\nverify = authoritative\nnameservers = {address}\n\
+         tlsa = 311 25\napi = exec {provider}\n"
+    ));
 }
 
 #[test]

@@ -53,8 +53,8 @@ fn lab() -> Lab {
 
 fn ask(world: &World, server: &str, owner: &str, kind: RecordType) -> Result<Message, String> {
     let recursion = server == RESOLVER;
-    let ask =
-        Ask { server: (server.parse::<std::net::IpAddr>().unwrap(), 53).into(), name: name(owner), kind, recursion };
+    let server = (server.parse::<std::net::IpAddr>().unwrap(), 53).into();
+    let ask = Ask { server, name: name(owner), kind, recursion, checking_disabled: false };
     world.ask(&[ask]).remove(0)
 }
 

@@ -385,6 +385,7 @@ fn resolver_down() {
         name: name(MX),
         kind: RecordType::A,
         recursion: true,
+        checking_disabled: false,
     };
     assert!(lab.world.ask(std::slice::from_ref(&ask))[0].is_ok());
     lab.world.change(|state| state.dns.resolvers.insert(ask.server.ip(), Mode::Down));

@@ -16,12 +16,16 @@ use daneroll::{
     env::sim::{
         World,
         dns::Mode,
+        keys,
         service::{Reads, Service},
         zone::{Zone, address, name, tlsa},
     },
     tlsa::Association,
 };
-use hickory_resolver::proto::rr::{RData, RecordType, rdata::NS};
+use hickory_resolver::proto::{
+    dnssec::DigestType,
+    rr::{RData, RecordType, rdata::NS},
+};
 use std::{
     cell::RefCell,
     collections::BTreeSet,
@@ -39,7 +43,10 @@ pub const CONFIG: &str = "/etc/daneroll/daneroll.conf";
 pub const DANE: &str = "/etc/daneroll/dane";
 pub const LETSENCRYPT: &str = "/etc/letsencrypt";
 pub const STATE: &str = "/var/lib/daneroll";
-pub const RESOLVER: &str = "192.0.2.53";
+/// On the host itself, so that its word on DNSSEC can be taken.
+pub const RESOLVER: &str = "127.0.0.53";
+/// The root's key, where daneroll validates.
+pub const ANCHOR: &str = "/etc/daneroll/anchor";
 /// What `run` returns for a process that was killed, as a shell would tell it.
 pub const KILLED: i32 = 137;
 /// The zone's name; its primary is `ns1` in it.
@@ -114,6 +121,7 @@ pub struct Setup {
     globals: Vec<String>,
     secondaries: Vec<(String, u64)>,
     signed: bool,
+    validating: bool,
     hidden_primary: bool,
     api: String,
     valid_days: i64,
@@ -182,6 +190,12 @@ impl Setup {
         self
     }
 
+    /// Signatures verify, and daneroll validates itself rather than take the resolver's word.
+    pub fn validating(mut self) -> Setup {
+        self.validating = true;
+        self
+    }
+
     /// When services read their files; at start and reload by default.
     pub fn reads(mut self, reads: Reads) -> Setup {
         self.reads = reads;
@@ -219,6 +233,8 @@ impl Setup {
                 state.disk.make_dir(Path::new(dir), 0o755).unwrap();
             }
             state.disk.create(Path::new(CONFIG), self.config().as_bytes(), 0o644).unwrap();
+            let anchor = format!(". IN DS {}\n", keys::delegation_signer(&name("."), DigestType::SHA256));
+            state.disk.create(Path::new(ANCHOR), anchor.as_bytes(), 0o644).unwrap();
         });
         let oracle = Oracle::new(&world);
         Lab { world, certbot, oracle, setup: self }
@@ -228,8 +244,9 @@ impl Setup {
     pub fn config(&self) -> String {
         let mut text = format!(
             "letsencrypt_directory = {LETSENCRYPT}\ndane_directory = {DANE}\nstate_directory = {STATE}\n\
-             resolver = {RESOLVER}\napi = {}\n",
-            self.api
+             resolver = {RESOLVER}\napi = {}\n{}\n",
+            self.api,
+            if self.validating { "trust_anchor = anchor" } else { "dnssec = resolver" },
         );
         self.globals.iter().for_each(|line| text += &format!("{line}\n"));
         for section in &self.sections {
@@ -246,6 +263,7 @@ impl Setup {
 
     fn build_dns(&self, world: &World) {
         world.change(|state| {
+            state.dns.signs = self.validating;
             let servers = self.servers();
             let listed: Vec<&str> =
                 servers.iter().skip(usize::from(self.hidden_primary)).map(|(s, _)| s.as_str()).collect();
@@ -263,11 +281,11 @@ impl Setup {
                 com.add(&name(APEX), 2 * DAY as u32, RData::NS(NS(name(server).to_name())));
             }
             if self.signed {
-                com.add(&name(APEX), DAY as u32, Zone::delegation_signer());
+                com.add(&name(APEX), DAY as u32, Zone::delegation_signer(APEX));
             }
             let mut root = Zone::new(".", true, &["a.root-servers.net"]);
             root.add(&name("com"), 2 * DAY as u32, RData::NS(NS(name("a.gtld-servers.net").to_name())));
-            root.add(&name("com"), DAY as u32, Zone::delegation_signer());
+            root.add(&name("com"), DAY as u32, Zone::delegation_signer("com"));
             root.add(&name("a.gtld-servers.net"), DAY as u32, address([192, 5, 6, 30].into()));
             root.add(&name("a.root-servers.net"), DAY as u32, address([198, 41, 0, 4].into()));
             state.dns.add_server("a.root-servers.net", &["198.41.0.4"]);
@@ -310,6 +328,7 @@ impl Lab {
             globals: Vec::new(),
             secondaries: Vec::new(),
             signed: true,
+            validating: false,
             hidden_primary: false,
             api: "exec /sim/provider".into(),
             valid_days: 90,

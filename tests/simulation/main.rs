@@ -13,3 +13,4 @@ mod scenarios;
 mod status;
 mod strategies;
 mod updates;
+mod validation;

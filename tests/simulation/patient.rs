@@ -115,7 +115,7 @@ fn provider(world: &World, operation: &str, record: &Association) -> Status {
 
 fn shown(world: &World, server: &str) -> Option<Vec<Association>> {
     let server = (server.parse::<std::net::IpAddr>().unwrap(), 53).into();
-    let ask = Ask { server, name: name(OWNER), kind: RecordType::TLSA, recursion: false };
+    let ask = Ask { server, name: name(OWNER), kind: RecordType::TLSA, recursion: false, checking_disabled: false };
     let message = world.ask(&[ask]).remove(0).ok().filter(|message| message.metadata.authoritative)?;
     Some(message.answers.iter().filter_map(|record| association(&record.data)).collect())
 }

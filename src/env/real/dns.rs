@@ -43,6 +43,7 @@ pub(super) async fn ask(ask: &Ask) -> Answered {
 fn question(ask: &Ask) -> Message {
     let mut message = Message::query();
     message.metadata.recursion_desired = ask.recursion;
+    message.metadata.checking_disabled = ask.checking_disabled;
     message.add_query(Query::query(ask.name.to_name(), ask.kind));
     let mut edns = Edns::new();
     edns.set_max_payload(PAYLOAD).set_dnssec_ok(true);

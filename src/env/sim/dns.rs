@@ -12,7 +12,7 @@ use crate::{
     name::DnsName,
 };
 use hickory_resolver::proto::{
-    op::ResponseCode,
+    op::{Message, ResponseCode},
     rr::{RData, RecordType, rdata::NS},
 };
 use std::{
@@ -41,6 +41,8 @@ pub enum Mode {
     ServFail,
     /// It answers without the AA bit.
     Lame,
+    /// It answers without signatures and proofs, and knows nothing of DNSSEC: a resolver of old.
+    Strips,
 }
 
 /// What becomes of an update or of a call of `/sim/provider`.
@@ -115,8 +117,15 @@ pub struct Dns {
     pub updates: Updates,
     /// What every server showed.
     pub history: History,
+    /// Signatures verify. They cost time, which most tests have no use for.
+    pub signs: bool,
+    /// Somebody on the way who changes answers.
+    pub tamper: Option<Tamper>,
     changed: bool,
 }
+
+/// Changes an answer on its way.
+pub type Tamper = Rc<dyn Fn(&Ask, &mut Message)>;
 
 impl Dns {
     /// The server of that name.
@@ -233,14 +242,24 @@ impl Dns {
 
     /// Answers one question.
     pub(super) fn answer(&self, ask: &Ask, routes: (bool, bool), wall: i64) -> Answered {
+        let mut message = self.untouched(ask, routes, wall)?;
+        if let Some(tamper) = &self.tamper {
+            tamper(ask, &mut message);
+        }
+        Ok(message)
+    }
+
+    fn untouched(&self, ask: &Ask, routes: (bool, bool), wall: i64) -> Answered {
         let address = ask.server.ip();
         if !(if address.is_ipv4() { routes.0 } else { routes.1 }) {
             return Err(format!("{address}: Network is unreachable (os error 101)"));
         }
         let silence = Err(format!("{address}: no answer within {} s", PATIENCE.as_secs()));
         let (mode, lookup): (Mode, Option<Lookup>) = if let Some(mode) = self.resolvers.get(&address) {
-            let lookup = (*mode == Mode::Answers).then(|| self.resolve(&ask.name, ask.kind));
-            (*mode, lookup.flatten())
+            let open = matches!(mode, Mode::Answers | Mode::Strips);
+            let lookup = open.then(|| self.resolve(&ask.name, ask.kind)).flatten();
+            let refused = |lookup: &Lookup| *mode == Mode::Answers && !ask.checking_disabled && self.is_bogus(lookup);
+            (*mode, lookup.filter(|lookup| !refused(lookup)))
         } else {
             let Some(server) = self.servers.values().find(|server| server.addresses.contains(&address)) else {
                 return silence;
@@ -255,6 +274,10 @@ impl Dns {
             (Mode::Refuses, _) => Ok(message::refusal(ask, ResponseCode::Refused, recursive)),
             (_, None) if recursive => Ok(message::refusal(ask, ResponseCode::ServFail, true)),
             (_, None) => Ok(message::refusal(ask, ResponseCode::Refused, false)),
+            (Mode::Strips, Some(lookup)) => {
+                let reply = message::reply(self, ask, &lookup, mode, recursive, wall);
+                Ok(message::stripped(reply, ask.kind))
+            }
             (mode, Some(lookup)) => Ok(message::reply(self, ask, &lookup, mode, recursive, wall)),
         }
     }

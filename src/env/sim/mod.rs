@@ -13,7 +13,8 @@
 //!   Bytes of files, modes and owners are never lost, and nothing that anybody but a process under test did.
 //! - One address of a name server is one content. Caches are not modelled: [`history`] keeps what every server showed, and any
 //!   cache may hold anything that was shown within its TTL. No cache keeps anything longer, and none is asked by the process.
-//! - Signatures look right (type, TTL, labels, signer) and never verify. NSEC only, no NSEC3. Names with escaped dots do not occur.
+//! - Signatures look right (type, TTL, labels, signer, key tag) and verify only where [`dns::Dns::signs`] is set. NSEC only, no NSEC3. Names
+//!   with escaped dots do not occur.
 //! - TCP, truncation, EDNS and message ids do not occur, apart from the bytes of an UPDATE.
 //! - Services read key and chain in one instant.
 
@@ -23,6 +24,7 @@ pub mod disk;
 pub mod dns;
 mod files;
 pub mod history;
+pub mod keys;
 mod message;
 mod pair;
 mod power;

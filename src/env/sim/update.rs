@@ -30,7 +30,7 @@ pub fn exchange(world: &World, server: SocketAddr, bytes: &[u8]) -> Result<Vec<u
         None | Some(Mode::Down) => return silence(world),
         Some(Mode::Refuses) => return reply(&request, ResponseCode::Refused),
         Some(Mode::ServFail) => return reply(&request, ResponseCode::ServFail),
-        Some(Mode::Answers | Mode::Lame) => {}
+        Some(Mode::Answers | Mode::Lame | Mode::Strips) => {}
     }
     match world.change(|state| state.dns.next_update()) {
         Updates::Work => reply(&request, apply(world, server, &request, true)),
@@ -65,8 +65,9 @@ pub fn exchange(world: &World, server: SocketAddr, bytes: &[u8]) -> Result<Vec<u
 /// An ordinary question over TCP.
 fn query(world: &World, server: SocketAddr, request: &Message) -> Result<Vec<u8>, String> {
     let question = request.queries.first().ok_or_else(|| format!("{server}: no question"))?;
-    let recursion = request.metadata.recursion_desired;
-    let ask = Ask { server, name: DnsName::from(question.name()), kind: question.query_type(), recursion };
+    let (recursion, checking_disabled) = (request.metadata.recursion_desired, request.metadata.checking_disabled);
+    let (name, kind) = (DnsName::from(question.name()), question.query_type());
+    let ask = Ask { server, name, kind, recursion, checking_disabled };
     let mut answer = world.look(|state| state.dns.answer(&ask, state.routes, state.clock.wall()))?;
     answer.metadata.id = request.metadata.id;
     answer.to_vec().map_err(|why| why.to_string())

@@ -1,11 +1,9 @@
 //! The content of a zone.
 
+use super::keys;
 use crate::{name::DnsName, tlsa::Association};
 use hickory_resolver::proto::{
-    dnssec::{
-        Algorithm, DigestType, PublicKeyBuf,
-        rdata::{DNSKEY, DNSSECRData, DS},
-    },
+    dnssec::{DigestType, rdata::DNSSECRData},
     rr::{
         Name, RData, RecordType,
         rdata::{A, AAAA, CNAME, NS, SOA, TLSA},
@@ -31,6 +29,8 @@ pub struct Zone {
     pub apex: DnsName,
     /// Are there signatures?
     pub signed: bool,
+    /// What is wrong with them.
+    pub flaw: Option<Flaw>,
     /// SOA serial.
     pub serial: u32,
     /// SOA MINIMUM, seconds.
@@ -38,6 +38,17 @@ pub struct Zone {
     /// TTL of the SOA record, seconds.
     pub soa_ttl: u32,
     sets: BTreeMap<DnsName, BTreeMap<u16, Rc<RrSet>>>,
+}
+
+/// What can be wrong with the signatures of a zone: validators refuse all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// They do not fit the records.
+    Forged,
+    /// They expired a day ago.
+    Expired,
+    /// There are none, though the parent has a DS record.
+    Missing,
 }
 
 /// A DNS name from its text, absolute with or without the final dot.
@@ -90,22 +101,42 @@ impl Zone {
     /// A zone with a SOA record, serial 1, MINIMUM 300, SOA TTL 3600, and these name servers with TTL 86400.
     pub fn new(apex: &str, signed: bool, name_servers: &[&str]) -> Zone {
         let apex = name(apex);
-        let mut zone =
-            Zone { apex: apex.clone(), signed, serial: 1, minimum: 300, soa_ttl: 3600, sets: BTreeMap::new() };
+        let mut zone = Zone {
+            apex: apex.clone(),
+            signed,
+            flaw: None,
+            serial: 1,
+            minimum: 300,
+            soa_ttl: 3600,
+            sets: BTreeMap::new(),
+        };
         for server in name_servers {
             zone.add(&apex, 86_400, RData::NS(NS(name(server).to_name())));
         }
         if signed {
-            let key = DNSKEY::new(true, true, false, PublicKeyBuf::new(vec![7; 64], Algorithm::ECDSAP256SHA256));
-            zone.add(&apex, 3600, RData::DNSSEC(DNSSECRData::DNSKEY(key)));
+            zone.sign();
         }
         zone.write_soa();
         zone
     }
 
+    /// Signs the zone from now on: its key appears.
+    pub fn sign(&mut self) {
+        self.signed = true;
+        let apex = self.apex.clone();
+        self.add(&apex, 3600, RData::DNSSEC(DNSSECRData::DNSKEY(keys::public())));
+    }
+
+    /// Signs it no longer.
+    pub fn unsign(&mut self) {
+        self.signed = false;
+        let apex = self.apex.clone();
+        self.delete_set(&apex, RecordType::DNSKEY);
+    }
+
     /// DS data that a parent holds for a signed zone.
-    pub fn delegation_signer() -> RData {
-        RData::DNSSEC(DNSSECRData::DS(DS::new(7, Algorithm::ECDSAP256SHA256, DigestType::SHA256, vec![7; 32])))
+    pub fn delegation_signer(child: &str) -> RData {
+        RData::DNSSEC(DNSSECRData::DS(keys::delegation_signer(&name(child), DigestType::SHA256)))
     }
 
     /// Sets SOA MINIMUM and the SOA record's TTL, seconds.

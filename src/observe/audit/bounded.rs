@@ -156,7 +156,13 @@ mod tests {
         let world = World::new();
         let bounded = Bounded::new(&world, Duration::from_secs(10));
         let server = "192.0.2.1:53".parse().unwrap();
-        let ask = Ask { server, name: "example.com".parse().unwrap(), kind: RecordType::A, recursion: true };
+        let ask = Ask {
+            server,
+            name: "example.com".parse().unwrap(),
+            kind: RecordType::A,
+            recursion: true,
+            checking_disabled: false,
+        };
         let mut told = bounded.ask(std::slice::from_ref(&ask));
         assert_eq!(world.now(), 3_250, "a third of what was left");
         while told[0] != Err(NOT_IN_TIME.to_owned()) {

@@ -92,7 +92,13 @@ impl<'a> Server<'a> {
     fn ask(&self, names: &[&DnsName], kind: RecordType) -> Vec<Answered> {
         let mut answers = Vec::new();
         for (place, server) in self.in_turn() {
-            let ask = |name: &&DnsName| Ask { server, name: (*name).clone(), kind, recursion: false };
+            let ask = |name: &&DnsName| Ask {
+                server,
+                name: (*name).clone(),
+                kind,
+                recursion: false,
+                checking_disabled: false,
+            };
             answers = self.env.ask(&names.iter().map(ask).collect::<Vec<_>>());
             if answers.iter().any(Result::is_ok) {
                 self.preferred.set(place);
@@ -139,7 +145,7 @@ fn addresses(env: &dyn Env, host: &str, resolvers: &[SocketAddr]) -> Result<Vec<
     }
     let mut errors = Vec::new();
     for &server in resolvers {
-        let ask = |kind| Ask { server, name: name.clone(), kind, recursion: true };
+        let ask = |kind| Ask { server, name: name.clone(), kind, recursion: true, checking_disabled: false };
         match found(env.ask(&[RecordType::A, RecordType::AAAA].map(ask))) {
             Ok(addresses) if addresses.is_empty() => {
                 return Err(Outcome::Failed(format!("{host}, the server for updates, has no address in the DNS")));

@@ -310,7 +310,7 @@ fn s37_a_delegated_zone() {
         lab.world.edit_zone(&name(APEX), |zone| {
             zone.delete_set(&name(HOST), RecordType::A);
             zone.add(&name(SUB), 3600, RData::NS(NS(name("ns.mail.example.com").to_name())));
-            zone.add(&name(SUB), 3600, Zone::delegation_signer());
+            zone.add(&name(SUB), 3600, Zone::delegation_signer(SUB));
             zone.add(&name("ns.mail.example.com"), 3600, address([192, 0, 2, 99].into()))
         });
         lab.world.change(|state| {

@@ -3,6 +3,7 @@
 mod crash;
 mod directory;
 mod dns;
+mod dnssec;
 mod hooks;
 mod probes;
 mod renewal;
