@@ -6,7 +6,8 @@ use super::{
     evidence::{Cut, Evidence, Lack, Source},
     keys::{self, Zone},
     links::{self, Link},
-    nsec, proof,
+    nsec,
+    proof::{self, Proved},
 };
 use crate::name::DnsName;
 use hickory_resolver::proto::{
@@ -58,6 +59,36 @@ impl Chain<'_> {
             }
         }
         Ok(zone)
+    }
+
+    /// Is a link proved?
+    pub fn link(&mut self, link: &Link) -> Result<(), Halt> {
+        let zone = self.zone(&link.name, link.signer().as_ref())?;
+        let why = match proof::check(link, &zone, self.now) {
+            Ok(Proved::Secure) => return Ok(()),
+            Ok(Proved::Insecure) => return Err(Halt::Insecure),
+            Err(why) => why,
+        };
+        if proof::is_from_wildcard(link, &zone, self.now) {
+            // As a TLSA RRset it counts as not there, which is what the missing half of the proof would say.
+            let absent = link.holds == Some(RecordType::TLSA);
+            let unproved = || Halt::Unknown(format!("{} come from a wildcard: that is not proved", link.words()));
+            return if absent { Ok(()) } else { Err(unproved()) };
+        }
+        Err(self.asked_past(&zone.name).unwrap_or(Halt::Bogus(why)))
+    }
+
+    /// A resolver may hold keys from before a change, which do not fit what the zone's servers sign with now: they are asked for
+    /// theirs, once.
+    fn asked_past(&mut self, zone: &DnsName) -> Option<Halt> {
+        let found = self.evidence.found.get_mut(&(zone.clone(), RecordType::DNSKEY))?;
+        if found.servers.is_some() {
+            return None;
+        }
+        found.resolver = Some(Err("the resolver's do not fit an answer".into()));
+        self.evidence.cuts.remove(zone);
+        let lack = Lack { name: zone.clone(), kind: RecordType::DNSKEY, from: Source::Servers(zone.clone()) };
+        Some(Halt::Lacks(BTreeSet::from([lack])))
     }
 
     /// Asks for all that the way will need at once, rather than name by name.
@@ -188,7 +219,7 @@ enum Delegation {
 fn delegation(message: &Message, zone: &Zone, name: &DnsName, now: i64) -> Result<Delegation, String> {
     let links = links::links(message, name, RecordType::DS)?;
     let link: &Link = links.first().ok_or("an empty answer")?;
-    if proof::check(link, zone, now)? == proof::Proved::Insecure {
+    if proof::check(link, zone, now)? == Proved::Insecure {
         return Ok(Delegation::Insecure);
     }
     match link.holds {

@@ -130,15 +130,7 @@ impl Validator {
         for link in &links {
             let mut evidence = self.evidence.borrow_mut();
             let mut chain = Chain { anchors: &self.anchors, evidence: &mut evidence, now };
-            let proved = chain.zone(&link.name, link.signer().as_ref()).and_then(|zone| {
-                let proved =
-                    proof::check(link, &zone, now).map_err(|why| match proof::is_from_wildcard(link, &zone, now) {
-                        true => Halt::Unknown(format!("{} come from a wildcard: that is not proved", link.words())),
-                        false => Halt::Bogus(why),
-                    })?;
-                if proved == proof::Proved::Insecure { Err(Halt::Insecure) } else { Ok(()) }
-            });
-            match proved {
+            match chain.link(link) {
                 Ok(()) => {}
                 Err(Halt::Lacks(more)) => lacks.extend(more),
                 Err(Halt::Insecure) => security = worse(security, Security::Insecure),
