@@ -139,7 +139,7 @@ impl Lab {
         let dir = self.dir.path().display();
         format!(
             "letsencrypt_directory = {dir}/le\ndane_directory = {dir}/dane\nstate_directory = {dir}/state\n\
-             log = {dir}/log\nttl = 0\nsettle = 0\nverify = provider\nreload = /bin/true\n"
+             log = {dir}/log\nttl = 0\nsettle = 0\nverify = provider\nprobe = off\nreload = /bin/true\n"
         )
     }
 
