@@ -1,7 +1,12 @@
 //! What only root may know is nowhere to be seen.
 
 use crate::lab::Lab;
-use std::{fs, os::unix::fs::PermissionsExt, thread, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    thread,
+    time::{Duration, Instant},
+};
 
 const SECRET: &str = "dGhpcyBpcyB2ZXJ5IHNlY3JldCwgaW5kZWVkISEh";
 const TOKEN: &str = "hunter2-token-of-the-environment";
@@ -22,7 +27,9 @@ fn of_the_environment() {
     let mut command = lab.command(&["-l-", "-Ldebug"]);
     command.env("CLOUDFLARE_TOKEN", TOKEN).env("TLSA_SECRET", TOKEN);
     let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !lab.path("environment").exists() {
+        assert!(Instant::now() < deadline, "the provider was never called");
         thread::sleep(Duration::from_millis(10));
     }
     let arguments = all_arguments();
