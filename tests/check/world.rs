@@ -223,7 +223,7 @@ fn hosts_need_no_configuration() {
     assert_eq!(with(&["-c", "/etc/resolver-only", "--host", "mx.example.com:443"]), none);
     // Without any file it is the same but for what validates.
     let seen = document(&lab.world, &["--host", "mx.example.com:25"]);
-    assert_eq!((&seen["owners"][0]["lineages"], &seen["owners"][0]["addresses"][0]["chains"]), (&json!([]), &json!(1)));
+    assert_eq!(seen["owners"][0]["lineages"], json!([]));
     assert!(!seen.to_string().contains("\"configuration\""), "{seen}");
     assert_eq!(with(&[]), ["UNKNOWN configuration"]);
     assert_eq!(check(&lab.world, &[]).exit, 3);

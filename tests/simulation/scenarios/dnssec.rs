@@ -41,6 +41,13 @@ fn nothing_happens(lab: &Lab, how_long: u64) {
     }
 }
 
+/// A renewal whose hooks may fail: bogus answers make every run fail.
+fn renew_any(lab: &Lab) {
+    assert_eq!(lab.run(&["--pre"]), 0);
+    lab.certbot.renew(MX, Renewal::default());
+    assert_eq!(lab.run(&["--post"]), 1, "{}", lab.told());
+}
+
 /// A rollover that nothing disturbs takes as long as ever, also where every signature is verified.
 #[test]
 fn a_signed_zone() {
@@ -145,7 +152,8 @@ fn a_resolver_that_strips() {
     settle(&lab, MX);
     flaw(&lab, APEX, Some(Flaw::Forged));
     lab.pass(MINUTE);
-    lab.renew(MX, Renewal::default());
+    renew_any(&lab);
+    lab.assert_told(&["ERROR", "are BOGUS"]);
     nothing_happens(&lab, DAY);
     assert_eq!(serves(&lab), [2]);
 }
@@ -169,7 +177,11 @@ fn a_resolver_that_is_down() {
 /// Servers that the operator names are asked for the zone's keys, too; with the zone's own anchor no resolver is needed.
 #[test]
 fn servers_and_anchor_by_configuration() {
-    let setup = Lab::with(MX, "311 25").secondary("ns2", 60).global("nameservers = 192.0.2.1 192.0.2.2").validating();
+    let setup = Lab::with(MX, "311 25")
+        .secondary("ns2", 60)
+        .global("nameservers = 192.0.2.1 192.0.2.2")
+        .line("probe_address = 192.0.2.25")
+        .validating();
     let lab = setup.global("ttl = 3600").start();
     let signer =
         daneroll::env::sim::keys::delegation_signer(&name(APEX), hickory_resolver::proto::dnssec::DigestType::SHA256);
@@ -193,7 +205,7 @@ fn a_wrong_trust_anchor() {
     let right = lab.world.look(|state| state.disk.read(Path::new(ANCHOR)).unwrap().to_vec());
     let wrong = format!(". IN DS 1 13 2 {}\n", "ab".repeat(32));
     lab.world.change(|state| state.disk.overwrite(Path::new(ANCHOR), wrong.as_bytes(), 0o644).unwrap());
-    lab.renew(MX, Renewal::default());
+    renew_any(&lab);
     nothing_happens(&lab, DAY);
     lab.world.change(|state| state.disk.overwrite(Path::new(ANCHOR), &right, 0o644).unwrap());
     lab.until(HOUR, DAY, |lab| serves(lab) == [2]);
@@ -222,7 +234,7 @@ fn a_cname_is_validated_step_by_step() {
         });
         lab.world.edit_zone(&name(APEX), |zone| zone.add(&name(OWNER), 1800, alias(target)));
         lab.pass(2 * MINUTE);
-        assert_eq!(lab.run(&["--reset"]), 0, "{}", lab.told());
+        assert!(lab.run(&["--reset"]) <= i32::from(bogus), "{}", lab.told());
         lab.serve();
         (0..4).for_each(|_| {
             assert!(lab.run(&[]) <= i32::from(bogus), "{target} {signed}: {}", lab.told());
