@@ -342,9 +342,7 @@ fn while_another_run_holds_the_lock() {
     lab.run(&["--pre"]).ends(0);
     lab.issue(LINEAGE, 2, &Issued::new());
     let mut other = lab.command(&["--post"]).spawn().unwrap();
-    while lab.calls() < 2 {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    lab::until("the provider is called", || lab.calls() == 2);
     let status = lab.run(&["status"]);
     let busy = lab.run(&[]);
     other.kill().unwrap();

@@ -48,8 +48,9 @@ pub(super) fn read(entry: &Entry, scene: &Scene) -> Result<TrustAnchor, Fault> {
 fn zones(text: &str) -> Result<BTreeMap<DnsName, Vec<AnchorKey>>, (usize, String)> {
     let mut zones: BTreeMap<DnsName, Vec<AnchorKey>> = BTreeMap::new();
     for (line, words) in records(text)? {
-        let (zone, key) = record(&words).map_err(|why| (line, why))?;
-        zones.entry(zone).or_default().push(key);
+        if let Some((zone, key)) = record(&words).map_err(|why| (line, why))? {
+            zones.entry(zone).or_default().push(key);
+        }
     }
     Ok(zones)
 }
@@ -80,8 +81,8 @@ fn records(text: &str) -> Result<Vec<Words>, (usize, String)> {
     }
 }
 
-/// `OWNER [TTL] [CLASS] TYPE RDATA`.
-fn record(words: &[String]) -> Result<(DnsName, AnchorKey), String> {
+/// `OWNER [TTL] [CLASS] TYPE RDATA`; `None` for a signature, which `dig +dnssec` prints among the keys.
+fn record(words: &[String]) -> Result<Option<(DnsName, AnchorKey)>, String> {
     let (owner, rest) = words.split_first().ok_or("an empty line")?;
     if owner.starts_with('$') {
         return Err(format!("\"{owner}\" is not understood in a file of trust anchors"));
@@ -91,8 +92,9 @@ fn record(words: &[String]) -> Result<(DnsName, AnchorKey), String> {
     let rest = &rest[rest.iter().take_while(skipped).count()..];
     let (kind, data) = rest.split_first().ok_or("a record without a type")?;
     match kind.to_ascii_uppercase().as_str() {
-        "DNSKEY" => Ok((zone, AnchorKey::Key(dnskey(data)?))),
-        "DS" => Ok((zone, AnchorKey::Digest(ds(data)?))),
+        "DNSKEY" => Ok(Some((zone, AnchorKey::Key(dnskey(data)?)))),
+        "DS" => Ok(Some((zone, AnchorKey::Digest(ds(data)?)))),
+        "RRSIG" => Ok(None),
         _ => Err(format!("\"{kind}\" where DNSKEY or DS is expected")),
     }
 }

@@ -218,6 +218,15 @@ fn look(path: &Path, picture: &mut Picture) {
     picture.insert(path.into(), (stat.mode(), contents));
 }
 
+/// Waits until something is so, half a minute at most.
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(30), "{what}: not within half a minute");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Runs to the end, in bounded time.
 pub fn run(command: &mut Command) -> Run {
     let began = Instant::now();

@@ -1,6 +1,6 @@
 //! What only root may know is nowhere to be seen.
 
-use crate::lab::Lab;
+use crate::lab::{Lab, until};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -27,11 +27,7 @@ fn of_the_environment() {
     let mut command = lab.command(&["-l-", "-Ldebug"]);
     command.env("CLOUDFLARE_TOKEN", TOKEN).env("TLSA_SECRET", TOKEN);
     let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !lab.path("environment").exists() {
-        assert!(Instant::now() < deadline, "the provider was never called");
-        thread::sleep(Duration::from_millis(10));
-    }
+    until("the provider is called", || lab.path("environment").exists());
     let arguments = all_arguments();
     assert!(arguments.contains("__supervise") && arguments.contains(&lab.text("provider")));
     assert!(!arguments.contains(TOKEN) && !arguments.contains("TLSA_HASH"), "{arguments}");

@@ -1,7 +1,7 @@
 //! Somebody ends the program while it waits.
 
 use crate::{
-    lab::{Lab, PROGRAM},
+    lab::{Lab, PROGRAM, until},
     names::Server,
     providers::is_gone,
 };
@@ -23,11 +23,7 @@ fn while_a_provider_runs() {
         let pids = lab.text("pids");
         lab.provider(&format!("sleep 324 & echo $$ $! >{pids}.new; mv {pids}.new {pids}; wait"));
         let mut child = with_default_signals(&lab.command(&[])).spawn().unwrap();
-        let began = Instant::now();
-        while !lab.path("pids").exists() {
-            assert!(began.elapsed() < Duration::from_secs(10));
-            thread::sleep(Duration::from_millis(10));
-        }
+        until("the provider is called", || lab.path("pids").exists());
         kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(signal as i32));
         for pid in lab.read("pids").split_whitespace() {
