@@ -178,6 +178,7 @@ trust_anchor = anchor
 
 [{HOST}]
 tlsa = 311 {port}
+probe_address = 127.0.0.1
 api = rfc2136 {primary} key:{key}
 record_ttl = {TTL}
 hold = 2

@@ -40,7 +40,7 @@ fn errors_are_all_told_and_stop_only_their_section() {
     lab.write_configuration(format!("{}{good}{bad}", lab.head()));
     let tested = lab.run(&["--config-test"]).speaks_plainly();
     assert_eq!((tested.code, tested.errors().len()), (3, 2), "{tested:#?}");
-    for part in ["conf:13:", "conf:14:", "\n      tlsa = 911 25\n             ^^^\n", "911", "frobnicate"] {
+    for part in ["conf:14:", "conf:15:", "\n      tlsa = 911 25\n             ^^^\n", "911", "frobnicate"] {
         assert!(tested.err.contains(part), "{tested:#?}");
     }
     assert_eq!(lab.calls(), 0, "a test changes nothing");

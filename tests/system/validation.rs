@@ -66,7 +66,7 @@ fn judge(namespace: &Namespace) {
         ("_25._tcp.text.nsec.test", RecordType::TLSA, "secure 0"),
         ("_25._tcp.none.nsec.test", RecordType::TLSA, "secure 0"),
         ("_25._tcp.wild.nsec.test", RecordType::TLSA, "secure 1"),
-        ("alias.nsec.test", RecordType::TLSA, "secure 1"),
+        ("alias.nsec.test", RecordType::TLSA, "secure 0"), // the CNAME only: its target is in another zone
         ("_25._tcp.mx.unsigned.test", RecordType::TLSA, "insecure 1"), // NSEC3: a delegation without DS
         ("_25._tcp.none.unsigned.test", RecordType::TLSA, "insecure 0"),
         ("_25._tcp.mx.plain", RecordType::TLSA, "insecure 1"), // NSEC3 with opt-out
@@ -152,14 +152,10 @@ fn serve(namespace: &Namespace) {
     let file = namespace.dir().join("named.conf");
     let argv = [copy.to_str().unwrap(), "-g", "-c", file.to_str().unwrap()];
     namespace.serve("named", &argv, &[]).unwrap();
-    let answers = || {
-        let output = namespace.command("dig").args(["+time=1", "+tries=1", &format!("@{SERVER}"), "ns", "A"]).output();
-        output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("127.0.0.11"))
-    };
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !answers() {
-        let log = fs::read_to_string(namespace.dir().join("named.log")).unwrap_or_default();
-        assert!(Instant::now() < deadline, "named does not come up:\n{log}");
+    let log = || fs::read_to_string(namespace.dir().join("named.log")).unwrap_or_default();
+    while !log().contains("all zones loaded") {
+        assert!(Instant::now() < deadline, "named does not come up:\n{}", log());
         thread::sleep(Duration::from_millis(50));
     }
 }
