@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod config;
 pub mod name;
+pub mod probe;
 pub mod tlsa;
 
 pub mod facts;
@@ -18,7 +19,6 @@ pub mod journal;
 pub mod provider;
 
 pub mod env;
-pub mod probe;
 mod program;
 pub mod report;
 mod run;

@@ -1,12 +1,7 @@
 //! What only root may know is nowhere to be seen.
 
 use crate::lab::{Lab, until};
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, os::unix::fs::PermissionsExt, thread};
 
 const SECRET: &str = "dGhpcyBpcyB2ZXJ5IHNlY3JldCwgaW5kZWVkISEh";
 const TOKEN: &str = "hunter2-token-of-the-environment";

@@ -6,6 +6,7 @@ mod files;
 mod flight;
 mod hostname;
 mod lock;
+mod probe;
 mod resolvers;
 mod tcp;
 mod verdict;

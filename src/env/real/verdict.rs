@@ -1,9 +1,7 @@
 //! What all sessions at one address, taken together, say about a service.
 
-use crate::{
-    env::Visited,
-    probe::{KeyKind, Trouble},
-};
+use super::probe::{KeyKind, Trouble};
+use crate::env::Visited;
 use std::collections::BTreeMap;
 
 /// The kind of key that a session asked for, and the chain or the trouble that it got.

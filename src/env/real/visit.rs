@@ -3,11 +3,12 @@
 //! At the same time, since a service may have processes with the old certificate and others with the new one: sessions one
 //! after the other would all meet the one that happens to be idle (Postfix hands a new connection to an idle smtpd).
 
-use super::{hostname, tcp, verdict};
-use crate::{
-    env::{Visit, Visited},
+use super::{
+    hostname,
     probe::{Clock, KeyKind, Names, Parting, Session, Talk, Trouble, client_config, handshake, way_to_tls},
+    tcp, verdict,
 };
+use crate::env::{Visit, Visited};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use std::{sync::Arc, time::Duration};
