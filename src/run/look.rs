@@ -77,6 +77,10 @@ impl Run<'_> {
             Mode::Post | Mode::Deploy(_) => false,
             Mode::Reset => return,
         };
+        // Where nothing was asked, nothing is under way.
+        if facts.owners.is_empty() {
+            return;
+        }
         known.endpoints.retain(|_, (at, _)| at.elapsed(facts.now) < VIEWS_FRESH);
         facts.endpoints = known.endpoints.iter().map(|(query, (_, view))| (query.clone(), view.clone())).collect();
         let wanted = {

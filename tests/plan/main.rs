@@ -15,3 +15,4 @@ mod remembering;
 mod scene;
 mod sharing;
 mod switches;
+mod visits;
