@@ -180,6 +180,10 @@ fn add(model: &Model<'_>, edit: &Edit, added: &mut BTreeSet<Association>) -> Res
             continue;
         }
         for (_, _, records) in owner.answers() {
+            // Who fails already does not fail by this.
+            if judge(&records, chain, model, owner, false).is_err() {
+                continue;
+            }
             let kind = |record: &Association| (record.group(), record.matching);
             let same = |record: &&Association| kind(record) == kind(&edit.record);
             let before =

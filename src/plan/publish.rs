@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     journal::RecordState,
-    tlsa::{Association, Chain},
+    tlsa::{Association, Chain, Param},
 };
 use std::collections::BTreeSet;
 
@@ -31,6 +31,8 @@ pub struct Desired<'a> {
     pub lineage: Lineage<'a>,
     /// The record.
     pub record: Association,
+    /// Does it match its own chain? With usage 2 dates and names count (RFC 7671 section 5.2).
+    fits: bool,
 }
 
 /// Plans the records that are missing, owner by owner, those of served chains first.
@@ -98,7 +100,16 @@ pub fn desired<'a>(model: &Model<'a>, owner: &Owner<'a>) -> (Vec<Desired<'a>>, V
         for (rank, chain) in chains(model, lineage) {
             for (param, association) in owner.associations(chain) {
                 match association {
-                    Ok(record) => desired.push(Desired { rank, lineage: *lineage, record }),
+                    Ok(record) => {
+                        let fits = chain.matches(&record, &owner.base, model.wall());
+                        if !fits {
+                            troubles.push(unfit(lineage, owner, param));
+                        }
+                        if !fits && rank < Rank::Waiting && minds(model, owner, chain) {
+                            barred.insert(param.group());
+                        }
+                        desired.push(Desired { rank, lineage: *lineage, record, fits });
+                    }
                     Err(why) => {
                         if rank < Rank::Waiting {
                             barred.insert(param.group());
@@ -113,6 +124,19 @@ pub fn desired<'a>(model: &Model<'a>, owner: &Owner<'a>) -> (Vec<Desired<'a>>, V
     desired.retain(|wanted: &Desired<'_>| wanted.rank < Rank::Waiting || !barred.contains(&wanted.record.group()));
     troubles.dedup();
     (desired, troubles)
+}
+
+fn unfit(lineage: &Lineage<'_>, owner: &Owner<'_>, param: Param) -> Trouble {
+    let text = format!(
+        "{param} at {}: usage 2 needs a certificate whose dates hold now and whose names cover {}, and this one's do not",
+        owner.query, owner.base
+    );
+    Trouble::of(lineage.name, text)
+}
+
+/// Would a further record make clients fail that do not yet?
+fn minds(model: &Model<'_>, owner: &Owner<'_>, chain: &Chain) -> bool {
+    owner.answers().iter().any(|(_, _, records)| owner.tolerates(records, chain, model.wall()).is_ok())
 }
 
 /// The records that ought to be published at an owner.
@@ -147,6 +171,9 @@ fn missing(
     again: bool,
     planned: &mut BTreeSet<Association>,
 ) -> Option<Action> {
+    if !wanted.fits {
+        return None;
+    }
     let lineage = wanted.lineage.name.to_string();
     let (query, record) = (owner.query.clone(), wanted.record.clone());
     let answers = owner.answers();

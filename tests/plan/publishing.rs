@@ -124,3 +124,29 @@ fn what_an_edit_says() {
     let Some(Action::Delete(edit)) = scene.plan().actions.into_iter().next() else { panic!("a delete") };
     assert_eq!(edit.live, Some(crate::certs::record("B")), "the record that stays");
 }
+
+/// With usage 2 dates and names count. A record that does not match its own chain turns DANE on for nobody's good; where the served
+/// chain fails anyway, the one that waits is published all the same.
+#[test]
+fn records_that_do_not_match_their_own_chain() {
+    table(&[
+        ("tlsa 201; follows; live A/other; stored A/other; presented A/other; ns1 -", "", ""),
+        ("tlsa 311 201; follows; live A/other; stored A/other; presented A/other; ns1 -", "add A", ""),
+        ("tlsa 201; follows; live E; stored E; presented E; ns1 -", "", ""),
+        (
+            "tlsa 201; pinned E; live A/2; stored E A/2; presented E; waiting A/2; ours E:201; reload R; ns1 E:201",
+            "add A/2:201",
+            "",
+        ),
+        (
+            "tlsa 201; pinned E; live A/2; stored E A/2; presented E; waiting A/2; reload R; ns1 -",
+            "",
+            "switch A/2: notshown",
+        ),
+    ]);
+    let told = Scene::new("tlsa 201; follows; live A/other; stored A/other; presented A/other; ns1 -").troubles();
+    assert!(
+        told.contains("201 at _25._tcp.mx.example.com.: usage 2 needs") && told.contains("cover mx.example.com."),
+        "{told}"
+    );
+}
