@@ -6,6 +6,7 @@ mod certs;
 mod disk;
 mod dns;
 mod faults;
+mod histories;
 mod lab;
 mod oracle;
 mod patient;
