@@ -4,6 +4,8 @@
 
 #[path = "bad_input/lab.rs"]
 mod lab;
+#[path = "common/schema.rs"]
+mod schema;
 
 use lab::{Issued, LINEAGE, Lab, Run};
 use std::{
@@ -105,7 +107,9 @@ fn zone_lines_and_documents() {
     assert_eq!(print(&lab, &["--zone", "311:mx.example.test", "311:archive/mx.example.test"]).ends(0).out, first);
     assert_eq!(print(&lab, &["--zone", "312:mx.example.test"]).fails(1, &["no owner name", "tlsa = 312"]).out, "");
     let document = |arguments: &[&str]| -> serde_json::Value {
-        serde_json::from_str(&print(&lab, &[&["--json"], arguments].concat()).out).unwrap()
+        let told = print(&lab, &[&["--json"], arguments].concat()).out;
+        schema::validate("print", &told);
+        serde_json::from_str(&told).unwrap()
     };
     let told = document(&["311:mx.example.test", "311:nope"]);
     let record = &told["records"][0];

@@ -6,6 +6,8 @@
 mod lab;
 #[path = "bad_input/people.rs"]
 mod people;
+#[path = "common/schema.rs"]
+mod schema;
 
 use lab::{Issued, LINEAGE, Lab, run};
 use serde_json::Value;
@@ -14,8 +16,6 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
-
-const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/monitoring/status.schema.json");
 
 /// The document, valid by the schema; nothing in the lab may have changed, not even clock and last report.
 #[track_caller]
@@ -26,7 +26,7 @@ fn told(lab: &Lab, arguments: &[&str], code: i32) -> Value {
     assert_eq!((text.code, json.code), (code, code), "{text:#?} {json:#?}");
     assert!(everything(lab) == before, "looking has changed something");
     fits(&text.out);
-    validate(&json.out);
+    schema::validate("status", &json.out);
     serde_json::from_str(&json.out).unwrap()
 }
 
@@ -57,24 +57,6 @@ fn everything(lab: &Lab) -> Vec<(PathBuf, Vec<u8>)> {
     look(&lab.path(""), &mut found);
     found.sort();
     found
-}
-
-#[track_caller]
-fn validate(json: &str) {
-    const SCRIPT: &str = "import json, sys\ntry:\n    import jsonschema\nexcept ImportError:\n    sys.exit(77)\n\
-                          jsonschema.validate(json.load(sys.stdin), json.load(open(sys.argv[1])))";
-    let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("json"), json).unwrap();
-    // The first python3 need not be the one that Debian's packages are for.
-    let ended = ["python3", "/usr/bin/python3"].map(|python| {
-        let stdin = fs::File::open(dir.path().join("json")).unwrap();
-        Command::new(python).args(["-c", SCRIPT, SCHEMA]).stdin(Stdio::from(stdin)).output()
-    });
-    let judged = ended.into_iter().flatten().find(|output| output.status.code() != Some(77));
-    match judged {
-        Some(output) => assert!(output.status.success(), "{}\n{json}", String::from_utf8_lossy(&output.stderr)),
-        None => lab::skip("the schema of status: python3-jsonschema is not installed"),
-    }
 }
 
 fn renew(lab: &Lab, number: u32) {
