@@ -35,6 +35,14 @@ fn old_new_and_refused() {
     lab.run(&reload);
     see::expect(&is(&new), &[&new], "after a reload");
 
+    put(&lab, &old.with_key_of(&new));
+    lab.run(&reload);
+    // It says so in its log, and goes on with what it has.
+    let refuses = || lab.logs().contains("SSL configuration was not reloaded");
+    lab.see_until(Postgres, 5432, |_| refuses());
+    assert!(refuses(), "{}", lab.logs());
+    see::expect(&lab.see(Postgres, 5432), &[&new], "after a reload with files that do not fit");
+
     lab.write_for("postgres", "db/postgresql.conf", &[SETTINGS, "ssl = off\n"].concat());
     lab.run(&reload);
     let seen = lab.see_until(Postgres, 5432, |seen| seen.chains.is_empty());

@@ -30,6 +30,17 @@ fn old_new_and_another_domain() {
         let seen = lab.see_until(protocol, port, |seen| seen.chains == [new.chain.clone()]);
         see::expect(&seen, &[&new], &format!("{protocol} after a reload"));
     }
+    put(&lab, &old.with_key_of(&new));
+    lab.run("pkill -HUP -F @DIR@/prosody.pid");
+    for (protocol, port) in [(XmppClient, 5222), (XmppServer, 5269)] {
+        let seen = lab.see_until(protocol, port, |seen| seen.chains.is_empty());
+        let why = seen.unknown.unwrap_or_default();
+        assert!(
+            seen.chains.is_empty() && (why.starts_with("ends the stream") || why == "does not offer STARTTLS"),
+            "{protocol} {why}: {}",
+            lab.logs()
+        );
+    }
 }
 
 #[test]

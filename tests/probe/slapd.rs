@@ -28,6 +28,12 @@ fn old_and_new() {
     start(&lab);
     see::expect(&lab.see(Ldap, 389), &[&new], "after a restart");
     see::expect(&lab.see(Tls, 636), &[&new], "after a restart");
+    put(&lab, &old.with_key_of(&new));
+    lab.run("pkill -TERM -F @DIR@/slapd.pid");
+    lab.see_until(Ldap, 389, |seen| seen.unknown.as_deref() == Some("refused the connection"));
+    // With files that do not fit it does not start.
+    assert!(lab.try_to_run(START).is_err());
+    assert_eq!(lab.see(Ldap, 389).unknown.as_deref(), Some("refused the connection"));
 }
 
 #[test]
