@@ -44,10 +44,7 @@ impl Actor<'_> {
     /// Carries out changes in order; deletes only while the facts they rest on are fresh. After a record of an owner failed, no
     /// further one is added there: the order is what keeps every step matching.
     fn ask_provider(&self, api: &Api, timeout: u64, changes: &[Change]) -> Vec<Outcome> {
-        let resolvers = match self.config.resolvers.is_empty() {
-            false => self.config.resolvers.clone(),
-            true => self.env.resolvers().unwrap_or_default(),
-        };
+        let resolvers = self.config.resolvers_or_system(self.env).unwrap_or_default();
         let context = Context {
             timeout: Duration::from_secs(timeout),
             letsencrypt_directory: self.config.letsencrypt_directory.clone(),

@@ -21,7 +21,12 @@ pub(crate) use values::duration;
 
 pub use reader::{DEFAULT_PATH, Loaded, Overrides, Unreadable, load, load_from, parse};
 
-use crate::{env::User, name::DnsName, probe::Protocol, tlsa::Param};
+use crate::{
+    env::{Env, User},
+    name::DnsName,
+    probe::Protocol,
+    tlsa::Param,
+};
 use std::{
     collections::BTreeSet,
     fmt,
@@ -62,6 +67,16 @@ pub struct Config {
     pub sections: Vec<Section>,
     /// Names of sections that have errors: pinned, and otherwise left alone.
     pub broken: BTreeSet<String>,
+}
+
+impl Config {
+    /// The recursive resolvers to ask: `resolver`, else the system's.
+    pub fn resolvers_or_system(&self, env: &dyn Env) -> Result<Vec<SocketAddr>, String> {
+        match self.resolvers.is_empty() {
+            false => Ok(self.resolvers.clone()),
+            true => env.resolvers(),
+        }
+    }
 }
 
 /// One section: a lineage and what is to be published for it.
@@ -199,6 +214,17 @@ pub enum Probe {
     Off,
     /// This protocol's way to TLS.
     Protocol(Protocol),
+}
+
+impl Probe {
+    /// What to speak at a TCP port; `None` where probing is off.
+    pub fn protocol(self, port: u16) -> Option<Protocol> {
+        match self {
+            Probe::Off => None,
+            Probe::Auto => Some(Protocol::by_port(port)),
+            Probe::Protocol(protocol) => Some(protocol),
+        }
+    }
 }
 
 /// `dnssec`: who validates the answers of name servers.

@@ -43,7 +43,7 @@ pub fn views(
 }
 
 /// Where to connect.
-fn places(
+pub fn places(
     endpoint: &Endpoint,
     addresses: Option<&Result<BTreeSet<IpAddr>, String>>,
 ) -> Result<BTreeSet<SocketAddr>, String> {
@@ -63,7 +63,7 @@ fn not_visited() -> Visited {
 }
 
 /// Chains that cannot be parsed are a reason for not knowing, like sessions that failed.
-fn address_view(visited: Visited) -> AddressView {
+pub fn address_view(visited: Visited) -> AddressView {
     let mut unknown = visited.unknown;
     let mut chains: Vec<Chain> = Vec::new();
     for ders in &visited.chains {

@@ -2,6 +2,7 @@
 //! changes nothing. Each action leaves whoever carries it out nothing to choose.
 
 mod alarm;
+mod back;
 pub mod check;
 mod delete;
 mod files;
@@ -13,6 +14,7 @@ mod publish;
 mod reason;
 mod switch;
 
+pub use back::back;
 pub use publish::desired_records;
 pub use reason::{Reason, Step, Trouble, Wait, span};
 pub use switch::is_broken;

@@ -186,13 +186,8 @@ fn ways<'a>(doc: &OwnerDoc, input: Input<'a>, lines: &[(&'a str, &TlsaLine)]) ->
 
 /// What to speak there: off only if all say so.
 fn way(port: u16, ways: impl Iterator<Item = Probe>) -> Option<Protocol> {
-    let protocol = |probe: Probe| match probe {
-        Probe::Off => None,
-        Probe::Auto => Some(Protocol::by_port(port)),
-        Probe::Protocol(protocol) => Some(protocol),
-    };
     // A protocol that was written down comes before a guess.
     let mut ways: Vec<Probe> = ways.collect();
     ways.sort_by_key(|probe| !matches!(probe, Probe::Protocol(_)));
-    ways.into_iter().find_map(protocol)
+    ways.into_iter().find_map(|probe| probe.protocol(port))
 }

@@ -111,14 +111,11 @@ fn outside(env: &Bounded<'_>, config: Option<&Config>, subjects: &Subjects, find
 
 /// The configured resolvers, or the system's.
 fn resolver<'a>(env: &'a Bounded<'_>, config: Option<&Config>, findings: &mut Vec<Finding>) -> Resolver<'a> {
-    let configured = config.map(|config| config.resolvers.clone()).unwrap_or_default();
-    let resolvers = match configured.is_empty() {
-        false => configured,
-        true => env.resolvers().unwrap_or_else(|why| {
-            findings.push(configuration(format!("no resolver: {why}")));
-            Vec::new()
-        }),
-    };
+    let found = config.map_or_else(|| env.resolvers(), |config| config.resolvers_or_system(env));
+    let resolvers = found.unwrap_or_else(|why| {
+        findings.push(configuration(format!("no resolver: {why}")));
+        Vec::new()
+    });
     let (dnssec, anchor) =
         config.map_or((Dnssec::Validate, None), |config| (config.dnssec, config.trust_anchor.as_ref()));
     Resolver::new(env, resolvers).judging(Rc::new(Validator::new(dnssec, anchor)))

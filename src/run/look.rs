@@ -3,7 +3,7 @@
 use super::{Mode, Run};
 use crate::{
     config::Verify,
-    facts::{EndpointView, Facts, OwnerView, PROVIDER, Security, ServerView},
+    facts::{Endpoint, EndpointView, Facts, OwnerView, PROVIDER, Security, ServerView},
     journal::{Journal, Presented, RecordState, Shown, clock::Stamp},
     name::DnsName,
     observe::{
@@ -87,11 +87,22 @@ impl Run<'_> {
             let input = Input { config: self.config, sections: &self.sections, facts, journal };
             probe::wanted(&Model::new(input), &plan(input), deletes)
         };
+        self.visit(journal, facts, known, &wanted);
+    }
+
+    /// Looks at these endpoints, and takes down what that tells.
+    pub(super) fn visit(
+        &self,
+        journal: &mut Journal,
+        facts: &mut Facts,
+        known: &mut Known,
+        wanted: &BTreeMap<DnsName, Endpoint>,
+    ) {
         if wanted.is_empty() {
             return;
         }
         tracing::info!(endpoints = wanted.len(), "looking at what services present");
-        let views = endpoints::views(self.env, &self.resolver(known), &wanted, PROBE_LIMIT);
+        let views = endpoints::views(self.env, &self.resolver(known), wanted, PROBE_LIMIT);
         let at = journal.clock.read(self.env.boot());
         for (query, view) in views {
             if let Some(owner) = journal.owners.get_mut(&query) {
@@ -104,18 +115,17 @@ impl Run<'_> {
             let input = Input { config: self.config, sections: &self.sections, facts, journal };
             probe::sightings(&Model::new(input))
         };
-        sightings.into_iter().for_each(|sighting| take_down(journal, sighting, at));
+        // That a generation was not seen holds from the oldest of the views on.
+        let oldest = known.endpoints.values().map(|(at, _)| *at).min().unwrap_or(at);
+        sightings.into_iter().for_each(|sighting| take_down(journal, sighting, at, oldest));
     }
 
     /// The configured resolvers, or the system's, and who judges what they say.
     fn resolver(&self, known: &mut Known) -> Resolver<'_> {
-        let resolvers = match self.config.resolvers.is_empty() {
-            false => self.config.resolvers.clone(),
-            true => self.env.resolvers().unwrap_or_else(|why| {
-                tracing::warn!("no resolver: {why}");
-                Vec::new()
-            }),
-        };
+        let resolvers = self.config.resolvers_or_system(self.env).unwrap_or_else(|why| {
+            tracing::warn!("no resolver: {why}");
+            Vec::new()
+        });
         let new = || Rc::new(Validator::new(self.config.dnssec, self.config.trust_anchor.as_ref()));
         Resolver::new(self.env, resolvers).judging(known.validator.get_or_insert_with(new).clone())
     }
@@ -179,7 +189,7 @@ impl Run<'_> {
 }
 
 /// Takes down what a probe told about a generation.
-fn take_down(journal: &mut Journal, sighting: Sighting, at: Stamp) {
+fn take_down(journal: &mut Journal, sighting: Sighting, at: Stamp, oldest: Stamp) {
     let Sighting { lineage, generation, not_after, places } = sighting;
     let Some(doc) = journal.lineages.get_mut(&lineage) else { return };
     let known = doc.presented.iter().position(|presented| presented.generation == generation);
@@ -192,7 +202,7 @@ fn take_down(journal: &mut Journal, sighting: Sighting, at: Stamp) {
         }
     };
     match places.is_empty() {
-        true => doc.presented[place].no_sight(at),
+        true => doc.presented[place].no_sight(oldest),
         false => doc.presented[place].sight(at, places),
     }
 }

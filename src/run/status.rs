@@ -8,7 +8,7 @@ use crate::{
     facts::{Facts, LineageFacts, Served},
     journal::{Journal, clock::Clock, store::Store},
     observe::files,
-    plan::{Input, check::check, plan},
+    plan::{Input, check::check, model::Model, plan},
     report::status::{Sources, make, text},
 };
 use std::{
@@ -110,10 +110,18 @@ impl Run<'_> {
         facts
     }
 
-    /// Asks for all owners, also for those not due.
+    /// Asks for all owners, also for those not due, and looks at all of their services.
     fn look_at_all(&self, journal: &mut Journal) -> Facts {
         journal.owners.values_mut().for_each(|owner| owner.asked = None);
-        let mut facts = self.look(journal, &mut Known::default());
+        let mut known = Known::default();
+        let mut facts = self.look(journal, &mut known);
+        let rest = {
+            let input = Input { config: self.config, sections: &self.sections, facts: &facts, journal };
+            let model = Model::new(input);
+            let unseen = model.owners.values().filter(|owner| owner.presents.is_none());
+            unseen.filter_map(|owner| Some((owner.query.clone(), owner.endpoint.clone()?))).collect()
+        };
+        self.visit(journal, &mut facts, &mut known, &rest);
         for (name, files) in &mut facts.lineages {
             self.see_closed(name, files);
         }

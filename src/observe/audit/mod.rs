@@ -10,13 +10,12 @@ pub use mail::{Cover, MailDomain};
 use super::{
     authority::{self, Wanted},
     discover::Resolver,
+    endpoints::{address_view, places},
 };
 use crate::{
     env::{Env, Visit},
-    facts::{AddressView, EndpointView, OwnerView, Security},
-    lineage::pem,
+    facts::{self, EndpointView, OwnerView, Security},
     name::DnsName,
-    probe::Protocol,
 };
 use hickory_resolver::proto::rr::{RData, RecordType};
 use std::{
@@ -48,8 +47,8 @@ pub struct Wish {
 pub enum How {
     /// Not at all: why.
     Not(String),
-    /// With this protocol at these addresses (the port where it is another); at those of the base domain, if there are none.
-    Speaking(Protocol, Vec<(IpAddr, Option<u16>)>),
+    /// As configured, or as told on the command line.
+    At(facts::Endpoint),
 }
 
 /// What was seen of an owner.
@@ -137,22 +136,25 @@ fn visit(env: &Bounded<'_>, wishes: &BTreeMap<DnsName, Wish>, addresses: &Addres
     let mut endpoints = BTreeMap::new();
     let (mut visits, mut whose) = (Vec::new(), Vec::new());
     for (query, wish) in wishes {
-        let (protocol, places) = match (&wish.visit, places(wish, addresses)) {
-            (How::Not(why), _) => {
+        let endpoint = match &wish.visit {
+            How::Not(why) => {
                 endpoints.insert(query.clone(), Endpoint::NotVisited(why.clone()));
                 continue;
             }
-            (How::Speaking(..), Err(why)) => {
+            How::At(endpoint) => endpoint,
+        };
+        let places = match places(endpoint, addresses.get(&wish.base)) {
+            Ok(places) => places,
+            Err(why) => {
                 let view = EndpointView { addresses: Err(why) };
                 endpoints.insert(query.clone(), Endpoint::Visited(view, BTreeSet::new()));
                 continue;
             }
-            (How::Speaking(protocol, _), Ok(places)) => (*protocol, places),
         };
         let (near, far): (BTreeSet<SocketAddr>, _) = places.into_iter().partition(|at| env.has_route(at.ip()));
         for address in near {
             whose.push(query);
-            visits.push(Visit { address, server_name: wish.base.clone(), protocol, limit: VISIT });
+            visits.push(Visit { address, server_name: wish.base.clone(), protocol: endpoint.protocol, limit: VISIT });
         }
         let view = EndpointView { addresses: Ok(BTreeMap::new()) };
         endpoints.insert(query.clone(), Endpoint::Visited(view, far));
@@ -160,34 +162,8 @@ fn visit(env: &Bounded<'_>, wishes: &BTreeMap<DnsName, Wish>, addresses: &Addres
     let visited = if visits.is_empty() { Vec::new() } else { env.visit(&visits) };
     for ((query, visit), visited) in whose.into_iter().zip(&visits).zip(visited) {
         if let Some(Endpoint::Visited(EndpointView { addresses: Ok(seen) }, _)) = endpoints.get_mut(query) {
-            seen.insert(visit.address, read(visited));
+            seen.insert(visit.address, address_view(visited));
         }
     }
     endpoints
-}
-
-/// Where to connect.
-fn places(wish: &Wish, addresses: &Addresses) -> Result<BTreeSet<SocketAddr>, String> {
-    if let How::Speaking(_, named) = &wish.visit
-        && !named.is_empty()
-    {
-        return Ok(named.iter().map(|(ip, port)| SocketAddr::new(*ip, port.unwrap_or(wish.port))).collect());
-    }
-    match addresses.get(&wish.base) {
-        Some(Ok(found)) if found.is_empty() => Err(format!("{} has no address", wish.base.without_dot())),
-        Some(Ok(found)) => Ok(found.iter().map(|ip| SocketAddr::new(*ip, wish.port)).collect()),
-        Some(Err(why)) => Err(why.clone()),
-        None => Err(format!("the address of {} was not looked up", wish.base)),
-    }
-}
-
-fn read(visited: crate::env::Visited) -> AddressView {
-    let mut view = AddressView { chains: Vec::new(), unknown: visited.unknown };
-    for ders in &visited.chains {
-        match pem::sent(ders) {
-            Ok(chain) => view.chains.push(chain),
-            Err(why) => view.unknown = Some(format!("a certificate that it presents cannot be read: {why}")),
-        }
-    }
-    view
 }

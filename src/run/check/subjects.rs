@@ -2,8 +2,9 @@
 
 use super::{configuration, hosts::Host, places};
 use crate::{
-    config::{Api, Config, Pin, Probe, Section, TlsaLine},
+    config::{Api, Config, Pin, Section, TlsaLine},
     env::Env,
+    facts::Endpoint,
     name::DnsName,
     observe::{
         audit::{How, Wish},
@@ -83,7 +84,7 @@ impl Subjects {
         subject.one_by_one |= matches!(section.api, Api::Exec(_));
         subject.floor = subject.floor.max(floor(config.ttl, Some(section)));
         let visit = how(section, line);
-        subject.smtp |= matches!(visit, How::Speaking(Protocol::Smtp, _));
+        subject.smtp |= matches!(&visit, How::At(endpoint) if endpoint.protocol == Protocol::Smtp);
         let wish = Wish { port: line.port, base: line.domain.clone(), visit, nameservers: section.nameservers.clone() };
         self.wishes.entry(query).or_insert(wish);
     }
@@ -112,7 +113,7 @@ impl Subjects {
             return;
         }
         let Host { base, port, protocol, query } = host;
-        let visit = How::Speaking(protocol, Vec::new());
+        let visit = How::At(Endpoint { base: base.clone(), port, protocol, instead: Vec::new() });
         self.wishes.insert(query.clone(), Wish { port, base: base.clone(), visit, nameservers: Vec::new() });
         self.subjects.push(Subject {
             query,
@@ -141,10 +142,9 @@ fn how(section: &Section, line: &TlsaLine) -> How {
     if line.protocol != "tcp" {
         return How::Not(format!("there is no way to look at {}", line.protocol));
     }
-    let protocol = match line.probe.unwrap_or(section.probe) {
-        Probe::Off => return How::Not("probe = off".into()),
-        Probe::Auto => Protocol::by_port(line.port),
-        Probe::Protocol(protocol) => protocol,
-    };
-    How::Speaking(protocol, section.probe_address.clone())
+    let (base, port, instead) = (line.domain.clone(), line.port, section.probe_address.clone());
+    match line.probe.unwrap_or(section.probe).protocol(port) {
+        None => How::Not("probe = off".into()),
+        Some(protocol) => How::At(Endpoint { base, port, protocol, instead }),
+    }
 }
