@@ -2,6 +2,7 @@
 
 pub mod certbot;
 pub mod layout;
+mod memo;
 pub mod pem;
 
 use crate::tlsa::Chain;

@@ -1,5 +1,6 @@
 //! PEM and DER into chains and keys. All input is hostile.
 
+use super::memo::{Memo, known};
 use crate::tlsa::{Certificate, Chain};
 use rustls_pki_types::{
     CertificateDer, PrivateKeyDer, UnixTime,
@@ -18,8 +19,19 @@ use x509_cert::{
     spki::SubjectPublicKeyInfoRef,
 };
 
+thread_local! {
+    static CERTIFICATES: Memo<Vec<Certificate>> = Memo::default();
+    static CHAINS: Memo<Chain> = Memo::default();
+    static SENT: Memo<Chain> = Memo::default();
+    static KEYS: Memo<()> = Memo::default();
+}
+
 /// The certificates of a PEM file in their order; anything else in it is passed over. None at all is not an error here.
 pub fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> {
+    known(&CERTIFICATES, &[pem], || parse(pem))
+}
+
+fn parse(pem: &[u8]) -> Result<Vec<Certificate>, String> {
     let sections = CertificateDer::pem_slice_iter(pem).enumerate();
     sections
         .map(|(at, der)| {
@@ -51,12 +63,14 @@ fn certificate(der: &CertificateDer<'_>) -> Result<Certificate, String> {
 
 /// A full chain: the leaf first. Fails without any certificate.
 pub fn chain(pem: &[u8]) -> Result<Chain, String> {
-    linked_up(certificates(pem)?)
+    known(&CHAINS, &[pem], || linked_up(parse(pem)?))
 }
 
 /// A chain as a server sent it: certificates in DER, the leaf first.
 pub fn sent(ders: &[Vec<u8>]) -> Result<Chain, String> {
-    linked_up(ders.iter().map(|der| certificate(&CertificateDer::from(der.as_slice()))).collect::<Result<_, _>>()?)
+    let parts: Vec<&[u8]> = ders.iter().map(Vec::as_slice).collect();
+    let certificates = || parts.iter().map(|der| certificate(&CertificateDer::from(*der))).collect::<Result<_, _>>();
+    known(&SENT, &parts, || linked_up(certificates()?))
 }
 
 fn linked_up(certificates: Vec<Certificate>) -> Result<Chain, String> {
@@ -139,6 +153,10 @@ fn curve_name(curve: ObjectIdentifier) -> String {
 
 /// Checks that a PEM file holds a private key and that it is the leaf's.
 pub fn check_key(pem: &[u8], leaf: &Certificate) -> Result<(), String> {
+    known(&KEYS, &[pem, &leaf.spki], || belongs(pem, leaf))
+}
+
+fn belongs(pem: &[u8], leaf: &Certificate) -> Result<(), String> {
     let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
         PemError::NoItemsFound => "no private key in it (an encrypted one cannot be used)".to_string(),
         other => format!("broken PEM: {}", pem_error(other)),
