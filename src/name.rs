@@ -24,7 +24,10 @@ impl DnsName {
 
     /// Is this name `zone` or below it?
     pub fn is_within(&self, zone: &DnsName) -> bool {
-        zone.to_name().zone_of(&self.to_name())
+        if self.0.contains('\\') || zone.0 == "." {
+            return zone.to_name().zone_of(&self.to_name());
+        }
+        self.0.strip_suffix(&zone.0).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 
     /// The name with its final dot.
@@ -38,8 +41,27 @@ impl DnsName {
     }
 }
 
+/// What needs no folding and no escapes, and means nothing to IDNA: nearly all names that we meet.
+fn plain(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_')
+}
+
+/// Labels of plain letters, none empty, none too long; `xn--` labels are for the library to judge.
+fn plain_labels(text: &str) -> bool {
+    let label = |label: &str| (1..=63).contains(&label.len()) && !label.starts_with("xn--") && label.bytes().all(plain);
+    text.len() <= 253 && text.split('.').all(label)
+}
+
 impl From<&Name> for DnsName {
     fn from(name: &Name) -> DnsName {
+        if !name.is_root() && name.iter().all(|label| label.iter().copied().all(plain)) {
+            let mut text = String::with_capacity(name.len());
+            for label in name.iter() {
+                text.extend(label.iter().map(|byte| char::from(*byte)));
+                text.push('.');
+            }
+            return DnsName(text);
+        }
         let mut name = name.to_lowercase();
         name.set_fqdn(true);
         DnsName(name.to_ascii())
@@ -49,6 +71,10 @@ impl From<&Name> for DnsName {
 impl FromStr for DnsName {
     type Err = String;
     fn from_str(text: &str) -> Result<DnsName, String> {
+        let relative = text.strip_suffix('.').unwrap_or(text);
+        if plain_labels(relative) {
+            return Ok(DnsName(format!("{relative}.")));
+        }
         match Name::from_utf8(text) {
             Ok(name) if !text.is_empty() => Ok(DnsName::from(&name)),
             Ok(_) => Err("an empty name".into()),
@@ -92,6 +118,55 @@ mod tests {
         assert!("".parse::<DnsName>().is_err());
         assert!("a..b".parse::<DnsName>().is_err());
         assert!(format!("{}.example", "x".repeat(64)).parse::<DnsName>().is_err());
+    }
+
+    /// Short ways give what the library gives.
+    #[test]
+    fn short_ways() {
+        let long = format!("{}.example", "x".repeat(63));
+        let too_long = format!("{}example", "x123456.".repeat(31));
+        for text in [
+            "mx.example.com",
+            "_25._tcp.mx.example.com.",
+            "a-b.c",
+            "-a.b",
+            "a-.b",
+            "com",
+            "xn--bcher-kva.de",
+            "xn--a",
+            "*.a.b",
+            "a..b",
+            ".a",
+            "a.",
+            ".",
+            "..",
+            "",
+            "A.b",
+            "a b",
+            "a\\.b.c",
+            "1.2.3.4",
+            "ß.de",
+            &long,
+            &too_long,
+            &too_long[1..],
+        ] {
+            let whole = Name::from_utf8(text).map(|mut name| {
+                name.set_fqdn(true);
+                name.to_lowercase().to_ascii()
+            });
+            let whole = whole.ok().filter(|_| !text.is_empty());
+            assert_eq!(text.parse::<DnsName>().ok().map(String::from), whole, "{text:?}");
+            if let (Ok(name), Some(whole)) = (Name::from_utf8(text), whole) {
+                assert_eq!(String::from(DnsName::from(&name)), whole, "{text:?}");
+                assert_eq!(text.parse::<DnsName>().unwrap().to_name(), Name::from_ascii(&whole).unwrap(), "{text:?}");
+            }
+        }
+        for (name, zone) in
+            [("a\\.example.", "example."), ("a.example.", "."), (".", "."), ("aexample.", "example."), (".", "a.")]
+        {
+            let (name, zone): (DnsName, DnsName) = (name.parse().unwrap(), zone.parse().unwrap());
+            assert_eq!(name.is_within(&zone), zone.to_name().zone_of(&name.to_name()), "{name} {zone}");
+        }
     }
 
     #[test]
