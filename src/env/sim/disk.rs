@@ -5,7 +5,8 @@ use super::power::Power;
 use crate::env::{Kind, Stat};
 use nix::errno::Errno;
 use std::{
-    collections::BTreeMap,
+    cell::{RefCell, RefMut},
+    collections::{BTreeMap, HashMap},
     ffi::{OsStr, OsString},
     path::{Component, Path, PathBuf},
     rc::Rc,
@@ -43,10 +44,20 @@ pub struct Inode {
 pub type Done<T> = Result<T, Errno>;
 
 /// Where a path leads: the directory, the last name in it, and what has that name.
+#[derive(Clone, Debug)]
 struct Place {
     dir: u64,
     name: OsString,
     inode: Option<u64>,
+}
+
+/// Where paths led, since the change with this number. The same few are walked again and again.
+#[derive(Clone, Debug, Default)]
+struct Walked {
+    changes: u64,
+    /// Without and with following a link at the end.
+    places: [HashMap<OsString, Done<Place>>; 2],
+    real: HashMap<OsString, Done<PathBuf>>,
 }
 
 /// The file system. `changes` grows with every operation that changed something.
@@ -58,6 +69,7 @@ pub struct Disk {
     devices: u64,
     /// How many operations changed something.
     pub changes: u64,
+    walked: RefCell<Walked>,
 }
 
 pub(super) const ROOT: u64 = 2;
@@ -68,7 +80,9 @@ impl Default for Disk {
     fn default() -> Disk {
         let root =
             Inode { node: Node::Dir(BTreeMap::new()), mode: 0o755, uid: 0, gid: 0, links: 1, device: 1, parent: ROOT };
-        Disk { nodes: BTreeMap::from([(ROOT, root)]), power: Power::default(), next: ROOT + 1, devices: 1, changes: 0 }
+        let nodes = BTreeMap::from([(ROOT, root)]);
+        let (power, walked) = (Power::default(), RefCell::default());
+        Disk { nodes, power, next: ROOT + 1, devices: 1, changes: 0, walked }
     }
 }
 
@@ -109,9 +123,18 @@ impl Disk {
 
     /// The path without links and dots.
     pub fn real_path(&self, path: &Path) -> Done<PathBuf> {
-        let (mut number, _) = self.inode(path, true)?;
-        let mut names = Vec::new();
+        if let Some(known) = self.walked().real.get(path.as_os_str()) {
+            return known.clone();
+        }
+        let real = self.find_real_path(path);
+        self.walked().real.insert(path.into(), real.clone());
+        real
+    }
+
+    fn find_real_path(&self, path: &Path) -> Done<PathBuf> {
         let place = self.walk(path, true)?;
+        let mut number = place.inode.ok_or(Errno::ENOENT)?;
+        let mut names = Vec::new();
         if !matches!(self.node(number)?.node, Node::Dir(_)) {
             names.push(place.name);
             number = place.dir;
@@ -331,8 +354,22 @@ impl Disk {
         if path.as_os_str().is_empty() {
             return Err(Errno::ENOENT);
         }
+        if let Some(known) = self.walked().places[usize::from(follow)].get(path.as_os_str()) {
+            return known.clone();
+        }
         let mut budget = LINKS_FOLLOWED_AT_MOST;
-        self.walk_from(ROOT, path, follow, &mut budget)
+        let place = self.walk_from(ROOT, path, follow, &mut budget);
+        self.walked().places[usize::from(follow)].insert(path.into(), place.clone());
+        place
+    }
+
+    /// What is known of paths as things are now.
+    fn walked(&self) -> RefMut<'_, Walked> {
+        let mut walked = self.walked.borrow_mut();
+        if walked.changes != self.changes {
+            *walked = Walked { changes: self.changes, ..Walked::default() };
+        }
+        walked
     }
 
     fn walk_from(&self, start: u64, path: &Path, follow: bool, budget: &mut usize) -> Done<Place> {

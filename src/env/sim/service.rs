@@ -88,6 +88,8 @@ pub struct Service {
     pub refuses: Option<String>,
     /// Every failure to read a key and a chain that fit.
     pub outages: Vec<Outage>,
+    /// How often a reload was asked for and did something else than [`Reload::Works`].
+    pub failed_reloads: usize,
     processes: usize,
     memory: Vec<Loaded>,
     fresh: Option<Loaded>,
@@ -108,6 +110,7 @@ impl Service {
             at: None,
             refuses: None,
             outages: Vec::new(),
+            failed_reloads: 0,
             processes: 1,
             memory: Vec::new(),
             fresh: None,
@@ -259,6 +262,10 @@ pub(super) fn reload(world: &World, command: &Command) -> Ended {
     let Some(mode) = world.look(|state| state.services.get(name).map(|service| service.reload)) else {
         return Ended { status: Status::Exited(1), output: format!("no service {name:?}") };
     };
+    if mode != Reload::Works {
+        let count = |service: &mut Service| service.failed_reloads += 1;
+        world.change(|state| state.services.get_mut(name).map(count));
+    }
     let load = |reached, keep| world.change(|state| state.reload_service(name, reached, keep));
     match mode {
         Reload::Works => drop(load(usize::MAX, false)),
