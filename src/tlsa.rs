@@ -30,6 +30,11 @@ impl Association {
         (self.usage, self.selector)
     }
 
+    /// The group and the matching type: what decides which clients go by it.
+    pub fn kind(&self) -> (Group, u8) {
+        (self.group(), self.matching)
+    }
+
     /// Association data in lower-case hex.
     pub fn hex(&self) -> String {
         HEXLOWER.encode(&self.data)

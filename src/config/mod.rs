@@ -151,6 +151,16 @@ pub enum Api {
     Rfc2136(Rfc2136),
 }
 
+impl Api {
+    /// Do several changes at one owner become visible together?
+    pub fn changes_at_once(&self) -> bool {
+        match self {
+            Api::Exec(_) => false,
+            Api::Rfc2136(_) => true,
+        }
+    }
+}
+
 /// `api = exec [uid:UID] CMD ARGS…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exec {

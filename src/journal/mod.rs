@@ -8,7 +8,11 @@ pub mod clock;
 pub mod store;
 mod times;
 
-use crate::{lineage::GenerationId, name::DnsName, tlsa::Association};
+use crate::{
+    lineage::GenerationId,
+    name::DnsName,
+    tlsa::{Association, Group},
+};
 use clock::{Clock, Stamp};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -138,6 +142,9 @@ pub struct OwnerDoc {
     /// Lineages that we ever published for here, until every cache has forgotten their records.
     #[serde(default)]
     pub lineages: BTreeSet<String>,
+    /// Groups that we published in, until every cache has forgotten them: answers that hold them must still match.
+    #[serde(default)]
+    pub groups: BTreeSet<Group>,
 }
 
 /// What one address of an authoritative server showed.
@@ -247,6 +254,7 @@ impl OwnerDoc {
             records: BTreeMap::new(),
             probed: None,
             lineages: BTreeSet::new(),
+            groups: BTreeSet::new(),
         }
     }
 

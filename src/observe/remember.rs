@@ -5,7 +5,7 @@ use crate::{
     journal::{Journal, LineageDoc, OwnerDoc, Past, Presented, RecordState, ServerDoc, Shown, clock::Stamp},
     lineage::GenerationId,
     name::DnsName,
-    tlsa::Association,
+    tlsa::{Association, Group},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +33,7 @@ pub fn remember(journal: &mut Journal, facts: &Facts, ttl: Option<u64>, floor: u
         let here: BTreeSet<&String> = configured.get(query).into_iter().flatten().filter(|n| !withdrawn(n)).collect();
         owner.leave_to_others(&here, |name| !here.contains(name) && (withdrawn(name) || sound.contains(name)));
         owner.forget_lineages(facts.now);
+        owner.keep_groups();
         configured.contains_key(query) || !owner.lineages.is_empty()
     });
     for (name, seen) in &facts.lineages {
@@ -153,6 +154,17 @@ impl OwnerDoc {
                 doc.lineages.retain(|lineage| !left(lineage));
             }
         }
+    }
+
+    /// A group stays ours while we have a record in it, or a cache may hold an answer with one.
+    fn keep_groups(&mut self) {
+        let left =
+            self.servers.values().filter(|server| server.left.is_some()).filter_map(|server| server.now.as_ref());
+        let past = self.servers.values().flat_map(|server| &server.past).map(|past| &past.shown);
+        let records = left.chain(past).filter_map(|shown| shown.records.as_ref()).flatten();
+        let held: BTreeSet<Group> = records.map(Association::group).collect();
+        self.groups.retain(|group| held.contains(group));
+        self.groups.extend(self.records.keys().map(Association::group));
     }
 
     /// A lineage is forgotten here when none of its records is left, on servers or in caches.

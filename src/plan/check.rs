@@ -94,6 +94,8 @@ fn switch(model: &Model<'_>, lineage: &str, to: &GenerationId, cause: Cause) -> 
         }
         for answer in cacheable(owner, model.now(), model.floor(of), section.patience) {
             let records = answer.ok_or("an earlier answer is not known")?;
+            // A record on its way out cannot be counted on, and while it is shown some clients count on it.
+            judge(records, &generation.chain, model, owner, false)?;
             let records: BTreeSet<Association> = records.difference(&owner.going).cloned().collect();
             let needs_some = owner.configured.contains(lineage);
             judge(&records, &generation.chain, model, owner, needs_some)?;
@@ -184,14 +186,15 @@ fn add(model: &Model<'_>, edit: &Edit, added: &mut BTreeSet<Association>) -> Res
             if judge(&records, chain, model, owner, false).is_err() {
                 continue;
             }
-            let kind = |record: &Association| (record.group(), record.matching);
-            let same = |record: &&Association| kind(record) == kind(&edit.record);
+            let same = |record: &&Association| record.kind() == edit.record.kind();
             let before =
                 records.iter().chain(added.iter()).filter(same).any(|r| chain.matches(r, &owner.base, model.wall()));
-            let others = model
-                .presented_at(owner)
-                .iter()
-                .any(|(_, _, chain)| chain.is_some_and(|chain| chain.matches(&edit.record, &owner.base, model.wall())));
+            // Where records are added one by one, the record of one chain comes before that of another of the same lineage.
+            let at_once = lineage.section.is_some_and(|section| section.api.changes_at_once());
+            let others = model.presented_at(owner).iter().any(|(other, _, chain)| {
+                (at_once || other.name != lineage.name)
+                    && chain.is_some_and(|chain| chain.matches(&edit.record, &owner.base, model.wall()))
+            });
             if !before && !others {
                 return Err(format!("{} would see no record of its group that matches what is presented", edit.query));
             }

@@ -28,7 +28,7 @@ pub fn owner_blockers(model: &Model<'_>, lineage: &Lineage<'_>, owner: &Owner<'_
         false => owner.matches_all_groups(records, chain, model.wall()),
     };
     let mut reasons = current(model, lineage, owner, &fits);
-    reasons.extend(lingering(owner, &fits).filter(|_| !owner.configured.contains(lineage.name)));
+    reasons.extend(lingering(owner, &fits, &reasons));
     reasons.extend(unasked(owner, &fits));
     for server in owner.doc.servers.values() {
         reasons.extend(cached(model, lineage, owner, server, &fits));
@@ -50,13 +50,20 @@ pub fn fits(
     }
 }
 
-/// At an owner that left the section: answers in which a record that is on its way out is still to be seen.
-fn lingering<'a>(owner: &'a Owner<'_>, fits: &'a Fits<'_>) -> impl Iterator<Item = Reason> + 'a {
-    owner.servers().into_iter().flatten().filter_map(|(address, server)| {
-        let records = server.answer.as_ref().ok()?.records.as_ref()?;
-        let mismatch = fits(records).err()?;
+/// Answers that match only without the records that are on their way out: these are still to be seen, and a client that knows
+/// no other digest type would go by them.
+fn lingering(owner: &Owner<'_>, fits: &Fits<'_>, known: &[Reason]) -> Vec<Reason> {
+    let reason = |(address, server): (&SocketAddr, &ServerView)| {
+        let mismatch = fits(server.answer.as_ref().ok()?.records.as_ref()?).err()?;
         Some(Reason::NotShown { owner: owner.query.clone(), server: server.name.clone(), address: *address, mismatch })
-    })
+    };
+    let told = |reason: &Reason| match reason {
+        Reason::NotShown { address, .. } => {
+            known.iter().any(|other| matches!(other, Reason::NotShown { address: at, .. } if at == address))
+        }
+        _ => false,
+    };
+    owner.servers().into_iter().flatten().filter_map(reason).filter(|reason| !told(reason)).collect()
 }
 
 type Fits<'a> = dyn Fn(&BTreeSet<Association>) -> Result<(), Mismatch> + 'a;

@@ -224,10 +224,10 @@ impl<'a> Owner<'a> {
         self.params.iter().map(|param| param.group()).collect()
     }
 
-    /// The groups that are ours here: required ones, and those of records we have not deleted yet.
+    /// The groups that are ours here: required ones, and those of our records, also of deleted ones while caches hold them.
     pub fn ours(&self) -> BTreeSet<Group> {
-        let published = self.doc.records.iter().filter(|(_, doc)| !doc.state.going()).map(|(record, _)| record.group());
-        self.required().into_iter().chain(published).collect()
+        let published = self.doc.records.keys().map(Association::group);
+        self.required().into_iter().chain(published).chain(self.doc.groups.iter().copied()).collect()
     }
 
     /// Does an answer match a chain, with a record in every required group?

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     journal::RecordState,
-    tlsa::{Association, Chain, Param},
+    tlsa::{Association, Chain, Group, Param},
 };
 use std::collections::BTreeSet;
 
@@ -48,7 +48,8 @@ pub fn publish(model: &Model<'_>, plan: &mut Plan) {
             plan.waits.extend(unseen(model, owner, &desired));
             continue;
         }
-        let additions = additions(model, owner, &desired);
+        let mut additions = additions(model, owner, &desired);
+        plan.waits.extend(hold_back(model, owner, &mut additions));
         match first(model, owner, &desired, &additions) {
             None => plan.actions.extend(additions),
             Some(wait) => {
@@ -74,6 +75,43 @@ fn first(model: &Model<'_>, owner: &Owner<'_>, desired: &[Desired<'_>], addition
     let reasons = probe::blockers(owner, |chain| owner.matches(&records, chain, model.wall()));
     let step = Step::Publish(owner.query.clone());
     (!reasons.is_empty()).then(|| Wait { lineage: lineage.into(), step, reasons })
+}
+
+/// A first record of a group or digest type speaks for one chain only, and where a provider adds records one by one the others that
+/// a lineage may present match none of it until theirs follows. So it waits until those that are on their way out are retired.
+/// (Chains of several lineages are there to stay; no order helps them.)
+fn hold_back(model: &Model<'_>, owner: &Owner<'_>, additions: &mut Vec<Action>) -> Vec<Wait> {
+    let answers = owner.answers();
+    let lacks =
+        |records: &BTreeSet<Association>, new: &Association| records.iter().all(|known| known.kind() != new.kind());
+    let mut waits = Vec::new();
+    for (lineage, presented, chain) in model.presented_at(owner) {
+        let presence = lineage.presence(presented, model.now(), model.wall());
+        let one_by_one = lineage.section.is_some_and(|section| !section.api.changes_at_once());
+        let Some(chain) = chain.filter(|chain| one_by_one && minds(model, owner, chain)) else { continue };
+        let breaks = |action: &Action| match action {
+            Action::Add(edit) if edit.lineage == lineage.name && presence != Presence::Served => {
+                let new = answers.iter().any(|(_, _, records)| lacks(records, &edit.record));
+                new && !chain.matches(&edit.record, &owner.base, model.wall())
+            }
+            _ => false,
+        };
+        let kinds: BTreeSet<_> = additions.iter().filter(|add| breaks(add)).filter_map(kind).collect();
+        if !kinds.is_empty() {
+            additions.retain(|action| kind(action).is_none_or(|kind| !kinds.contains(&kind)));
+            let reasons = super::delete::held(model, &lineage, presented, presence);
+            waits.push(Wait { lineage: lineage.name.into(), step: Step::Publish(owner.query.clone()), reasons });
+        }
+    }
+    waits
+}
+
+/// The group and digest type of a record that is added.
+fn kind(action: &Action) -> Option<(Group, u8)> {
+    match action {
+        Action::Add(edit) => Some(edit.record.kind()),
+        _ => None,
+    }
 }
 
 /// What is missing at an owner. Before anything is added, what is there already is taken down; and what presented chains need

@@ -116,6 +116,23 @@ fn s10_parameters_and_keys() {
     }
 }
 
+/// Other parameters just before a renewal: the old record goes, and until caches have forgotten it a client that knows no other
+/// digest type goes by it alone.
+#[test]
+fn s10_parameters_before_a_renewal() {
+    for (before, after) in [("301 25", "312"), ("312 25", "301"), ("311 25", "301"), ("211 25", "312")] {
+        let mut lab = ready(Lab::with(MX, before).secondary("ns2", 10 * MINUTE).line("pin = always"));
+        lab.reconfigure(|setup| setup.parameters(&[after], 25));
+        for _ in 0..2 {
+            lab.certbot.renew(MX, Renewal { issuer: 1, ..Renewal::default() });
+            assert_eq!(lab.run(&["deploy"]), 0, "{}", lab.told());
+            lab.pass(20 * MINUTE);
+        }
+        lab.cron(HOUR, 2 * DAY);
+        lab.assert_settled(MX);
+    }
+}
+
 /// S29: nothing to publish, nothing to wait for, nothing to delete.
 #[test]
 fn s29_the_same_key() {
