@@ -230,7 +230,9 @@ impl Keeper<'_> {
                 self.env.point(&link, &target)?;
             }
         }
-        self.env.sync(&[folder])?;
+        // A bundle is made long after the rest of its set was brought to disk.
+        let made_here = if bundle { vec![folder, store] } else { vec![folder] };
+        self.env.sync(&made_here)?;
         Ok(name.into())
     }
 
