@@ -10,6 +10,7 @@ use crate::{
     env::Env,
     facts::Facts,
     journal::{Origin, RecordDoc, RecordState, clock::Stamp, store::Store},
+    lineage::layout::has_bundle,
     plan::{Action, Trouble},
 };
 use keeper::Keeper;
@@ -108,7 +109,8 @@ impl Actor<'_> {
     }
 
     fn bundle(&self, lineage: &str) -> bool {
-        self.sections.get(lineage).is_some_and(|section| section.bundle)
+        let section = self.sections.get(lineage).map(|section| section.bundle);
+        has_bundle(self.env, &self.keeper.places.dane(lineage), section)
     }
 
     fn is_stale(&self, facts: &Facts, store: &mut Store) -> bool {

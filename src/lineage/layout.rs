@@ -8,7 +8,7 @@
 //! dane/.store/example.com/7c1e…/cert.pem                      the store: hard links or copies
 //! ```
 
-use super::GenerationId;
+use super::{BUNDLE, GenerationId};
 use crate::env::{Files, Kind};
 use std::path::{Path, PathBuf};
 
@@ -51,6 +51,13 @@ impl Places {
 pub fn pinned_to(target: &Path) -> Option<GenerationId> {
     let name = target.to_str()?.trim_end_matches('/').strip_prefix(GENERATION)?;
     GenerationId::parse(name.strip_suffix(KEPT).unwrap_or(name))
+}
+
+/// Is there to be a `bundle.pem` in `dane`, the directory of a lineage that services read? The section tells; where there is
+/// none (it was taken out, or has an error) the one that is there stays.
+pub fn has_bundle(files: &dyn Files, dane: &Path, section: Option<bool>) -> bool {
+    let is_there = || files.target(&dane.join(BUNDLE)).is_ok_and(|target| target == Path::new(SERVED).join(BUNDLE));
+    section.unwrap_or_else(is_there)
 }
 
 /// Is something in the way of a link that is not ours to replace?

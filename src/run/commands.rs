@@ -16,7 +16,7 @@ use crate::{
         clock::Stamp,
         store::{Store, lineage_file},
     },
-    lineage::layout::Places,
+    lineage::layout::{Places, has_bundle},
     observe::files,
     plan::{Action, Cause, Input, Trouble, check::check, plan},
 };
@@ -35,8 +35,7 @@ impl Run<'_> {
             };
             return Report { text, ..Report::exit(0) };
         }
-        let bundle = |name: &String| self.sections.get(name).is_some_and(|section| section.bundle);
-        pin_all(&keeper, names.into_iter().map(|name| (name, bundle(name))))
+        pin_all(&keeper, names.into_iter().map(|name| (name, self.bundle(name))))
     }
 
     /// Says what a plain run would do now.
@@ -184,7 +183,8 @@ pub(super) fn without_configuration(env: &dyn Env, arguments: &Arguments, error:
     };
     let known = super::lineages_on_record(env, &places.state);
     let keeper = Keeper { env, places: &places, mode: 0o700, group: None };
-    let report = pin_all(&keeper, known.iter().map(|name| (name, false)));
+    let bundle = |name: &String| has_bundle(env, &places.dane(name), None);
+    let report = pin_all(&keeper, known.iter().map(|name| (name, bundle(name))));
     Report { exit: report.exit.max(FAILED), ..report }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     config::Verify,
     facts::{Endpoint, EndpointView, Facts, OwnerView, PROVIDER, Security, ServerView},
     journal::{Journal, Presented, RecordState, Shown, clock::Stamp},
+    lineage::layout::has_bundle,
     name::DnsName,
     observe::{
         authority::{self, Wanted},
@@ -49,10 +50,8 @@ impl Run<'_> {
     pub(super) fn look(&self, journal: &mut Journal, known: &mut Known) -> Facts {
         let now = journal.clock.read(self.env.boot());
         let names: BTreeSet<&String> = self.sections.keys().chain(journal.lineages.keys()).collect();
-        let lineage = |name: &&String| {
-            let bundle = self.sections.get(*name).is_some_and(|section| section.bundle);
-            ((*name).clone(), files::lineage(self.env, &self.places, name, bundle))
-        };
+        let lineage =
+            |name: &&String| ((*name).clone(), files::lineage(self.env, &self.places, name, self.bundle(name)));
         let lineages = names.iter().map(lineage).collect();
         let mut facts =
             Facts { now, wall: self.env.wall(), lineages, owners: BTreeMap::new(), endpoints: BTreeMap::new() };
@@ -128,6 +127,12 @@ impl Run<'_> {
         });
         let new = || Rc::new(Validator::new(self.config.dnssec, self.config.trust_anchor.as_ref()));
         Resolver::new(self.env, resolvers).judging(known.validator.get_or_insert_with(new).clone())
+    }
+
+    /// Is there to be a bundle for the lineage?
+    pub(super) fn bundle(&self, lineage: &str) -> bool {
+        let section = self.sections.get(lineage).map(|section| section.bundle);
+        has_bundle(self.env, &self.places.dane(lineage), section)
     }
 
     /// Takes facts into the journal.

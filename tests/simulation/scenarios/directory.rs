@@ -58,6 +58,29 @@ fn bundle_turned_on_later() {
     lab.assert_settled(MX);
 }
 
+/// A section that is taken out, or has an error, says nothing about a bundle: the one that is there stays, whatever is renewed.
+#[test]
+fn bundle_without_section() {
+    let spoils: [fn(String) -> String; 3] =
+        [|_| String::new(), |text| text + "tslv = 311 25\n", |text| text.replace('[', "[no.")];
+    for spoil in spoils {
+        let lab = Lab::with(MX, "311 25").bundle().reads(Reads::Anytime).start();
+        first_use(&lab);
+        configure(&lab, spoil);
+        for hooks in [["--pre", "--post"], ["--pre", ""], ["deploy", "--post"]] {
+            lab.run(&hooks[..1]);
+            lab.certbot.renew(MX, Renewal::default());
+            lab.run(if hooks[1].is_empty() { &[] } else { &hooks[1..] });
+            lab.run(&[]);
+            lab.assert_clean();
+        }
+        let text = lab.setup.config();
+        configure(&lab, |_| text);
+        lab.cron(2 * HOUR, 2 * DAY);
+        lab.assert_settled(MX);
+    }
+}
+
 /// `dane_group`: what services read are copies that the group can read; the client's own files stay as they are.
 #[test]
 fn group() {
