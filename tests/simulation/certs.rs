@@ -3,6 +3,7 @@
 use daneroll::env::sim::World;
 use nix::errno::Errno;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rustls_pki_types::PrivatePkcs8KeyDer;
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap},
@@ -14,9 +15,10 @@ use std::{
 /// Kind of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    #[default]
     P256,
     P384,
+    /// The default: key and signatures follow from the number, so that a history is the same each time it is played.
+    #[default]
     Ed25519,
     /// 2048 bits. There are only four such keys, which come again and again.
     Rsa,
@@ -35,12 +37,20 @@ impl Key {
         match self.0 {
             Algorithm::P256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap(),
             Algorithm::P384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap(),
-            Algorithm::Ed25519 => KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap(),
+            Algorithm::Ed25519 => ed25519(self.1 as u64),
             Algorithm::Rsa => {
                 KeyPair::from_pem(RSA_KEYS.split_inclusive(END).cycle().nth(self.1 % 4).unwrap()).unwrap()
             }
         }
     }
+}
+
+/// A key in PKCS #8 (RFC 8410 section 7) whose seed is a number.
+fn ed25519(number: u64) -> KeyPair {
+    const HEAD: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    let seed = ring::digest::digest(&ring::digest::SHA256, &number.to_be_bytes());
+    let der = PrivatePkcs8KeyDer::from([&HEAD[..], seed.as_ref()].concat());
+    KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_ED25519).unwrap()
 }
 
 /// What an order to the CA says.
@@ -92,6 +102,7 @@ fn day(day: i64) -> impl Fn(CertificateParams, i64) -> CertificateParams {
 fn authority(name: &str) -> CertificateParams {
     let mut params = day(20_000)(CertificateParams::new(Vec::new()).unwrap(), 36_500);
     params.distinguished_name.push(DnType::CommonName, name);
+    params.serial_number = Some(1.into());
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
@@ -99,9 +110,10 @@ fn authority(name: &str) -> CertificateParams {
 
 impl Ca {
     fn new() -> Ca {
-        let root = Issuer::new(authority("Simulated root"), KeyPair::generate().unwrap());
+        let root = Issuer::new(authority("Simulated root"), ed25519(u64::MAX));
         let intermediate = |number: usize| {
-            let (params, key) = (authority(&format!("Simulated intermediate {number}")), KeyPair::generate().unwrap());
+            let params = authority(&format!("Simulated intermediate {number}"));
+            let key = ed25519(u64::MAX - number as u64);
             (params.signed_by(&key, &root).unwrap().pem(), Issuer::new(params, key))
         };
         Ca { intermediates: (1..=2).map(intermediate).collect(), keys: HashMap::new(), issued: HashMap::new() }

@@ -27,8 +27,8 @@ use hickory_resolver::proto::{
     rr::{RData, RecordType, rdata::NS},
 };
 use std::{
-    cell::RefCell,
-    collections::BTreeSet,
+    cell::{Cell, RefCell},
+    collections::{BTreeSet, HashMap},
     path::Path,
     rc::Rc,
     sync::{Arc, Mutex, PoisonError},
@@ -60,10 +60,11 @@ thread_local! {
     static TOLD: Arc<Mutex<Vec<u8>>> = Arc::default();
     /// What the ACME client tells the next call.
     static HINTS: RefCell<daneroll::cli::Hints> = RefCell::default();
+    static WISH: Cell<u64> = const { Cell::new(HOUR) };
 }
 
 /// The one place where the program is called. `DANEROLL_TEST_LOG=1` shows what it logs.
-fn daneroll(world: &World, args: &[&str]) -> i32 {
+pub fn daneroll(world: &World, args: &[&str]) -> i32 {
     use daneroll::{cli, config};
     let words = std::iter::once("daneroll").chain(args.iter().copied()).map(std::ffi::OsString::from);
     let arguments = cli::parse(words).unwrap_or_else(|exit| panic!("{args:?}: {}", exit.text));
@@ -81,10 +82,41 @@ fn daneroll(world: &World, args: &[&str]) -> i32 {
         .with_max_level(if aloud { tracing::Level::DEBUG } else { tracing::Level::INFO })
         .with_writer(move || Tee { told: told.clone(), aloud });
     let report = tracing::subscriber::with_default(subscriber.finish(), run);
+    WISH.set(report.pending.unwrap_or(HOUR));
     if aloud {
         eprintln!("{:>9} {args:?} exit {}", world.now() / 1000, report.exit);
     }
     i32::from(report.exit)
+}
+
+/// The program again, for histories without number: what it is called with and configured with is parsed once and then remembered
+/// by its text, and what it logs goes nowhere. (All of that has tests of its own.)
+pub fn tireless(world: &World, args: &[&str]) -> i32 {
+    use daneroll::{cli, config};
+    type Loaded = Result<config::Loaded, config::Unreadable>;
+    thread_local! {
+        static CALLS: RefCell<HashMap<String, Rc<cli::Arguments>>> = RefCell::default();
+        static CONFIGURATIONS: RefCell<HashMap<Rc<[u8]>, Rc<Loaded>>> = RefCell::default();
+        static SILENCE: tracing::Dispatch = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
+    }
+    let call = || {
+        let words = std::iter::once("daneroll").chain(args.iter().copied()).map(std::ffi::OsString::from);
+        Rc::new(cli::parse(words).unwrap_or_else(|exit| panic!("{args:?}: {}", exit.text)))
+    };
+    let arguments = CALLS.with_borrow_mut(|calls| calls.entry(args.join(" ")).or_insert_with(call).clone());
+    let text = world.look(|state| state.disk.read(Path::new(CONFIG))).unwrap();
+    let load = || Rc::new(config::load(world, &arguments.config, &arguments.overrides));
+    let loaded = CONFIGURATIONS.with_borrow_mut(|known| known.entry(text).or_insert_with(load).clone());
+    let hints = HINTS.take();
+    let run = || daneroll::run(world, &arguments, &hints, &loaded);
+    let report = SILENCE.with(|silence| tracing::dispatcher::with_default(silence, run));
+    WISH.set(report.pending.unwrap_or(HOUR));
+    i32::from(report.exit)
+}
+
+/// In how many seconds the last run of [`tireless`] wanted to be run again.
+pub fn last_wish() -> u64 {
+    WISH.get()
 }
 
 /// A log that can be looked at.
@@ -126,7 +158,9 @@ pub struct Setup {
     api: String,
     valid_days: i64,
     reads: Reads,
+    processes: usize,
     bundle: bool,
+    without_section: bool,
     engine: Engine,
 }
 
@@ -202,6 +236,38 @@ impl Setup {
         self
     }
 
+    /// Processes of each service that keep what they have until a reload; 1 by default.
+    pub fn processes(mut self, processes: usize) -> Setup {
+        self.processes = processes;
+        self
+    }
+
+    /// Other parameters at a port of the last lineage.
+    pub fn parameters(mut self, parameters: &[&str], port: u16) -> Setup {
+        let section = self.sections.last_mut().unwrap();
+        section.lines.retain(|line| !line.starts_with("tlsa = "));
+        section.lines.extend(parameters.iter().map(|kind| format!("tlsa = {kind} {port}")));
+        self
+    }
+
+    /// Takes a line out of every section.
+    pub fn without_line(mut self, line: &str) -> Setup {
+        self.sections.iter_mut().for_each(|section| section.lines.retain(|other| other != line));
+        self
+    }
+
+    /// Whether all sections are left out of the configuration file.
+    pub fn without_section(mut self, left_out: bool) -> Setup {
+        self.without_section = left_out;
+        self
+    }
+
+    /// The parameters of the last lineage's records at a port.
+    pub fn published_at(&self, port: u16) -> impl Iterator<Item = [u8; 3]> {
+        let section = self.sections.last().unwrap();
+        section.parameters(port, &section.lineage)
+    }
+
     /// `bundle = yes` in every section, and services that read that one file.
     pub fn bundle(mut self) -> Setup {
         self.bundle = true;
@@ -249,7 +315,7 @@ impl Setup {
             if self.validating { "trust_anchor = anchor" } else { "dnssec = resolver" },
         );
         self.globals.iter().for_each(|line| text += &format!("{line}\n"));
-        for section in &self.sections {
+        for section in self.sections.iter().filter(|_| !self.without_section) {
             text += &format!("\n[{}]\n", section.lineage);
             section.lines.iter().for_each(|line| text += &format!("{line}\n"));
             if self.bundle {
@@ -333,7 +399,9 @@ impl Lab {
             api: "exec /sim/provider".into(),
             valid_days: 90,
             reads: Reads::default(),
+            processes: 1,
             bundle: false,
+            without_section: false,
             engine: Rc::new(daneroll),
         };
         setup.lineage(lineage).tlsa(tlsa)
@@ -353,6 +421,13 @@ impl Lab {
     pub fn assert_told(&self, words: &[&str]) {
         let told = self.told();
         words.iter().for_each(|word| assert!(told.contains(word), "{word:?} is not in: {told}"));
+    }
+
+    /// The operator edits the configuration.
+    pub fn reconfigure(&mut self, edit: impl FnOnce(Setup) -> Setup) {
+        self.setup = edit(self.setup.clone());
+        let text = self.setup.config();
+        self.world.change(|state| state.disk.overwrite(Path::new(CONFIG), text.as_bytes(), 0o644).unwrap());
     }
 
     /// certbot's deploy hook for one lineage.
@@ -392,8 +467,8 @@ impl Lab {
         for section in &self.setup.sections {
             for (port, domain) in &section.ports {
                 let directory = Path::new(DANE).join(&section.lineage);
-                let service =
-                    Service::new(&service_name(*port, domain), domain, *port, &directory).reads(self.setup.reads);
+                let service = Service::new(&service_name(*port, domain), domain, *port, &directory);
+                let service = service.reads(self.setup.reads).processes(self.setup.processes);
                 let bundle = self.setup.bundle;
                 self.world.serve(if bundle { service.bundle(directory.join("bundle.pem")) } else { service });
             }
@@ -486,12 +561,13 @@ impl Lab {
 }
 
 impl Section {
-    fn parameters(&self, port: u16, domain: &str) -> impl Iterator<Item = [u8; 3]> {
+    fn parameters(&self, port: u16, domain: &str) -> impl Iterator<Item = [u8; 3]> + use<'_> {
+        let domain = domain.to_owned();
         let lines = self.lines.iter().filter_map(|line| line.strip_prefix("tlsa = "));
         lines.filter_map(move |line| {
             let words: Vec<&str> = line.split_whitespace().collect();
             let here = words.iter().any(|word| word.parse() == Ok(port))
-                && words.iter().find(|word| word.contains('.')).is_none_or(|word| *word == domain);
+                && words.iter().find(|word| word.contains('.')).is_none_or(|word| **word == domain);
             let digit = |at: usize| words[0].as_bytes()[at] - b'0';
             here.then(|| [digit(0), digit(1), digit(2)])
         })
