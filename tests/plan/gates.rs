@@ -119,7 +119,7 @@ fn parameters_and_digests() {
         (format!("{two}ns1 A A:312 B:312"), "add B", "switch B: notshown"),
         (format!("{two}ns1 A B A:312 B:312; past ns1 A B A:312 60 10"), "", "switch B: cached"),
         (format!("{ta}ns1 A:211 B/2:211"), "switch B/2", ""),
-        (format!("{ta}ns1 A:211"), "add B/2:211", "switch B/2: notshown"),
+        (format!("{ta}ns1 A:211"), "add A/2:211", "switch B/2: notshown"),
         // The issuer's record serves both generations.
         (format!("{both}ns1 A B A:201"), "switch B", ""),
         (format!("{both}ns1 A B"), "add A:201", "switch B: notshown"),
