@@ -21,6 +21,10 @@ fn what_servers_show_now() {
         ("ns1 -", "add A, add B", "switch B: notshown"),
         ("ns1 A x", "add B", "switch B: notshown"),
         ("noservers", "", "switch B: noservers"),
+        ("", "", "switch B: noservers"), // not one address
+        // Who was a server until not long ago may be asked by caches still.
+        ("ns1 A B; ns2 A; unasked ns2", "", "switch B: notshown"),
+        ("ns1 A B; ns2 A B; unasked ns2", "switch B", ""),
         ("ns1 A B; noview", "", "switch B: notasked"),
         ("ns1 A B; ns2 ?", "", "switch B: unknown"),
         ("ns1 ?; ns2 ?", "", "switch B: unknown"),
@@ -69,6 +73,16 @@ fn how_long_it_is_cached() {
         let until: Vec<u64> =
             plan.waits[0].reasons.iter().filter_map(|r| Some(r.until()?.until(crate::scene::NOW))).collect();
         assert_eq!(until, [left], "{script}");
+    }
+}
+
+/// Of two answers that are forgotten at the same moment the one with the longer TTL is told, in whatever order they are.
+#[test]
+fn the_same_time() {
+    let (short, long) = ("past ns1 A 60 10", "past ns1 A 1800 10");
+    for pasts in [format!("{short}; {long}"), format!("{long}; {short}")] {
+        let plan = Scene::new(&format!("{ROLL}ns1 A B; {pasts}")).plan();
+        assert!(plan.waits[0].reasons[0].text(crate::scene::NOW).contains("(TTL 1800)"), "{pasts}");
     }
 }
 
