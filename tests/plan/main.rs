@@ -15,5 +15,6 @@ mod reasons;
 mod remembering;
 mod scene;
 mod sharing;
+mod space;
 mod switches;
 mod visits;
