@@ -3,7 +3,7 @@
 
 use super::{
     Action, Cause, Edit, Goal, Input, Plan, Trouble,
-    model::{Model, Owner},
+    model::{Lineage, Model, Owner},
     presence::Presence,
 };
 use crate::{
@@ -42,7 +42,7 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
             Action::Forget { lineage, generation } => forget(&model, lineage, generation),
             Action::Store { .. } | Action::Adopt { .. } | Action::Reload { .. } | Action::Leave { .. } => Ok(()),
         };
-        if let (Ok(()), Action::Switch { lineage, to, .. }) = (&verdict, &action) {
+        if let (Ok(()), Some((lineage, to))) = (&verdict, leads_to(&action)) {
             switched.insert(lineage.clone(), to.clone());
         }
         match verdict {
@@ -58,6 +58,17 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
     plan
 }
 
+/// Another generation than before, if services read one after this action.
+fn leads_to(action: &Action) -> Option<(&String, &GenerationId)> {
+    match action {
+        Action::Switch { lineage, to, .. } => Some((lineage, to)),
+        Action::Arrange { lineage, goal: Goal::Generation(to), serving: Some(serving) } if to != serving => {
+            Some((lineage, to))
+        }
+        _ => None,
+    }
+}
+
 /// Does a generation that the same plan switches to match by this record?
 fn serves_next(model: &Model<'_>, edit: &Edit, switched: &BTreeMap<String, GenerationId>) -> bool {
     let Some(owner) = model.owners.get(&edit.query) else { return false };
@@ -66,17 +77,39 @@ fn serves_next(model: &Model<'_>, edit: &Edit, switched: &BTreeMap<String, Gener
 }
 
 /// Every answer that a cache may hold of an owner: what each address shows, and what it showed until not long ago. `None`
-/// stands for an answer that nobody knows. The last answer of a silent address counts until `patience` is over (seconds).
-fn cacheable<'a>(owner: &Owner<'a>, now: Stamp, floor: u64, patience: u64) -> Vec<Option<&'a BTreeSet<Association>>> {
+/// stands for an answer that nobody knows. Whoever is silent was [`heard`] before, or may be left out.
+fn cacheable<'a>(owner: &Owner<'a>, now: Stamp, floor: u64) -> Vec<Option<&'a BTreeSet<Association>>> {
     let silent: BTreeSet<SocketAddr> = owner.silent().into_iter().map(|(address, ..)| address).collect();
-    let heard = owner.doc.servers.iter().filter(|(address, _)| !silent.contains(address));
-    let since = heard.filter_map(|(_, server)| server.since).max();
-    let patient = since.is_some_and(|since| since.elapsed(now) >= patience);
     let shown = owner.doc.servers.iter().flat_map(|(address, server)| {
         let past = server.past.iter().filter(|past| past.forgotten(floor) > now).map(|past| &past.shown);
-        server.now.iter().filter(|_| !(patient && silent.contains(address))).chain(past)
+        server.now.iter().filter(|_| !silent.contains(address)).chain(past)
     });
     shown.map(|shown| shown.records.as_ref()).collect()
+}
+
+/// Some server answers, and each that does not may be left out: all others have shown the same for `patience`, and this host
+/// cannot reach the one that answers at another address, or the lineage's certificate is old.
+fn heard(model: &Model<'_>, of: &Lineage<'_>, owner: &Owner<'_>) -> Result<(), String> {
+    let view = owner.view.ok_or("an owner was not looked at")?;
+    view.servers.as_ref().map_err(|why| format!("servers unknown: {why}"))?;
+    let answers = owner.answers();
+    if answers.is_empty() {
+        return Err(format!("no server of {} answers", owner.query));
+    }
+    let long = |since: Stamp| of.section.is_some_and(|section| since.elapsed(model.now()) >= section.patience);
+    let mut since = answers.iter().map(|(address, ..)| owner.doc.servers.get(address)?.since);
+    let patient = since.all(|since| since.is_some_and(long));
+    let old = of.facts.served().is_some_and(|served| {
+        let (start, end) = (served.chain.not_before(), served.chain.not_after());
+        end - model.wall() < (end - start) - 2 * (end - model.wall())
+    });
+    for (address, server, why) in owner.silent() {
+        let elsewhere = server.no_route && answers.iter().any(|(_, other, _)| other.name == server.name);
+        if !patient || !(old || elsewhere) {
+            return Err(format!("{address} does not answer: {why}"));
+        }
+    }
+    Ok(())
 }
 
 fn switch(model: &Model<'_>, lineage: &str, to: &GenerationId, cause: Cause) -> Result<(), String> {
@@ -84,15 +117,11 @@ fn switch(model: &Model<'_>, lineage: &str, to: &GenerationId, cause: Cause) -> 
         return Ok(());
     }
     let of = model.lineages.get(lineage).ok_or("no such lineage")?;
-    let section = of.section.filter(|_| !of.doc.withdrawn).ok_or("it has no sound section, or leaves DANE")?;
+    of.section.filter(|_| !of.doc.withdrawn).ok_or("it has no sound section, or leaves DANE")?;
     let generation = of.facts.stored.get(to).ok_or("the generation is not in the store")?;
     for owner in model.owners.values().filter(|owner| owner.concerns(lineage)) {
-        let view = owner.view.ok_or("an owner was not looked at")?;
-        let servers = view.servers.as_ref().map_err(|why| format!("servers unknown: {why}"))?;
-        if !servers.values().any(|server| server.answer.is_ok()) {
-            return Err(format!("no server of {} answers", owner.query));
-        }
-        for answer in cacheable(owner, model.now(), model.floor(of), section.patience) {
+        heard(model, of, owner)?;
+        for answer in cacheable(owner, model.now(), model.floor(of)) {
             let records = answer.ok_or("an earlier answer is not known")?;
             // A record on its way out cannot be counted on, and while it is shown some clients count on it.
             judge(records, &generation.chain, model, owner, false)?;
@@ -203,7 +232,7 @@ fn add(model: &Model<'_>, edit: &Edit, added: &mut BTreeSet<Association>) -> Res
     Ok(())
 }
 
-/// What remains matches, at every address that answers, every chain that may be presented.
+/// What remains matches, at every address, every chain that may be presented.
 fn delete(model: &Model<'_>, edit: &Edit, deleted: &mut BTreeSet<Association>) -> Result<(), String> {
     let owner = model.owners.get(&edit.query).ok_or("no such owner")?;
     if !owner.doc.records.contains_key(&edit.record) {
@@ -213,6 +242,7 @@ fn delete(model: &Model<'_>, edit: &Edit, deleted: &mut BTreeSet<Association>) -
     for other in model.owners.values().filter(|other| other.doc.target == owner.doc.target) {
         for (lineage, presented, chain) in model.presented_at(other) {
             let chain = chain.ok_or(format!("generation {} cannot be read", presented.generation))?;
+            heard(model, &lineage, owner)?;
             for (_, _, records) in owner.answers() {
                 let left: BTreeSet<Association> = records.difference(deleted).cloned().collect();
                 judge(&left, chain, model, other, other.configured.contains(lineage.name))?;

@@ -150,7 +150,7 @@ fn cached(
         Some(records) => fits(records).is_err(),
         None => true,
     });
-    let latest = unfit.max_by_key(|past| past.forgotten(floor))?;
+    let latest = unfit.max_by_key(|past| (past.forgotten(floor), past.shown.ttl))?;
     let until = latest.forgotten(floor);
     let (owner, name, ttl) = (owner.query.clone(), server.name.clone(), latest.shown.ttl);
     (until > model.now()).then_some(Reason::Cached { owner, server: name, ttl, until })

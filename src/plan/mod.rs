@@ -179,10 +179,16 @@ impl Plan {
         });
     }
 
-    /// The lineages that the plan switches. What their chains need is judged anew after that, and nothing is deleted before.
+    /// The lineages that the plan leads to another generation: by a switch, or back to what they are pinned to. What their chains
+    /// need is judged anew after that, and nothing is deleted before.
     fn switched(&self) -> BTreeSet<String> {
-        let switches = self.actions.iter().filter(|action| matches!(action, Action::Switch { .. }));
-        switches.filter_map(Action::lineage).map(str::to_owned).collect()
+        let leads_elsewhere = |action: &&Action| match action {
+            Action::Switch { .. } => true,
+            Action::Arrange { goal: Goal::Generation(to), serving: Some(serving), .. } => to != serving,
+            _ => false,
+        };
+        let led = self.actions.iter().filter(leads_elsewhere);
+        led.filter_map(Action::lineage).map(str::to_owned).collect()
     }
 }
 

@@ -144,12 +144,16 @@ pub fn unsure(model: &Model<'_>, lineage: &Lineage<'_>, presence: Presence) -> V
         Some(view) => doubts(owner, view),
         None => {
             let rest = matches!(presence, Presence::UntilAgreed(_)).then(|| looked_at(owner, WITHOUT_RELOAD)).flatten();
-            vec![Reason::NotProbed { owner: owner.query.clone(), due: rest }]
+            let due = rest.filter(|rest| *rest > model.now());
+            vec![Reason::NotProbed { owner: owner.query.clone(), due }]
         }
     };
     let mut reasons: Vec<Reason> = endpoints.flat_map(of_endpoint).collect();
-    if let Presence::UntilAgreed(until) = presence {
-        reasons.push(Reason::Unseen { until });
+    // Once the week is over, another look is all that is missing.
+    let is_over = |until: Option<Stamp>| until.is_some_and(|until| until <= model.now()) && !reasons.is_empty();
+    match presence {
+        Presence::UntilAgreed(until) if !is_over(until) => reasons.push(Reason::Unseen { until }),
+        _ => {}
     }
     reasons
 }

@@ -200,8 +200,10 @@ impl Reason {
             Reason::NoServers { owner, why } => format!("the servers of {owner} are unknown: {why}"),
             Reason::Unknown { owner, server, address, why, patience } => {
                 let patience = match patience {
-                    Some(until) => format!(" (it may be left out in {} at the earliest)", span(until.until(now))),
-                    None => String::new(),
+                    Some(until) if *until > now => {
+                        format!(" (it may be left out in {} at the earliest)", span(until.until(now)))
+                    }
+                    _ => String::new(),
                 };
                 format!("waiting for name server {server} ({address}) to answer for {owner}: {why}{patience}")
             }

@@ -116,7 +116,7 @@ pub fn names() -> BTreeMap<GenerationId, String> {
 /// Names of records of keys: a key has one name only.
 static KEYS: Mutex<BTreeMap<Association, String>> = Mutex::new(BTreeMap::new());
 
-/// A record's name: its key's, or that of the first generation that has it.
+/// A record's name: its key's, or that of the first generation that has it. Those of issuers are named after `A` and `A/2`.
 pub fn record_name(record: &Association) -> String {
     if record.group() != (3, 1) {
         return first_name(record);
@@ -134,6 +134,10 @@ pub fn record_name(record: &Association) -> String {
 fn first_name(record: &Association) -> String {
     let param = format!("{}{}{}", record.usage, record.selector, record.matching);
     let suffix = if param == "311" { String::new() } else { format!(":{param}") };
+    if record.usage == 2 {
+        // An issuer's record has many generations: whichever tests made before, it is named after these.
+        let _ = (generation("A"), generation("A/2"));
+    }
     let made: Vec<(String, Chain)> =
         CA.lock().unwrap().made.iter().map(|(name, made)| (name.clone(), made.chain.clone())).collect();
     let parsed: Option<daneroll::tlsa::Param> = param.parse().ok();

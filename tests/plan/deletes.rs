@@ -1,6 +1,9 @@
 //! What is deleted, in which order, and who stands against it.
 
-use crate::scene::{Scene, action, table, table_of};
+use crate::{
+    certs::generation,
+    scene::{Scene, action, table, table_of},
+};
 
 /// A is left, B served; both records are ours.
 const DONE: &str = "pinned B; live B; stored A B; presented B; ours A B; held; ";
@@ -21,6 +24,8 @@ fn reload_and_hold() {
         ("ns1 A B; left A 9000; reloaded R 9001; hold 60", "reload R", "retire A: reloadowed"),
         // Two commands: the hold begins with the later one.
         ("ns1 A B; left A 9000; reloaded R 8000; reloaded S 7000", "", "retire A: hold"),
+        // The first success after the switch counts.
+        ("ns1 A B; left A 9000; reloaded R 8000; reloads R 60", "delete A", ""),
         // A command that is no longer configured counts for nothing.
         ("ns1 A B; left A 9000; reloaded R 8000; reloads Q 10", "delete A", ""),
         // Without reload: until the certificate has expired.
@@ -36,6 +41,17 @@ fn reload_and_hold() {
     ]);
 }
 
+/// Without a reload a certificate is presented as long as it is valid: its last second included (RFC 5280 section 4.1.2.5).
+#[test]
+fn expired() {
+    let mut scene = Scene::new(&format!("{DONE}ns1 A B; left A 9000"));
+    let end = generation("A").chain.not_after();
+    for (wall, actions) in [(end, ""), (end + 1, "delete A")] {
+        scene.facts.wall = wall;
+        assert_eq!(scene.actions(), actions, "{wall}");
+    }
+}
+
 #[test]
 fn what_servers_show() {
     done(&[
@@ -45,6 +61,7 @@ fn what_servers_show() {
         ("ns1 ?; left A 9000; reloaded R 8000", "", "delete A: unknown"),
         ("ns1 A B; noview; left A 9000; reloaded R 8000", "", "delete A: notasked"),
         ("noservers; left A 9000; reloaded R 8000", "", "delete A: noservers"),
+        ("left A 9000; reloaded R 8000", "", "delete A: noservers"),
         ("ns1 A B; ns2 B; left A 9000; reloaded R 8000", "delete A", ""),
         ("ns1 A B x; left A 9000; reloaded R 8000", "delete A", ""),
         // What caches hold is no concern of a delete.

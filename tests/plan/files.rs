@@ -45,6 +45,12 @@ fn laid_out_again() {
             "switch B: notshown",
         ),
         ("missing; live A; stored A; presented A; ours A; ns1 A", "arrange live", ""),
+        // Nothing is deleted or forgotten in the run that leads services back to what was lost for a while.
+        (
+            "damaged A B; live B; stored A B; left A 9000; presented B; ours A B; reloaded R 8000; ns1 A B",
+            "arrange A",
+            "",
+        ),
     ]);
 }
 

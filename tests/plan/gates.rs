@@ -21,6 +21,10 @@ fn what_servers_show_now() {
         ("ns1 -", "add A, add B", "switch B: notshown"),
         ("ns1 A x", "add B", "switch B: notshown"),
         ("noservers", "", "switch B: noservers"),
+        ("", "", "switch B: noservers"), // not one address
+        // Who was a server until not long ago may be asked by caches still.
+        ("ns1 A B; ns2 A; unasked ns2", "", "switch B: notshown"),
+        ("ns1 A B; ns2 A B; unasked ns2", "switch B", ""),
         ("ns1 A B; noview", "", "switch B: notasked"),
         ("ns1 A B; ns2 ?", "", "switch B: unknown"),
         ("ns1 ?; ns2 ?", "", "switch B: unknown"),
@@ -72,6 +76,16 @@ fn how_long_it_is_cached() {
     }
 }
 
+/// Of two answers that are forgotten at the same moment the one with the longer TTL is told, in whatever order they are.
+#[test]
+fn the_same_time() {
+    let (short, long) = ("past ns1 A 60 10", "past ns1 A 1800 10");
+    for pasts in [format!("{short}; {long}"), format!("{long}; {short}")] {
+        let plan = Scene::new(&format!("{ROLL}ns1 A B; {pasts}")).plan();
+        assert!(plan.waits[0].reasons[0].text(crate::scene::NOW).contains("(TTL 1800)"), "{pasts}");
+    }
+}
+
 #[test]
 fn patience() {
     let old = "pinned P; live B; stored P B; presented P; waiting B; ours P B; reload R; ";
@@ -119,7 +133,7 @@ fn parameters_and_digests() {
         (format!("{two}ns1 A A:312 B:312"), "add B", "switch B: notshown"),
         (format!("{two}ns1 A B A:312 B:312; past ns1 A B A:312 60 10"), "", "switch B: cached"),
         (format!("{ta}ns1 A:211 B/2:211"), "switch B/2", ""),
-        (format!("{ta}ns1 A:211"), "add B/2:211", "switch B/2: notshown"),
+        (format!("{ta}ns1 A:211"), "add A/2:211", "switch B/2: notshown"),
         // The issuer's record serves both generations.
         (format!("{both}ns1 A B A:201"), "switch B", ""),
         (format!("{both}ns1 A B"), "add A:201", "switch B: notshown"),

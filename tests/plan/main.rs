@@ -2,6 +2,7 @@
 // What the tables are made of is outside of `#[test]`, where the exception for tests does not reach.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod back;
 mod certs;
 mod checker;
 mod deletes;
@@ -14,5 +15,6 @@ mod reasons;
 mod remembering;
 mod scene;
 mod sharing;
+mod space;
 mod switches;
 mod visits;

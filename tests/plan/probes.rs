@@ -117,6 +117,10 @@ fn without_reload() {
             ("unseen A 604799 0; mx1 B", "", "retire A: unseen"),
             ("unseen A 604800 0; mx1 B", "delete A", ""),
             ("unseen A 700000 100000; mx1 B", "", "retire A: unseen"),
+            // The week is over: another look is all that is missing.
+            ("unseen A 700000 100000", "", "retire A: notprobed"),
+            ("unseen A 604800 100000; probed 3600", "", "retire A: notprobed"),
+            ("unseen A 604799 100000; probed 3599", "", "retire A: notprobed unseen"),
             ("unseen A 700000 90000; mx1 B", "delete A", ""),
             ("unseen A 700000 90000; mx1 B; mx2 A", "", "delete A: presents"),
         ],
@@ -127,6 +131,17 @@ fn without_reload() {
         "",
         "retire E: notprobed unseen",
     )]);
+}
+
+/// A look that is due is not put off.
+#[test]
+fn when_the_next_look_is() {
+    let scene = "probe; pinned B; live B; stored A B; presented B; ours A B; held; ns1 A B; left A 900000; ";
+    for (probed, told) in [(3599, "are looked at again in 1 s"), (3600, "have not been looked at in this run")] {
+        let plan = Scene::new(&format!("{scene}probed {probed}")).plan();
+        let text = plan.waits[0].reasons[0].text(NOW);
+        assert!(text.ends_with(told), "{probed}: {text}");
+    }
 }
 
 /// Without records nobody minds what is presented; what others may count on needs a look.
@@ -177,6 +192,7 @@ fn what_is_seen() {
         ("mx1 C B", vec![("A", false), ("C", true)]),
         ("mx1 B D", vec![("A", false)]), // nobody knows D
         ("nohost", vec![]),
+        ("nowhere", vec![]), // who looked at nothing has seen nothing
         ("", vec![]),
         ("mx1 B; port 26; ns1 B", vec![]), // not all of its services were looked at
     ] {

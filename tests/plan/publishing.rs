@@ -40,7 +40,7 @@ fn order() {
         ),
         (
             "pinned A; live B/2; stored A B/2; presented A; waiting B/2; ns1 -; tlsa 211",
-            "add A:211, add B/2:211",
+            "add A:211, add A/2:211",
             "switch B/2: notshown",
         ),
     ]);

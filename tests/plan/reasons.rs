@@ -86,6 +86,21 @@ fn sentences_and_times() {
     assert_eq!(kinds.len(), 18, "a reason is missing here: {kinds:?}");
 }
 
+/// A time that has come is not told.
+#[test]
+fn patience_that_is_over() {
+    for (script, told) in [
+        ("patience 101; ns1 A B; ns2 ?", "(it may be left out in 1 s at the earliest)"),
+        ("patience 100; ns1 A B; ns2 ?", "no answer"),
+        ("patience 60; ns1 A B; ns2 ?", "no answer"),
+    ] {
+        let roll = "pinned A; live B; stored A B; presented A; waiting B; ours A B; reload R; ";
+        let plan = Scene::new(&format!("{roll}{script}")).plan();
+        let text = plan.waits[0].reasons[0].text(NOW);
+        assert!(text.ends_with(told), "{script}: {text}");
+    }
+}
+
 /// Each reason comes from a scene, too.
 #[test]
 fn every_reason_occurs() {

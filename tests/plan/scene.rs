@@ -10,14 +10,16 @@
 //! | `presented A`, `left P 500`, `waiting B C`, `remembers A` | the journal of the lineage |
 //! | `reload R`, `reloaded R 400`, `reloads R 400` (only the journal), `hold 60`, `patience 60`, `shared`, `pin`, `provider` | its section |
 //! | `unconfigured`, `withdrawn`, `forced B` | |
-//! | `ns1 A B`, `ns1 ?`, `ns1 ?noroute`, `ns1 -` | what an address shows now |
+//! | `ns1 A B`, `ns1 ?`, `ns1 ?noroute`, `ns1 ?bogus`, `ns1 ?unsigned`, `ns1 -` | what an address shows now |
+//! | `host ns2 ns1`, `unasked ns2` | the address bears that host name; it was not asked this time |
 //! | `past ns1 A 60 100` | it showed that with TTL 60 until 100 s ago; `past ns1 ? 60 100` nobody knows what |
 //! | `since ns1 50` | its answer was first seen then |
 //! | `ours A`, `found A`, `publishing A`, `deleting A`, `deleted A` | records in the journal, of this lineage, 1000 s old |
+//! | `aged A 299` | so old |
 //! | `probe` | its services are looked at |
-//! | `mx1 A B`, `mx1 A ?`, `mx1 ?`, `nohost` | what an address of the service presents; `?`: not all is known |
+//! | `mx1 A B`, `mx1 A ?`, `mx1 ?`, `nohost`, `nowhere` | what an address of the service presents; `?`: not all is known |
 //! | `seen A 50`, `unseen A 500 50`, `probed 50` | what probes told before: from so long ago to so long ago |
-//! | `barred B`, `bogus` | |
+//! | `barred B`, `bogus`, `insecure` | |
 //! | `noview`, `noservers`, `ttl 0` | |
 
 use crate::certs::{WALL, generation, id, name, names, record, records};
@@ -126,12 +128,17 @@ impl Scene {
         };
         let mut scene = Scene { config, sections: BTreeMap::new(), facts, journal, lineage: "mx".into(), port: 25 };
         scene.open_lineage("mx");
+        scene.and(script)
+    }
+
+    /// The same with more statements.
+    pub fn and(mut self, script: &str) -> Scene {
         for statement in script.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
             let words: Vec<&str> = statement.split_whitespace().collect();
-            scene.state(words[0], &words[1..]);
+            self.state(words[0], &words[1..]);
         }
-        scene.config.sections = scene.sections.values().cloned().collect();
-        scene
+        self.config.sections = self.sections.values().cloned().collect();
+        self
     }
 
     fn open_lineage(&mut self, name: &str) {
@@ -212,7 +219,21 @@ impl Scene {
             "noservers" => self.view().servers = Err("no such zone".into()),
             "past" | "since" => self.history(verb, words),
             "bogus" => self.view().security = Security::Bogus("expired".into()),
+            "insecure" => self.view().security = Security::Insecure,
+            "aged" => {
+                let record = record(words[0]);
+                self.owner().records.get_mut(&record).unwrap().since = ago(words[1].parse().unwrap());
+            }
+            "unasked" => {
+                let servers = self.view().servers.as_mut().unwrap();
+                servers.remove(&address(words[0])).unwrap();
+            }
+            "host" => {
+                let servers = self.view().servers.as_mut().unwrap();
+                servers.get_mut(&address(words[0])).unwrap().name = words[1].into();
+            }
             "probed" => self.owner().probed = Some(ago(words[0].parse().unwrap())),
+            "nowhere" => _ = self.visits(),
             "nohost" => self.visits().addresses = Err("no address".into()),
             _ if verb.starts_with("mx") => self.presents(verb, words),
             _ if verb.starts_with("ns") => self.shows(verb, words),
@@ -230,17 +251,22 @@ impl Scene {
     fn shows(&mut self, server: &str, words: &[&str]) {
         let answer = match words[0] {
             "?" | "?noroute" => Err("no answer".to_owned()),
+            "?bogus" => Err("its answer is BOGUS: expired".to_owned()),
+            "?unsigned" => Err("its answer cannot be validated: no DNSKEY".to_owned()),
             _ => Ok(Shown { records: Some(records(words.iter().copied())), ttl: TTL }),
         };
         let view = ServerView {
             name: server.into(),
             answer: answer.clone(),
-            bogus: false,
+            bogus: words[0] == "?bogus",
             serial: Some(1),
             listed: true,
             ns_ttl: 3600,
             no_route: words[0] == "?noroute",
         };
+        if words[0] == "?bogus" {
+            self.view().security = Security::Bogus("expired".into());
+        }
         if let Ok(servers) = &mut self.view().servers {
             servers.insert(address(server), view);
         }

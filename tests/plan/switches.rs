@@ -113,6 +113,7 @@ fn expiry() {
     for (wall, told) in [
         (WALL, ""),
         (end - DAY - 7200 - 1, ""),
+        (end - DAY - 7200, ""),
         (end - DAY - 7200 + 1, "expires in"),
         (end - 60, "expires in 60 s"),
         (end + 1, "EXPIRED"),
