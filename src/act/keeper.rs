@@ -22,6 +22,9 @@ use std::{
 /// How long to wait for a lineage's lock; it is only ever held for a few renames.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 
+/// A folder of the store that is being made has this before its generation's name.
+pub(super) const HALF: &str = ".half-";
+
 /// Where files go, and how.
 #[derive(Clone, Copy)]
 pub struct Keeper<'a> {
@@ -60,7 +63,7 @@ impl Keeper<'_> {
     /// Puts a generation into the store, if it is not there. The lineage's lock is held.
     pub fn keep(&self, lineage: &str, generation: &Generation) -> Result<(), String> {
         let folder = self.places.store(lineage);
-        let (to, half) = (folder.join(generation.id.as_str()), folder.join(format!(".half-{}", generation.id)));
+        let (to, half) = (folder.join(generation.id.as_str()), folder.join(format!("{HALF}{}", generation.id)));
         let is_kept = |at: &Path| read_set(self.env, at).is_ok_and(|kept| kept.id == generation.id);
         if is_kept(&to) {
             return Ok(());
@@ -292,7 +295,7 @@ impl Keeper<'_> {
     }
 
     /// Removes a folder of files and links, if it is there.
-    fn clear(&self, folder: &Path) -> io::Result<()> {
+    pub(super) fn clear(&self, folder: &Path) -> io::Result<()> {
         let names = match self.env.list(folder) {
             Ok(names) => names,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
