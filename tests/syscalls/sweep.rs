@@ -21,7 +21,7 @@ use std::{
 /// One for each core; more where most of the time is spent waiting.
 const WORKERS: [usize; 2] = [2, 8];
 /// More than so many histories that went wrong tell nothing new.
-const MOST_FAILURES: usize = 60;
+const MOST_FAILURES: usize = 12;
 /// What comes and goes with the time that things take is tried again so often, in a new world.
 const TRIES: usize = 4;
 
