@@ -22,6 +22,9 @@ use std::{
 /// How long to wait for a lineage's lock; it is only ever held for a few renames.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 
+/// A folder of the store that is being made has this before its generation's name.
+pub(super) const HALF: &str = ".half-";
+
 /// Where files go, and how.
 #[derive(Clone, Copy)]
 pub struct Keeper<'a> {
@@ -60,7 +63,7 @@ impl Keeper<'_> {
     /// Puts a generation into the store, if it is not there. The lineage's lock is held.
     pub fn keep(&self, lineage: &str, generation: &Generation) -> Result<(), String> {
         let folder = self.places.store(lineage);
-        let (to, half) = (folder.join(generation.id.as_str()), folder.join(format!(".half-{}", generation.id)));
+        let (to, half) = (folder.join(generation.id.as_str()), folder.join(format!("{HALF}{}", generation.id)));
         let is_kept = |at: &Path| read_set(self.env, at).is_ok_and(|kept| kept.id == generation.id);
         if is_kept(&to) {
             return Ok(());
@@ -70,7 +73,6 @@ impl Keeper<'_> {
             self.make_dir(&self.places.dane.join(STORE))?;
             self.make_dir(&folder)?;
             self.clear(&half)?;
-            self.clear(&to)?;
             self.make_dir(&half)?;
             for (name, path) in &generation.files {
                 self.put(path, &half.join(name))?;
@@ -82,10 +84,13 @@ impl Keeper<'_> {
             let _ = self.clear(&half);
             format!("cannot keep generation {}: {error}", generation.id)
         })?;
-        if !is_kept(&half) {
-            return Err(format!("generation {} changed while it was being kept", generation.id));
+        match read_set(self.env, &half) {
+            Ok(made) if made.id == generation.id => {}
+            Ok(_) => return Err(format!("generation {} changed while it was being kept", generation.id)),
+            Err(why) => return Err(format!("cannot keep generation {}: {why}", generation.id)),
         }
-        let placed = self.env.rename(&half, &to).and_then(|()| self.env.sync(&[folder]));
+        // What was there was no good, or could not be read just now; only a whole set takes its place.
+        let placed = self.clear(&to).and_then(|()| self.env.rename(&half, &to)).and_then(|()| self.env.sync(&[folder]));
         placed.map_err(|error| format!("cannot keep generation {}: {error}", generation.id))
     }
 
@@ -294,7 +299,7 @@ impl Keeper<'_> {
     }
 
     /// Removes a folder of files and links, if it is there.
-    fn clear(&self, folder: &Path) -> io::Result<()> {
+    pub(super) fn clear(&self, folder: &Path) -> io::Result<()> {
         let names = match self.env.list(folder) {
             Ok(names) => names,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -351,6 +356,42 @@ fn relative(from: &Path, to: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::{Files, real::Real};
+    use std::fs;
+
+    const LINEAGE: &str = "mx.example.com";
+
+    /// A set in `live/`, and what becomes of it after `happens`: the error, and the paths of the store.
+    fn keeping(happens: impl Fn(&Path)) -> (Option<String>, Vec<String>) {
+        let (dir, data) = (tempfile::tempdir().unwrap(), Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data"));
+        let live = dir.path().join("live").join(LINEAGE);
+        fs::create_dir_all(&live).unwrap();
+        for (name, from) in [(FULLCHAIN, "ecdsa-fullchain.pem"), (PRIVKEY, "ecdsa.key")] {
+            fs::copy(data.join(from), live.join(name)).unwrap();
+        }
+        let real = Real::new("/nonexistent".into());
+        let generation = read_set(&real, &live).unwrap();
+        let places = Places { live: dir.path().join("live"), dane: dir.path().into(), state: dir.path().join("state") };
+        let keeper = Keeper { env: &real, places: &places, mode: 0o700, group: None };
+        let kept = places.store(LINEAGE).join(generation.id.as_str());
+        fs::create_dir_all(&kept).unwrap();
+        fs::write(kept.join(PRIVKEY), "of a set that is not whole").unwrap();
+        happens(&live);
+        let error = keeper.keep(LINEAGE, &generation).err();
+        let names = real.list(&kept).unwrap().into_iter().map(|name| name.into_string().unwrap());
+        (error, names.collect())
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_told_and_costs_nothing() {
+        assert_eq!(keeping(|_| ()), (None, vec![FULLCHAIN.into(), PRIVKEY.into()]));
+        let (error, left) = keeping(|live| fs::remove_file(live.join(PRIVKEY)).unwrap());
+        assert!(error.is_some_and(|why| why.contains("live/mx.example.com/privkey.pem")));
+        assert_eq!(left, [PRIVKEY]);
+        let (error, left) = keeping(|live| fs::write(live.join(PRIVKEY), "torn").unwrap());
+        assert!(error.is_some_and(|why| why.contains("/privkey.pem: no private key in it")));
+        assert_eq!(left, [PRIVKEY]);
+    }
 
     #[test]
     fn the_way_between_folders() {

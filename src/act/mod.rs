@@ -4,6 +4,7 @@
 pub mod edits;
 pub mod keeper;
 pub mod reload;
+pub mod tidy;
 
 use crate::{
     config::{Config, Section},

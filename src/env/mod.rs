@@ -160,6 +160,9 @@ impl std::fmt::Debug for Lock {
     }
 }
 
+/// Temporary names begin so: a file that bears one when nobody can be writing it was left behind by an interrupted run.
+pub const TEMPORARY: &str = ".daneroll-tmp-";
+
 /// Files and directories. Every error of the real world names the path.
 pub trait Files {
     /// The whole file, an error if it is longer than 1 MiB.

@@ -193,16 +193,22 @@ fn events(child: &Child) -> Result<Receiver<Event>, String> {
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(|_| "its process id is out of range".to_owned())?);
     let (sender, events) = mpsc::channel();
     let parent = sender.clone();
-    thread::spawn(move || {
+    look_out(move || {
         let mut input = io::stdin().lock();
         while matches!(input.read(&mut [0; 64]), Ok(1..)) {}
-        parent.send(Event::ParentGone)
-    });
-    thread::spawn(move || {
+        let _ = parent.send(Event::ParentGone);
+    })?;
+    look_out(move || {
         let _ = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
-        sender.send(Event::Ended)
-    });
+        let _ = sender.send(Event::Ended);
+    })?;
     Ok(events)
+}
+
+/// A thread of its own. Where there can be none the command cannot be watched, and the parent ends it.
+fn look_out(work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let started = thread::Builder::new().spawn(work);
+    started.map(drop).map_err(|error| format!("it cannot be watched: {error}"))
 }
 
 /// Returns when the command has ended by itself; else ends the whole process group, and this process with it.

@@ -2,7 +2,10 @@
 
 use super::{BUNDLE, CERT, CHAIN, FULLCHAIN, Generation, GenerationId, PRIVKEY, pem};
 use crate::env::{Files, Kind};
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 /// The lineages that `live/` holds: its directories, sorted. Names that start with a dot are passed over.
 pub fn lineages(files: &dyn Files, live: &Path) -> std::io::Result<Vec<String>> {
@@ -33,18 +36,62 @@ pub fn read_set(files: &dyn Files, dir: &Path) -> Result<Generation, String> {
 }
 
 /// The names of a set with their real paths: links to files, and `.pem` files. README, links that lead nowhere and the
-/// like are passed over.
+/// like are passed over. A `.pem` file that cannot be looked at is not: a set without it would be kept and served as a whole one.
 fn members(files: &dyn Files, dir: &Path) -> Result<Vec<(String, PathBuf)>, String> {
     let names = files.list(dir).map_err(|error| error.to_string())?;
-    let names = names.into_iter().filter_map(|name| name.into_string().ok());
-    let belongs = |name: &String| {
-        let path = dir.join(name);
+    let mut members = Vec::new();
+    for name in names.into_iter().filter_map(|name| name.into_string().ok()) {
+        let (path, pem) = (dir.join(&name), name.ends_with(".pem"));
         let is_link = || files.stat(&path, false).is_ok_and(|stat| stat.kind == Kind::Link);
-        !name.starts_with('.')
-            && name != BUNDLE
-            && (name.ends_with(".pem") || is_link())
-            && files.stat(&path, true).is_ok_and(|stat| stat.kind == Kind::File)
-    };
-    let real = |name: String| files.real_path(&dir.join(&name)).ok().map(|path| (name, path));
-    Ok(names.filter(belongs).filter_map(real).collect())
+        if name.starts_with('.') || name == BUNDLE || !(pem || is_link()) {
+            continue;
+        }
+        let real = || match files.stat(&path, true)?.kind {
+            Kind::File => files.real_path(&path).map(Some),
+            _ => Ok(None),
+        };
+        match real() {
+            Ok(Some(real)) => members.push((name, real)),
+            Err(error) if pem && error.kind() != ErrorKind::NotFound => return Err(error.to_string()),
+            Ok(None) | Err(_) => {}
+        }
+    }
+    Ok(members)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::real::Real;
+    use std::{fs, os::unix::fs::symlink};
+
+    /// What is read of a good set with one more link, from this name to there.
+    fn with_link(name: &str, target: &str) -> Result<Vec<String>, String> {
+        let (dir, data) = (tempfile::tempdir().unwrap(), Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data"));
+        for (name, from) in [(FULLCHAIN, "ecdsa-fullchain.pem"), (PRIVKEY, "ecdsa.key")] {
+            fs::copy(data.join(from), dir.path().join(name)).unwrap();
+        }
+        symlink(target, dir.path().join(name)).unwrap();
+        let read = read_set(&Real::new("/nonexistent".into()), dir.path());
+        read.map(|set| set.files.into_iter().map(|(name, _)| name).collect())
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_missing() {
+        for (name, target, expected) in [
+            ("x.pem", PRIVKEY, Ok(vec![FULLCHAIN, PRIVKEY, "x.pem"])),
+            ("x", PRIVKEY, Ok(vec![FULLCHAIN, PRIVKEY, "x"])),
+            ("x.pem", "nowhere", Ok(vec![FULLCHAIN, PRIVKEY])),
+            ("x", "x", Ok(vec![FULLCHAIN, PRIVKEY])),
+            // A link that leads to itself stands for every error of a disk.
+            ("x.pem", "x.pem", Err("x.pem")),
+            ("chain.pem", "chain.pem", Err("chain.pem")),
+        ] {
+            match (with_link(name, target), expected) {
+                (Ok(names), Ok(expected)) => assert_eq!(names, expected, "{name} -> {target}"),
+                (Err(why), Err(word)) => assert!(why.contains(word), "{why}"),
+                (read, expected) => panic!("{name} -> {target}: {read:?}, not {expected:?}"),
+            }
+        }
+    }
 }

@@ -12,6 +12,7 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     path::{Path, PathBuf},
 };
 
@@ -63,10 +64,15 @@ fn served(files: &dyn Files, places: &Places, name: &str, live: &Result<Generati
         Err(_) if files.stat(&dane, true).is_err() => Served::Missing,
         Err(_) => match read_set(files, &dane) {
             Ok(generation) => Served::Foreign(generation),
-            Err(_) if files.list(&dane).is_ok_and(|names| names.iter().all(|name| name == SERVED)) => Served::Missing,
+            // What a run was interrupted at, before there was anything to read.
+            Err(_) if files.list(&dane).is_ok_and(|names| names.iter().all(is_hidden)) => Served::Missing,
             Err(why) => Served::Unknown(format!("{why}; if no service reads {}, move it elsewhere", dane.display())),
         },
     }
+}
+
+fn is_hidden(name: &OsString) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
 }
 
 /// The names of the set that services cannot read through `.served` yet.
@@ -77,4 +83,28 @@ fn unlinked(files: &dyn Files, dane: &Path, shown: &[(String, PathBuf)], bundle:
         |name: &&str| files.target(&dane.join(name)).is_ok_and(|target| target == Path::new(SERVED).join(name));
     let readable = |name: &&str| files.stat(&dane.join(SERVED).join(name), true).is_ok();
     names.filter(|name| !linked(name) || (*name == BUNDLE && !readable(name))).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::real::Real;
+    use std::fs;
+
+    /// A dane directory with this in it, of a lineage that was never laid out.
+    fn served_with(path: &str) -> Served {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("dane/a").join(path)).unwrap();
+        let places =
+            Places { live: dir.path().join("live"), dane: dir.path().join("dane"), state: dir.path().join("state") };
+        lineage(&Real::new("/nonexistent".into()), &places, "a", false).served
+    }
+
+    #[test]
+    fn what_a_first_run_was_interrupted_at_is_in_nobodys_way() {
+        for path in ["", ".generation-0123456789abcdef", ".daneroll-tmp-1"] {
+            assert_eq!(served_with(path), Served::Missing, "{path}");
+        }
+        assert!(matches!(served_with("fullchain.pem"), Served::Unknown(_)));
+    }
 }

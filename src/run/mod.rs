@@ -223,6 +223,7 @@ impl<'a> Run<'a> {
                 return Report::exit(FAILED);
             }
         };
+        self.keeper().tidy(self.live.iter().chain(self.sections.keys()).chain(store.journal().lineages.keys()));
         let damaged = std::mem::take(&mut store.damaged);
         troubles.extend(damaged.into_iter().map(|text| Trouble { lineage: None, text }));
         let mut summary = work(self, &mut store);

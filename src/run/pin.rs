@@ -18,6 +18,7 @@ impl Keeper<'_> {
 
     fn pin_locked(&self, lineage: &str, bundle: bool) -> Result<(), String> {
         let _lock = self.lock(lineage)?;
+        self.sweep(lineage);
         let facts = files::lineage(self.env, self.places, lineage, bundle);
         let generation = match (&facts.served, &facts.live) {
             (Served::Pinned(shown), Ok(live)) if shown.id != live.id && !facts.linked_to_store => Some(shown),

@@ -16,11 +16,11 @@ use hickory_resolver::proto::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    io::{self, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     sync::{Arc, Mutex, MutexGuard},
     thread,
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 /// What goes wrong.
@@ -59,8 +59,8 @@ pub enum Fault {
 /// What the server has and has seen.
 #[derive(Default)]
 pub struct State {
-    /// TLSA RRsets: TTL and records.
-    pub rrsets: BTreeMap<DnsName, (u32, BTreeSet<Association>)>,
+    /// What is shown.
+    pub rrsets: Rrsets,
     /// Aliases.
     pub aliases: BTreeMap<DnsName, DnsName>,
     /// Address records, for a server that plays the resolver.
@@ -69,7 +69,14 @@ pub struct State {
     pub faults: Vec<Fault>,
     /// For each update received, how many changes it held.
     pub updates: Vec<usize>,
+    /// After each update that was made: when, and what is shown since.
+    pub history: Vec<(Instant, Rrsets)>,
+    /// TTL of denials if not 60.
+    pub denial_ttl: Option<u32>,
 }
+
+/// TLSA RRsets: TTL and records.
+pub type Rrsets = BTreeMap<DnsName, (u32, BTreeSet<Association>)>;
 
 /// A running server.
 pub struct DnsServer {
@@ -103,19 +110,17 @@ impl DnsServer {
             let mut buffer = [0; 4096];
             while let Ok((length, from)) = socket.recv_from(&mut buffer) {
                 let answer = over_udp.query(&Message::from_vec(&buffer[..length]).unwrap());
-                socket.send_to(&answer.to_vec().unwrap(), from).unwrap();
+                let _ = socket.send_to(&answer.to_vec().unwrap(), from);
             }
         });
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                let mut length = [0; 2];
-                stream.read_exact(&mut length).unwrap();
-                let mut request = vec![0; usize::from(u16::from_be_bytes(length))];
-                stream.read_exact(&mut request).unwrap();
+                // Who asked may have been killed meanwhile.
+                let Ok(request) = request(&mut stream) else { continue };
                 if let Some(answer) = served.answer(&request) {
                     let framed = [&u16::try_from(answer.len()).unwrap().to_be_bytes()[..], &answer].concat();
-                    stream.write_all(&framed).unwrap();
+                    let _ = stream.write_all(&framed);
                 }
             }
         });
@@ -126,6 +131,15 @@ impl DnsServer {
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
+}
+
+/// One message with its length before it.
+fn request(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut request = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut request)?;
+    Ok(request)
 }
 
 /// TCP and UDP at one port that is free for both.
@@ -215,8 +229,9 @@ impl Served {
             answer.add_answers(addresses.iter().map(|a| Record::from_rdata(name.to_name(), 60, RData::A(A(*a)))));
         } else {
             let zone = self.zone.to_name();
-            let soa = SOA::new(zone.clone(), zone.clone(), 1, 60, 60, 60, 60);
-            answer.add_authority(Record::from_rdata(zone, 60, RData::SOA(soa)));
+            let ttl = state.denial_ttl.unwrap_or(60);
+            let soa = SOA::new(zone.clone(), zone.clone(), 1, 60, 60, 60, ttl);
+            answer.add_authority(Record::from_rdata(zone, ttl, RData::SOA(soa)));
         }
         answer
     }
@@ -269,6 +284,8 @@ fn update(state: &mut State, zone: &DnsName, request: &Message) -> ResponseCode 
     }
     request.authorities.iter().for_each(|record| change(state, record));
     state.rrsets.retain(|_, (_, records)| !records.is_empty());
+    let shown = state.rrsets.clone();
+    state.history.push((Instant::now(), shown));
     ResponseCode::NoError
 }
 

@@ -1,6 +1,7 @@
 //! Files that are replaced in one rename, one by one or a thousand at a time.
 
 use super::files::failed;
+use crate::env::TEMPORARY;
 use nix::unistd::syncfs;
 use std::{
     collections::BTreeMap,
@@ -25,7 +26,7 @@ pub(super) fn dir_of(path: &Path) -> &Path {
 /// Temporary names that a later run recognizes and sweeps away.
 pub(super) fn builder() -> Builder<'static, 'static> {
     let mut builder = Builder::new();
-    builder.prefix(".daneroll-tmp-");
+    builder.prefix(TEMPORARY);
     builder
 }
 
