@@ -4,6 +4,8 @@
 //! its seed; `FUZZ_SEED=N cargo test --test fuzz` makes the same mutations again, `FUZZ_SECONDS=60` more of them, so long for each
 //! target. `tests/fuzz/run` does the real thing.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 mod targets;
 
 use std::{
