@@ -2,11 +2,15 @@
 
 use hickory_resolver::proto::rr::Name;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{
+    fmt::{self, Write},
+    str::{Bytes, FromStr},
+};
 
 /// An absolute DNS name in lower-case ASCII with the final dot, `_25._tcp.mx.example.com.`.
 ///
-/// Names compare without regard to case (RFC 4343), so they are folded once, here. IDNs are kept as A-labels.
+/// Names compare without regard to case (RFC 4343), so they are folded once, here. IDNs are kept as A-labels. What comes from name
+/// servers may hold any bytes: they are escaped as in zone files (RFC 1035 section 5.1), so that text and name say the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DnsName(String);
@@ -14,7 +18,7 @@ pub struct DnsName(String);
 impl DnsName {
     /// The name as hickory wants it.
     pub fn to_name(&self) -> Name {
-        Name::from_ascii(&self.0).unwrap_or_else(|_| Name::root())
+        read(&self.0).unwrap_or_else(|_| Name::root())
     }
 
     /// The name without its first label; `None` for the root.
@@ -48,23 +52,67 @@ fn plain(byte: u8) -> bool {
 
 /// Labels of plain letters, none empty, none too long; `xn--` labels are for the library to judge.
 fn plain_labels(text: &str) -> bool {
-    let label = |label: &str| (1..=63).contains(&label.len()) && !label.starts_with("xn--") && label.bytes().all(plain);
+    let special = |label: &str| label.starts_with('-') || label.starts_with("xn--");
+    let label = |label: &str| (1..=63).contains(&label.len()) && !special(label) && label.bytes().all(plain);
     text.len() <= 253 && text.split('.').all(label)
 }
 
 impl From<&Name> for DnsName {
     fn from(name: &Name) -> DnsName {
-        if !name.is_root() && name.iter().all(|label| label.iter().copied().all(plain)) {
-            let mut text = String::with_capacity(name.len());
-            for label in name.iter() {
-                text.extend(label.iter().map(|byte| char::from(*byte)));
-                text.push('.');
-            }
-            return DnsName(text);
+        let mut text = String::with_capacity(name.len() + 1);
+        for label in name {
+            write_label(&mut text, label);
+            text.push('.');
         }
-        let mut name = name.to_lowercase();
-        name.set_fqdn(true);
-        DnsName(name.to_ascii())
+        DnsName(if text.is_empty() { ".".into() } else { text })
+    }
+}
+
+/// hickory's own text is of no use: it escapes in octal, and reads neither that nor `-a`, `a/b` or `a_b` back.
+fn write_label(text: &mut String, label: &[u8]) {
+    for (at, byte) in label.iter().enumerate() {
+        let plain = match byte {
+            b'-' => at > 0,
+            b'*' => label.len() == 1,
+            byte => byte.is_ascii_alphanumeric() || *byte == b'_',
+        };
+        // A `String` takes everything.
+        let _ = match (plain, byte.is_ascii_graphic()) {
+            (true, _) => {
+                text.push(char::from(byte.to_ascii_lowercase()));
+                Ok(())
+            }
+            (false, true) => write!(text, "\\{}", char::from(*byte)),
+            (false, false) => write!(text, "\\{byte:03}"),
+        };
+    }
+}
+
+/// The name that a text of ours means.
+fn read(text: &str) -> Result<Name, String> {
+    let (mut labels, mut bytes) = (vec![Vec::new()], text.bytes());
+    while let Some(byte) = bytes.next() {
+        match (byte, labels.last_mut()) {
+            (b'.', _) => labels.push(Vec::new()),
+            (b'\\', Some(label)) => label.push(escaped(&mut bytes).ok_or("a broken escape")?),
+            (byte, label) => label.into_iter().for_each(|label| label.push(byte)),
+        }
+    }
+    match text {
+        "" => return Err("an empty name".into()),
+        "." => labels.clear(),
+        _ => drop(labels.pop_if(|label| label.is_empty())),
+    }
+    Name::from_labels(labels.iter().map(Vec::as_slice)).map_err(|error| error.to_string())
+}
+
+/// The byte after a backslash, or that of the three decimal digits there.
+fn escaped(bytes: &mut Bytes<'_>) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(10);
+    let first = bytes.next()?;
+    match digit(first) {
+        None => Some(first),
+        Some(hundreds) => u8::try_from(hundreds * 100 + digit(bytes.next()?)? * 10 + digit(bytes.next()?)?).ok(),
     }
 }
 
@@ -75,18 +123,27 @@ impl FromStr for DnsName {
         if plain_labels(relative) {
             return Ok(DnsName(format!("{relative}.")));
         }
-        match Name::from_utf8(text) {
-            Ok(name) if !text.is_empty() => Ok(DnsName::from(&name)),
-            Ok(_) => Err("an empty name".into()),
-            Err(error) => Err(error.to_string()),
-        }
+        written(text)
+    }
+}
+
+/// A name as people write it, IDNs and all.
+fn written(text: &str) -> Result<DnsName, String> {
+    match Name::from_utf8(text) {
+        Ok(name) if !text.is_empty() => Ok(DnsName::from(&name)),
+        Ok(_) => Err("an empty name".into()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
 impl TryFrom<String> for DnsName {
     type Error = String;
+    /// Reads what [`DnsName::as_str`] wrote, also what a name server said; for what people write there is [`FromStr`].
     fn try_from(text: String) -> Result<DnsName, String> {
-        text.parse()
+        match text.strip_suffix('.').is_some_and(plain_labels) {
+            true => Ok(DnsName(text)),
+            false => read(&text).map(|name| DnsName::from(&name)),
+        }
     }
 }
 
@@ -150,15 +207,11 @@ mod tests {
             &too_long,
             &too_long[1..],
         ] {
-            let whole = Name::from_utf8(text).map(|mut name| {
-                name.set_fqdn(true);
-                name.to_lowercase().to_ascii()
-            });
-            let whole = whole.ok().filter(|_| !text.is_empty());
-            assert_eq!(text.parse::<DnsName>().ok().map(String::from), whole, "{text:?}");
-            if let (Ok(name), Some(whole)) = (Name::from_utf8(text), whole) {
-                assert_eq!(String::from(DnsName::from(&name)), whole, "{text:?}");
-                assert_eq!(text.parse::<DnsName>().unwrap().to_name(), Name::from_ascii(&whole).unwrap(), "{text:?}");
+            let parsed: Option<DnsName> = text.parse().ok();
+            assert_eq!(parsed, written(text).ok(), "{text:?}");
+            if let Some(name) = parsed {
+                assert_eq!(DnsName::try_from(name.0.clone()).as_ref(), Ok(&name), "{text:?}");
+                assert_eq!(DnsName::from(&read(&name.0).unwrap()), name, "{text:?}");
             }
         }
         for (name, zone) in
@@ -166,6 +219,29 @@ mod tests {
         {
             let (name, zone): (DnsName, DnsName) = (name.parse().unwrap(), zone.parse().unwrap());
             assert_eq!(name.is_within(&zone), zone.to_name().zone_of(&name.to_name()), "{name} {zone}");
+        }
+    }
+
+    #[test]
+    fn whatever_name_servers_say() {
+        for (labels, text) in [
+            (vec![&b"a_b"[..], b"Example"], "a_b.example."),
+            (vec![b"-a", b"b-"], "\\-a.b-."),
+            (vec![b"0/25", b"192"], "0\\/25.192."),
+            (vec![b"a.b", b"c\\"], "a\\.b.c\\\\."),
+            (vec![b"*", b"*a", b"a*"], "*.\\*a.a\\*."),
+            (vec![b" \x00\xee\xff1"], "\\032\\000\\238\\2551."),
+            (vec![], "."),
+        ] {
+            let name = DnsName::from(&Name::from_labels(labels).unwrap());
+            assert_eq!(name.as_str(), text);
+            assert_eq!(DnsName::from(&name.to_name()), name);
+            assert_eq!(DnsName::try_from(text.to_owned()), Ok(name.clone()), "from the journal");
+            let other: DnsName = "other.example.".parse().unwrap();
+            assert_eq!(other.is_within(&name), name.as_str() == ".", "{name}");
+        }
+        for text in ["", "..", "a..b", "a\\", "a\\25", "a\\256b", &"a".repeat(64)] {
+            assert!(DnsName::try_from(text.to_owned()).is_err(), "{text}");
         }
     }
 

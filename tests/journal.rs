@@ -64,7 +64,7 @@ fn lineage(now: Stamp) -> LineageDoc {
     }
 }
 
-const LINEAGES: [&str; 5] = ["mx", "../../etc/passwd", ".hidden", "bücher", "a b\n"];
+const LINEAGES: [&str; 5] = ["mx", "a\\b", "~x", "bücher", "a b\n"];
 const OWNERS: [&str; 3] = ["_25._tcp.mx.example.com", "_25._tcp.*.example.com", "_443._tcp.a"];
 
 /// A world with a journal that has something of everything.
@@ -125,6 +125,21 @@ fn names_of_files() {
     assert!(odd.iter().all(|path| path.parent() == Some(Path::new("/s/pins"))), "{odd:?}");
     let wildcard = "*.example.com".parse().unwrap();
     assert_eq!(owner_file(Path::new("/s"), &wildcard), Path::new("/s/owners/*.example.com.json"));
+}
+
+/// What a file says leads out of no directory that it is a name in.
+#[test]
+fn names_that_lead_elsewhere() {
+    let sound = "0123456789abcdef";
+    for (name, served) in [("../../etc", sound), ("/etc", sound), (".store", sound), ("", sound), ("mx", "../../x")] {
+        let world = World::new();
+        drop(Store::open(&world, &state()).unwrap());
+        let text = format!("{{\"version\":1,\"name\":{name:?},\"document\":{{\"served\":{served:?}}}}}");
+        world.write(&state().join("lineages/mx.json"), text.as_bytes(), 0o600).unwrap();
+        let store = Store::open(&world, &state()).unwrap();
+        assert!(store.journal().lineages.is_empty(), "{name:?} {served:?}");
+        assert_eq!(store.damaged.len(), 1, "{name:?} {served:?}");
+    }
 }
 
 /// Each file in turn, damaged in several ways: told, set aside, and everything else is as it was.

@@ -31,10 +31,11 @@ impl fmt::Display for Diagnostic {
     /// Three or four lines without a final newline: `path:line:column: message`, the line, a caret, the hint.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hint = self.hint.iter().map(|hint| format!("\n    {hint}")).collect::<String>();
+        let message: String = self.message.chars().map(printable).collect();
         if self.line == 0 {
-            return write!(f, "{}: {}{hint}", self.path.display(), self.message);
+            return write!(f, "{}: {message}{hint}", self.path.display());
         }
-        write!(f, "{}:{}:{}: {}", self.path.display(), self.line, self.column, self.message)?;
+        write!(f, "{}:{}:{}: {message}", self.path.display(), self.line, self.column)?;
         let at = self.column.saturating_sub(1);
         let skip = if self.text.chars().count() <= WINDOW { 0 } else { at.saturating_sub(WINDOW / 2) };
         let shown: String = self.text.chars().skip(skip).take(WINDOW).map(printable).collect();
@@ -183,5 +184,7 @@ mod tests {
             report.place(1, Fault::at(2, 1, "wrong")).to_string(),
             "c:1:2: wrong\n     x\u{fffd}[31m = 1\n     ^"
         );
+        let quoted = report.place(0, Fault::at(1, 1, "anchor:1: \"\u{1b}[31m257\" is not a number of flags"));
+        assert_eq!(quoted.to_string(), "c: anchor:1: \"\u{fffd}[31m257\" is not a number of flags");
     }
 }

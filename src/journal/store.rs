@@ -4,7 +4,11 @@ use super::{Journal, LineageDoc, OwnerDoc, clock::Clock};
 use crate::{env::Env, name::DnsName};
 use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
+use serde_json::Error;
 use std::{
     collections::BTreeMap,
     io::{self, ErrorKind},
@@ -69,10 +73,15 @@ impl Store {
         }
         store.journal.clock.read(env.boot());
         for path in store.files(env, "lineages")? {
-            if let Some(file) = store.read::<LineageDoc>(env, &path)? {
-                let document = store.dated(&file.epoch, file.document, LineageDoc::forget_times);
-                store.journal.lineages.insert(file.name, document);
+            let Some(file) = store.read::<LineageDoc>(env, &path)? else { continue };
+            if file.name.is_empty() || file.name.starts_with('.') || file.name.contains(['/', '\0']) {
+                // It would lead out of the dane directory.
+                store.written.remove(&path);
+                store.set_aside::<LineageDoc>(env, &path, &Error::custom("no lineage has such a name"))?;
+                continue;
             }
+            let document = store.dated(&file.epoch, file.document, LineageDoc::forget_times);
+            store.journal.lineages.insert(file.name, document);
         }
         for path in store.files(env, "owners")? {
             if let Some(file) = store.read::<OwnerDoc>(env, &path)? {
@@ -202,7 +211,7 @@ impl Store {
         }
     }
 
-    fn set_aside<T>(&mut self, env: &dyn Env, path: &Path, error: &serde_json::Error) -> io::Result<Option<File<T>>> {
+    fn set_aside<T>(&mut self, env: &dyn Env, path: &Path, error: &Error) -> io::Result<Option<File<T>>> {
         let mut aside = path.as_os_str().to_owned();
         aside.push(".damaged");
         if self.mend {

@@ -14,6 +14,7 @@ use std::{fmt, path::PathBuf};
 /// Names a generation by its contents: the first 16 hex digits of a digest over its certificates. certbot's numbers can start
 /// again, so they name nothing. The key belongs to the leaf, so it needs no part in the name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct GenerationId(String);
 
 impl GenerationId {
@@ -36,6 +37,14 @@ impl GenerationId {
     /// The 16 digits.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for GenerationId {
+    type Error = String;
+    /// Folders are named so: nothing else may come from the journal.
+    fn try_from(text: String) -> Result<GenerationId, String> {
+        GenerationId::parse(&text).ok_or_else(|| format!("{text:?} names no generation"))
     }
 }
 

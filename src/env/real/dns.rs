@@ -81,6 +81,16 @@ async fn one_try(ask: &Ask, id: u16, question: &[u8]) -> Answered {
     }
 }
 
+/// What these bytes are worth as the answer to a question that was sent with this id: the message, why it is of no use, or `None` if
+/// they answer another question.
+pub fn answer(ask: &Ask, id: u16, bytes: &[u8]) -> Option<Answered> {
+    match fits(ask, id, bytes) {
+        Fit::Answer(message) => Some(Ok(*message)),
+        Fit::Useless(why) => Some(Err(why)),
+        Fit::Foreign => None,
+    }
+}
+
 enum Fit {
     Answer(Box<Message>),
     /// It answers our question, and we cannot use it.

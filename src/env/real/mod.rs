@@ -6,12 +6,15 @@ mod files;
 mod flight;
 mod hostname;
 mod lock;
-mod probe;
+pub mod probe;
 mod resolvers;
 mod tcp;
 mod verdict;
 mod visit;
 mod write;
+
+pub use dns::answer;
+pub use resolvers::nameservers;
 
 use super::{Answered, Ask, Boot, Command, Ended, Env, Status, Visit, Visited};
 use nix::time::ClockId;

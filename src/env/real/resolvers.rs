@@ -9,11 +9,16 @@ use std::{
 pub(super) fn read(path: &Path) -> Result<Vec<SocketAddr>, String> {
     let cure = "write `resolver = ADDRESS` in the configuration";
     let bytes = fs_err::read(path).map_err(|error| format!("the system's resolvers are not known: {error}; {cure}"))?;
-    let found: Vec<_> = String::from_utf8_lossy(&bytes).lines().filter_map(nameserver).collect();
+    let found = nameservers(&bytes);
     if found.is_empty() {
         return Err(format!("`{}` has no `nameserver` line with an address; {cure}", path.display()));
     }
     Ok(found)
+}
+
+/// The name servers in the text of a resolv.conf, port 53.
+pub fn nameservers(text: &[u8]) -> Vec<SocketAddr> {
+    String::from_utf8_lossy(text).lines().filter_map(nameserver).collect()
 }
 
 fn nameserver(line: &str) -> Option<SocketAddr> {

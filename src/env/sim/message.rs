@@ -4,7 +4,7 @@ use super::{
     answer::{End, Lookup, Shown},
     dns::{Dns, Mode, ns_name},
     keys,
-    zone::{Flaw, RrSet, Zone, address},
+    zone::{Flaw, RrSet, Zone, address, parent},
 };
 use crate::{env::Ask, name::DnsName};
 use hickory_resolver::proto::{
@@ -12,6 +12,7 @@ use hickory_resolver::proto::{
     op::{Message, MessageType, OpCode, Query, ResponseCode},
     rr::{Name, RData, Record, RecordType, SerialNumber},
 };
+use std::iter::successors;
 
 fn blank(ask: &Ask, code: ResponseCode, recursive: bool) -> Message {
     let mut message = Message::new(1, MessageType::Response, OpCode::Query);
@@ -112,8 +113,11 @@ fn deny(section: &mut Vec<Record>, zone: &Zone, name: &DnsName, nxdomain: bool, 
         return;
     }
     cover(section, zone, name, pen);
-    if nxdomain {
-        cover(section, zone, &zone.apex, pen);
+    // And there is no wildcard at the closest name that is there (RFC 4035 section 3.1.3.2).
+    let closest = successors(parent(name), parent).find(|above| zone.exists(above));
+    let wildcard = closest.and_then(|closest| closest.to_name().prepend_label("*").ok());
+    if let (true, Some(wildcard)) = (nxdomain, wildcard) {
+        cover(section, zone, &DnsName::from(&wildcard), pen);
     }
 }
 

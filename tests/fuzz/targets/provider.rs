@@ -1,0 +1,242 @@
+//! What providers answer: an external program's output, and a name server's word on an update.
+
+use super::{
+    assert_plain,
+    world::{self, A, B, QUERY},
+};
+use daneroll::{
+    config::{Api, Exec, Rfc2136, Secret, TsigKey},
+    env::{Answered, Ask, Boot, Command, Ended, Env, Files, Lock, Stat, Status, Visit, Visited, sim::World},
+    name::DnsName,
+    provider::{Change, Context, Operation, Outcome, apply},
+};
+use hickory_resolver::proto::{
+    op::{Message, MessageType, OpCode, Query, ResponseCode},
+    rr::{TSigResponseContext, TSigner, rdata::tsig::TsigAlgorithm},
+};
+use std::{
+    ffi::OsString,
+    io,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+const PROGRAM: &str = "/fuzz/provider";
+const SECRET: &[u8] = b"a secret of enough bytes for it!";
+
+/// How the program ends (a byte), its exit code (a byte), and what it prints.
+pub fn exec_answer(data: &[u8]) {
+    let [how, code, output @ ..] = data else { return };
+    let (code, output) = (i32::from(*code), String::from_utf8_lossy(output).into_owned());
+    let status = match how % 8 {
+        0 => Status::TimedOut,
+        1 => Status::Signalled(code),
+        2 => Status::NotStarted(output.clone()),
+        _ => Status::Exited(code),
+    };
+    let world = World::new();
+    let ended = Ended { status: status.clone(), output };
+    world.program(PROGRAM, move |_, _| ended.clone());
+    let argv = vec![PROGRAM.to_owned()];
+    let api = Api::Exec(Exec { argv, user: None, temporary_from: if how & 8 == 0 { 128 } else { 200 } });
+    let operation = if how & 16 == 0 { Operation::Add } else { Operation::Delete };
+    for outcome in apply(&world, &api, &context(), &[change(operation)]) {
+        let fits = match &outcome {
+            Outcome::Done => status == Status::Exited(0),
+            Outcome::Already => status == Status::Exited(1) && operation == Operation::Add,
+            Outcome::NotYet(_) => status == Status::Exited(1) && operation == Operation::Delete,
+            Outcome::Temporary(_) => matches!(status, Status::Exited(128..)),
+            Outcome::Failed(_) => !matches!(status, Status::Exited(0 | 1)),
+        };
+        assert!(fits, "{status:?} became {outcome:?}");
+        if !matches!(status, Status::NotStarted(_)) {
+            check(&outcome);
+        }
+    }
+}
+
+/// A byte that tells how the rest is meant (see [`Wire::answer`]), and the rest. Only an answer that is signed with the key may
+/// count as a success.
+pub fn update_answer(data: &[u8]) {
+    let Some((how, rest)) = data.split_first() else { return };
+    let world = World::new();
+    world::add_dns(&world, false);
+    let wire = Wire { world: &world, how: *how, rest };
+    let name: DnsName = "daneroll.example.com.".parse().unwrap();
+    let key = TsigKey { name, algorithm: "hmac-sha256".into(), secret: Secret(SECRET.to_vec()) };
+    let server = Rfc2136 { host: "192.0.2.1".into(), port: 53, key: Some(key), zone: "example.com".parse().ok() };
+    let operation = if how & 16 == 0 { Operation::Add } else { Operation::Delete };
+    for outcome in apply(&wire, &Api::Rfc2136(server), &context(), &[change(operation)]) {
+        let signed = how % 4 == 2 && rest.first().is_some_and(|code| code % 16 == 0);
+        assert!(signed || outcome != Outcome::Done, "an answer that nobody signed counts");
+        check(&outcome);
+    }
+}
+
+/// What is told is fit for a log.
+fn check(outcome: &Outcome) {
+    match outcome {
+        Outcome::Done | Outcome::Already => {}
+        Outcome::NotYet(why) | Outcome::Temporary(why) | Outcome::Failed(why) => {
+            assert_plain(why);
+            assert!(!why.contains('\n') && why.len() < 8000, "{why:?}");
+        }
+    }
+}
+
+fn context() -> Context {
+    Context {
+        timeout: Duration::from_secs(10),
+        letsencrypt_directory: "/etc/letsencrypt".into(),
+        renewed_domains: String::new(),
+        resolvers: Vec::new(),
+    }
+}
+
+/// To add the second generation's record, or to delete the first one's.
+fn change(operation: Operation) -> Change {
+    Change {
+        operation,
+        owner: QUERY.parse().unwrap(),
+        zone: None,
+        record: world::record(if operation == Operation::Add { &B } else { &A }),
+        ttl: 3600,
+        live: (operation == Operation::Delete).then(|| world::record(&B)),
+        lineage: "mx.example.com".into(),
+        port: 25,
+        protocol: "tcp".into(),
+        domain: "mx.example.com".parse().unwrap(),
+    }
+}
+
+/// The simulated world, with a stranger on the wire to the primary server.
+struct Wire<'a> {
+    world: &'a World,
+    how: u8,
+    rest: &'a [u8],
+}
+
+impl Wire<'_> {
+    /// 0: the rest, as it is. 1: the rest as the answer to this update, unsigned. 2: a signed answer, whose code is the first byte
+    /// of the rest; the others change it on its way, three bytes each. 3: the rest answers the questions before.
+    fn answer_to(&self, request: &[u8]) -> Option<Vec<u8>> {
+        match self.how % 4 {
+            0 => Some(self.rest.to_vec()),
+            1 => {
+                let head = [request.get(..2)?, &[0xa8]].concat();
+                Some([&head, self.rest.get(3..)?].concat())
+            }
+            2 => self.signed(request),
+            _ => None,
+        }
+    }
+
+    fn signed(&self, request: &[u8]) -> Option<Vec<u8>> {
+        let (code, edits) = self.rest.split_first()?;
+        let name = "daneroll.example.com.".parse::<DnsName>().unwrap().to_name();
+        let key = TSigner::new(SECRET.to_vec(), TsigAlgorithm::HmacSha256, name, 300).unwrap();
+        let id = u16::from_be_bytes([request[0], request[1]]);
+        let mac = key.verify_message_byte(request, None, true).map_or(Vec::new(), |(mac, ..)| mac);
+        let mut message = Message::new(id, MessageType::Response, OpCode::Update);
+        message.metadata.response_code = ResponseCode::from(0, code % 16);
+        let now = self.world.wall() as u64;
+        let signature = TSigResponseContext::new(id, now, key, mac, None).sign(&message.to_vec().unwrap()).unwrap();
+        message.set_signature(signature);
+        let mut bytes = message.to_vec().unwrap();
+        for edit in edits.chunks_exact(3).take(16) {
+            let at = usize::from(u16::from_be_bytes([edit[0], edit[1]])) % bytes.len();
+            bytes[at] ^= edit[2];
+        }
+        Some(bytes)
+    }
+}
+
+impl Env for Wire<'_> {
+    fn exchange(&self, _: SocketAddr, message: &[u8]) -> Result<Vec<u8>, String> {
+        self.answer_to(message).ok_or_else(|| "closed the connection".into())
+    }
+    fn ask(&self, asks: &[Ask]) -> Vec<Answered> {
+        let told = Message::from_vec(self.rest).ok().filter(|_| self.how % 4 == 3);
+        let Some(told) = told else { return self.world.ask(asks) };
+        let answer = |ask: &Ask| {
+            let mut answer = told.clone();
+            answer.queries = vec![Query::query(ask.name.to_name(), ask.kind)];
+            Ok(answer)
+        };
+        asks.iter().map(answer).collect()
+    }
+    fn ask_within(&self, asks: &[Ask], _: Duration) -> Vec<Answered> {
+        self.ask(asks)
+    }
+    fn boot(&self) -> Boot {
+        self.world.boot()
+    }
+    fn wall(&self) -> i64 {
+        self.world.wall()
+    }
+    fn sleep(&self, how_long: Duration) {
+        self.world.sleep(how_long);
+    }
+    fn visit(&self, visits: &[Visit]) -> Vec<Visited> {
+        self.world.visit(visits)
+    }
+    fn resolvers(&self) -> Result<Vec<SocketAddr>, String> {
+        self.world.resolvers()
+    }
+    fn has_route(&self, to: IpAddr) -> bool {
+        self.world.has_route(to)
+    }
+    fn run(&self, command: &Command) -> Ended {
+        self.world.run(command)
+    }
+}
+
+/// A provider has no business with files.
+impl Files for Wire<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.world.read(path)
+    }
+    fn stat(&self, path: &Path, follow: bool) -> io::Result<Stat> {
+        self.world.stat(path, follow)
+    }
+    fn target(&self, path: &Path) -> io::Result<PathBuf> {
+        self.world.target(path)
+    }
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        self.world.real_path(path)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        self.world.list(dir)
+    }
+    fn make_dir(&self, _: &Path, _: u32) -> io::Result<()> {
+        unreachable!("a provider writes files")
+    }
+    fn set_mode(&self, _: &Path, _: u32, _: Option<u32>) -> io::Result<()> {
+        unreachable!("a provider writes files")
+    }
+    fn write(&self, _: &Path, _: &[u8], _: u32) -> io::Result<()> {
+        unreachable!("a provider writes files")
+    }
+    fn point(&self, _: &Path, _: &Path) -> io::Result<()> {
+        unreachable!("a provider writes files")
+    }
+    fn hard_link(&self, _: &Path, _: &Path) -> io::Result<()> {
+        unreachable!("a provider writes files")
+    }
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        unreachable!("a provider writes files")
+    }
+    fn remove(&self, _: &Path) -> io::Result<()> {
+        unreachable!("a provider writes files")
+    }
+    fn remove_dir(&self, _: &Path) -> io::Result<()> {
+        unreachable!("a provider writes files")
+    }
+    fn sync(&self, _: &[PathBuf]) -> io::Result<()> {
+        unreachable!("a provider writes files")
+    }
+    fn lock(&self, _: &Path, _: Duration) -> io::Result<Option<Lock>> {
+        unreachable!("a provider writes files")
+    }
+}
