@@ -218,18 +218,33 @@ fn add(model: &Model<'_>, edit: &Edit, added: &mut BTreeSet<Association>) -> Res
             let same = |record: &&Association| record.kind() == edit.record.kind();
             let before =
                 records.iter().chain(added.iter()).filter(same).any(|r| chain.matches(r, &owner.base, model.wall()));
-            // Where records are added one by one, the record of one chain comes before that of another of the same lineage.
-            let at_once = lineage.section.is_some_and(|section| section.api.changes_at_once());
-            let others = model.presented_at(owner).iter().any(|(other, _, chain)| {
-                (at_once || other.name != lineage.name)
-                    && chain.is_some_and(|chain| chain.matches(&edit.record, &owner.base, model.wall()))
+            let presented = model.presented_at(owner);
+            let mut others = presented.iter().filter(|(_, _, chain)| {
+                chain.is_some_and(|chain| chain.matches(&edit.record, &owner.base, model.wall()))
             });
+            let others = match comes_alone(model, owner, &lineage, edit) {
+                true => others.any(|(other, ..)| other.name != lineage.name),
+                false => others.next().is_some(),
+            };
             if !before && !others {
                 return Err(format!("{} would see no record of its group that matches what is presented", edit.query));
             }
         }
     }
     Ok(())
+}
+
+/// Is it the first record of its kind, to be seen for a while before those of the lineage's other chains? They can wait for a
+/// reload, unless what is served matches nothing as it is.
+fn comes_alone(model: &Model<'_>, owner: &Owner<'_>, lineage: &Lineage<'_>, edit: &Edit) -> bool {
+    let one_by_one = |section: &crate::config::Section| !section.api.changes_at_once() && !section.reload.is_empty();
+    let answers = owner.answers();
+    let shown = |record: &Association| record.kind() == edit.record.kind();
+    let fails =
+        |chain: &Chain| answers.iter().any(|(_, _, records)| judge(records, chain, model, owner, false).is_err());
+    lineage.section.is_some_and(one_by_one)
+        && !answers.iter().any(|(_, _, records)| records.iter().any(shown))
+        && !lineage.facts.served().is_some_and(|served| fails(&served.chain))
 }
 
 /// What remains matches, at every address, every chain that may be presented.

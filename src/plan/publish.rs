@@ -8,6 +8,7 @@ use super::{
     reason::Step,
 };
 use crate::{
+    config::Section,
     journal::RecordState,
     tlsa::{Association, Chain, Group, Param},
 };
@@ -78,25 +79,30 @@ fn first(model: &Model<'_>, owner: &Owner<'_>, desired: &[Desired<'_>], addition
 }
 
 /// A first record of a group or digest type speaks for one chain only, and where a provider adds records one by one the others that
-/// a lineage may present match none of it until theirs follows. So it waits until those that are on their way out are retired.
-/// (Chains of several lineages are there to stay; no order helps them.)
+/// a lineage may present match none of it until theirs follows. So it waits until those that are on their way out are retired,
+/// which a reload brings about. (Chains of several lineages are there to stay, so no order helps them.)
 fn hold_back(model: &Model<'_>, owner: &Owner<'_>, additions: &mut Vec<Action>) -> Vec<Wait> {
     let answers = owner.answers();
-    let lacks =
-        |records: &BTreeSet<Association>, new: &Association| records.iter().all(|known| known.kind() != new.kind());
+    let is_new = |new: &Association| {
+        answers.iter().all(|(_, _, records)| records.iter().all(|known| known.kind() != new.kind()))
+    };
     let mut waits = Vec::new();
     for (lineage, presented, chain) in model.presented_at(owner) {
         let presence = lineage.presence(presented, model.now(), model.wall());
-        let one_by_one = lineage.section.is_some_and(|section| !section.api.changes_at_once());
-        let Some(chain) = chain.filter(|chain| one_by_one && minds(model, owner, chain)) else { continue };
-        let breaks = |action: &Action| match action {
-            Action::Add(edit) if edit.lineage == lineage.name && presence != Presence::Served => {
-                let new = answers.iter().any(|(_, _, records)| lacks(records, &edit.record));
-                new && !chain.matches(&edit.record, &owner.base, model.wall())
+        let passes = |section: &Section| !section.api.changes_at_once() && !section.reload.is_empty();
+        let concerned = presence != Presence::Served
+            && lineage.section.is_some_and(passes)
+            && !super::switch::is_broken(model, &lineage);
+        let Some(chain) = chain.filter(|chain| concerned && minds(model, owner, chain)) else { continue };
+        let breaks = |action: &&Action| match action {
+            Action::Add(edit) => {
+                edit.lineage == lineage.name
+                    && is_new(&edit.record)
+                    && !chain.matches(&edit.record, &owner.base, model.wall())
             }
             _ => false,
         };
-        let kinds: BTreeSet<_> = additions.iter().filter(|add| breaks(add)).filter_map(kind).collect();
+        let kinds: BTreeSet<_> = additions.iter().filter(breaks).filter_map(kind).collect();
         if !kinds.is_empty() {
             additions.retain(|action| kind(action).is_none_or(|kind| !kinds.contains(&kind)));
             let reasons = super::delete::held(model, &lineage, presented, presence);

@@ -29,9 +29,20 @@ fn first_use() {
 fn order() {
     table(&[
         (
+            "pinned B; live C; stored A B C; left A 60; presented B; waiting C; ns1 -",
+            "add B, add A, add C",
+            "retire A: noreload, switch C: notshown",
+        ),
+        // A program adds one by one: the first of its kind would turn away what a reload retires.
+        (
             "pinned B; live C; stored A B C; left A 60; presented B; waiting C; reload R; ns1 -",
+            "reload R",
+            "publish: reloadowed, retire A: reloadowed, switch C: notshown",
+        ),
+        (
+            "pinned B; live C; stored A B C; left A 60; presented B; waiting C; reload R; ours A; ns1 -; ns2 A",
             "add B, add A, add C, reload R",
-            "retire A: reloadowed, switch C: notshown",
+            "retire A: reloadowed",
         ),
         (
             "pinned A; live C; stored A B C; presented A; waiting B C; ns1 -; tlsa 201",

@@ -97,11 +97,10 @@ impl World {
         groups.into_iter().collect()
     }
 
-    /// Groups that we publish.
+    /// Groups that we publish in, or did until a moment ago.
     pub fn ours(&self) -> String {
-        let going = self.going();
-        let kept = self.journal().into_keys().filter(|record| !going.has(*record)).map(|record| record.param().group());
-        let mut groups: Vec<char> = self.required().chars().chain(kept).collect();
+        let published = self.journal().into_keys().map(|record| record.param().group());
+        let mut groups: Vec<char> = self.required().chars().chain(published).collect();
         groups.sort_unstable();
         groups.dedup();
         groups.into_iter().collect()
@@ -163,7 +162,12 @@ impl World {
             .filter(cached)
             .is_none_or(|earlier| earlier.shown.is_some_and(|shown| self.matches(shown, cert)));
         let all = !answers.is_empty() && answers.iter().all(|answer| self.matches(*answer, cert));
-        all && earlier && (self.unknown() == 0 || self.may_leave_out(cert))
+        // Some clients go by what is on its way out, as long as it is shown.
+        let shown = self.servers.iter().all(|says| match says {
+            Says::Shows(set) => self.tolerates(*set, cert),
+            _ => true,
+        });
+        all && shown && earlier && (self.unknown() == 0 || self.may_leave_out(cert))
     }
 
     /// Is a client turned away by what services read?
@@ -231,7 +235,27 @@ impl World {
             may.iter()
                 .any(|cert| self.tolerates(answer.with(before), *cert) && !self.tolerates(answer.with(after), *cert))
         };
-        may.iter().any(|cert| self.publishes(*cert).has(record)) || !self.answers().iter().any(turns_away)
+        let is_presented = may.iter().any(|cert| self.publishes(*cert).has(record));
+        match is_presented {
+            true => !self.comes_alone(record, before),
+            false => !self.answers().iter().any(turns_away),
+        }
+    }
+
+    /// Programs add records one by one: is it the first of its kind, so that another certificate of `mx`, which a reload
+    /// would retire, is turned away until its record follows?
+    fn comes_alone(&self, record: Record, before: Set) -> bool {
+        let both = [self.now(), self.other()];
+        let of_mx = both.iter().any(|cert| self.publishes(*cert).has(record)) && !self.publishes(Cert::C).has(record);
+        let shown = self.answers().iter().any(|answer| answer.iter().any(|other| other.param() == record.param()));
+        let alone = |cert: &Cert| {
+            let all = before.with(Set::from(record));
+            self.is_readable(*cert)
+                && self.answers().iter().all(|answer| self.tolerates(*answer, *cert))
+                && !all.iter().any(|other| other.param() == record.param() && other.matches(*cert))
+        };
+        let waits = self.other_lingers() && self.is_configured() && !matches!(self.phase, Phase::NoReload);
+        waits && of_mx && !shown && !self.is_broken() && both.iter().any(alone)
     }
 
     /// Going from no record to some: does all that services present fit what will be there? (DESIGN: "Publish")
