@@ -11,7 +11,7 @@ use crate::{
     journal::clock::Stamp,
     lineage::GenerationId,
     name::DnsName,
-    tlsa::{Association, Chain},
+    tlsa::{Association, Chain, Param},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -154,7 +154,11 @@ fn judge(
             }
         }
     }
-    Ok(())
+    let shown = |param: &Param| records.iter().any(|r| r.kind() == (param.group(), param.matching()));
+    match owner.params.iter().find(|param| needs_some && !shown(param)) {
+        Some(param) => Err(format!("there is no {param} record in an answer for {}", owner.query)),
+        None => Ok(()),
+    }
 }
 
 /// The certificate that services read stays the same.

@@ -230,9 +230,15 @@ impl<'a> Owner<'a> {
         self.required().into_iter().chain(published).chain(self.doc.groups.iter().copied()).collect()
     }
 
-    /// Does an answer match a chain, with a record in every required group?
+    /// Does an answer match a chain, with a record for every one of the parameters? What is not there yet can come at any
+    /// moment, for another chain first.
     pub fn matches(&self, records: &BTreeSet<Association>, chain: &Chain, wall: i64) -> Result<(), Mismatch> {
-        satisfied(records, chain, &self.base, wall, &self.required(), &self.ours())
+        satisfied(records, chain, &self.base, wall, &self.required(), &self.ours())?;
+        let lacks = |param: &&Param| records.iter().all(|record| record.kind() != (param.group(), param.matching()));
+        match self.params.iter().find(lacks) {
+            Some(param) => Err(Mismatch::Wrong(param.group(), param.matching())),
+            None => Ok(()),
+        }
     }
 
     /// Does an answer match a chain as far as it has records of ours at all?

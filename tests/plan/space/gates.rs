@@ -123,9 +123,12 @@ impl World {
         self.wanted_params().into_iter().map(|param| Record::of(cert, param)).collect()
     }
 
-    /// Does an answer match, with a record in each of our groups?
+    /// Does an answer match, with a record for each of our parameters?
     pub fn matches(&self, answer: Set, cert: Cert) -> bool {
-        answer.fits(cert, &self.required(), true) && self.tolerates(answer, cert)
+        let shown = |param: &Param| answer.iter().any(|record| record.param() == *param);
+        answer.fits(cert, &self.required(), true)
+            && self.wanted_params().iter().all(shown)
+            && self.tolerates(answer, cert)
     }
 
     /// Does it match as far as it has records of ours?
