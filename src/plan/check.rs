@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     facts::LineageFacts,
-    journal::clock::Stamp,
+    journal::{Presented, clock::Stamp},
     lineage::GenerationId,
     name::DnsName,
     tlsa::{Association, Chain, Param},
@@ -209,7 +209,17 @@ fn add(model: &Model<'_>, edit: &Edit, added: &mut BTreeSet<Association>) -> Res
         return Err("no server answers".into());
     }
     added.insert(edit.record.clone());
+    let is_presented = |(_, _, chain): &(Lineage<'_>, &Presented, Option<&Chain>)| {
+        chain.is_some_and(|chain| chain.matches(&edit.record, &owner.base, model.wall()))
+    };
+    let seen = owner.presents.and_then(|view| view.addresses.as_ref().ok()).into_iter().flatten();
+    let mut seen = seen.flat_map(|(_, view)| &view.chains);
+    let presented = model.presented_at(owner).iter().any(is_presented)
+        || seen.any(|chain| chain.matches(&edit.record, &owner.base, model.wall()));
     for (lineage, _, chain) in model.presented_at(owner) {
+        // What a program was told to add may not be there when it is told the next.
+        let at_once = lineage.section.is_some_and(|section| section.api.changes_at_once());
+        let counts = at_once || presented;
         let Some(chain) = chain.filter(|_| owner.configured.contains(lineage.name)) else { continue };
         if chain.matches(&edit.record, &owner.base, model.wall()) {
             continue;
@@ -220,8 +230,8 @@ fn add(model: &Model<'_>, edit: &Edit, added: &mut BTreeSet<Association>) -> Res
                 continue;
             }
             let same = |record: &&Association| record.kind() == edit.record.kind();
-            let before =
-                records.iter().chain(added.iter()).filter(same).any(|r| chain.matches(r, &owner.base, model.wall()));
+            let mut kind = records.iter().chain(added.iter().filter(|_| counts)).filter(same);
+            let before = kind.any(|r| chain.matches(r, &owner.base, model.wall()));
             let presented = model.presented_at(owner);
             let mut others = presented.iter().filter(|(_, _, chain)| {
                 chain.is_some_and(|chain| chain.matches(&edit.record, &owner.base, model.wall()))

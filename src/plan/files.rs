@@ -82,11 +82,12 @@ fn goal(lineage: &Lineage<'_>, pin: bool) -> Result<Option<(Goal, Option<Generat
     }
 }
 
-/// Does `live/` show another generation than services read?
+/// Does `live/` show another generation than services read, or half of one?
 fn moved_on(lineage: &Lineage<'_>) -> bool {
     match (&lineage.facts.live, lineage.facts.served()) {
         (Ok(live), Some(served)) => live.id != served.id,
-        _ => false,
+        (Err(_), served) => served.is_some(),
+        (Ok(_), None) => false,
     }
 }
 

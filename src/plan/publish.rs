@@ -10,7 +10,7 @@ use super::{
 use crate::{
     config::Section,
     journal::RecordState,
-    tlsa::{Association, Chain, Group, Param},
+    tlsa::{Association, Chain, Group, Mismatch, Param},
 };
 use std::collections::BTreeSet;
 
@@ -51,6 +51,7 @@ pub fn publish(model: &Model<'_>, plan: &mut Plan) {
         }
         let mut additions = additions(model, owner, &desired);
         plan.waits.extend(hold_back(model, owner, &mut additions));
+        plan.waits.extend(one_after_the_other(model, owner, &desired, &mut additions));
         match first(model, owner, &desired, &additions) {
             None => plan.actions.extend(additions),
             Some(wait) => {
@@ -110,6 +111,49 @@ fn hold_back(model: &Model<'_>, owner: &Owner<'_>, additions: &mut Vec<Action>) 
         }
     }
     waits
+}
+
+/// Where a provider adds records one by one, what is not presented yet gets its first record of a kind only when those that are
+/// presented are seen to have theirs: a program that says it published one and did not must not break them with the next.
+fn one_after_the_other(
+    model: &Model<'_>,
+    owner: &Owner<'_>,
+    desired: &[Desired<'_>],
+    additions: &mut Vec<Action>,
+) -> Option<Wait> {
+    let answers = owner.answers();
+    let presented: Vec<_> = model
+        .presented_at(owner)
+        .into_iter()
+        .filter(|(lineage, _, chain)| {
+            let one_by_one = lineage.section.is_some_and(|section| !section.api.changes_at_once());
+            one_by_one && chain.is_some_and(|chain| minds(model, owner, chain))
+        })
+        .filter_map(|(_, _, chain)| chain)
+        .collect();
+    let lacks = |kind: (Group, u8)| {
+        let fits = |chain: &Chain, record: &Association| chain.matches(record, &owner.base, model.wall());
+        let unseen = |chain: &&&Chain, records: &BTreeSet<Association>| {
+            !records.iter().any(|record| record.kind() == kind && fits(chain, record))
+        };
+        answers.iter().find(|(_, _, records)| presented.iter().any(|chain| unseen(&chain, records)))
+    };
+    let waits = |action: &Action| match action {
+        Action::Add(edit) => {
+            let is_its = |wanted: &&Desired<'_>| wanted.rank < Rank::Waiting && wanted.record == edit.record;
+            if desired.iter().any(|wanted| is_its(&wanted)) { None } else { lacks(edit.record.kind()) }
+        }
+        _ => None,
+    };
+    let (action, (address, server, _)) = additions.iter().find_map(|action| Some((action, waits(action)?)))?;
+    let (group, matching) = kind(action)?;
+    let (lineage, query) = (action.lineage()?.to_owned(), owner.query.clone());
+    let (server, address) = (server.name.clone(), *address);
+    let reason = Reason::NotShown { owner: query.clone(), server, address, mismatch: Mismatch::Wrong(group, matching) };
+    let wait = Wait { lineage, step: Step::Publish(query), reasons: vec![reason] };
+    let kept: Vec<Action> = additions.iter().filter(|action| waits(action).is_none()).cloned().collect();
+    *additions = kept;
+    Some(wait)
 }
 
 /// The group and digest type of a record that is added.

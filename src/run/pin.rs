@@ -21,7 +21,12 @@ impl Keeper<'_> {
         self.sweep(lineage);
         let facts = files::lineage(self.env, self.places, lineage, bundle);
         let generation = match (&facts.served, &facts.live) {
-            (Served::Pinned(shown), Ok(live)) if shown.id != live.id && !facts.linked_to_store => Some(shown),
+            // What `live/` does not show, or shows half of, the client prunes by and by.
+            (Served::Pinned(shown), live)
+                if !facts.linked_to_store && live.as_ref().map_or(true, |live| live.id != shown.id) =>
+            {
+                Some(shown)
+            }
             (Served::Pinned(_), _) => None,
             (Served::Damaged { pinned, .. }, _) if facts.stored.contains_key(pinned) => facts.stored.get(pinned),
             (Served::Damaged { shows: Ok(shows), .. }, _) => Some(shows),

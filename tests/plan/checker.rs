@@ -105,7 +105,7 @@ fn deletes() {
 fn additions() {
     let roll = "pinned A; live B; stored A B; presented A; waiting B; reload R; ";
     for (script, add, sound) in [
-        ("ns1 -", &["A", "B"][..], "add A, add B"),
+        ("ns1 -", &["A", "B"][..], "add A"), // a program may say yes and add nothing
         ("ns1 -", &["B"], ""),
         ("ns1 -", &["B", "A"], "add A"), // what is served goes first
         ("ns1 A", &["B"], "add B"),
@@ -113,7 +113,8 @@ fn additions() {
         ("ns1 ?", &["A"], ""),
         ("ns1 x", &["A"], "add A"),
         ("ns1 A", &["B:312"], ""), // a digest type in which what is served has nothing
-        ("ns1 A", &["A:312", "B:312"], "add A:312, add B:312"),
+        ("ns1 A", &["A:312", "B:312"], "add A:312"),
+        ("ns1 A A:312", &["B:312"], "add B:312"),
     ] {
         let actions = add.iter().map(|of| Action::Add(edit(of))).collect();
         assert_eq!(passes(&format!("{roll}{script}"), actions), sound, "{script} {add:?}");

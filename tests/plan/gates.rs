@@ -18,7 +18,8 @@ fn what_servers_show_now() {
         ("ns1 A", "add B", "switch B: notshown"),
         ("ns1 A B; ns2 A", "", "switch B: notshown"),
         ("ns1 A B; ns2 A; ns3 -", "", "switch B: notshown"),
-        ("ns1 -", "add A, add B", "switch B: notshown"),
+        // A program adds one by one: what is served goes first, and is seen before the next.
+        ("ns1 -", "add A", "publish: notshown, switch B: notshown"),
         ("ns1 A x", "add B", "switch B: notshown"),
         ("noservers", "", "switch B: noservers"),
         ("", "", "switch B: noservers"), // not one address
@@ -139,7 +140,7 @@ fn parameters_and_digests() {
         (format!("{both}ns1 A B"), "add A:201", "switch B: notshown"),
         // A digest that nobody has defined counts for nobody.
         (format!("{ROLL}ns1 A B x:319"), "switch B", ""),
-        (format!("{ROLL}ns1 x:319"), "add A, add B", "switch B: notshown"),
+        (format!("{ROLL}ns1 x:319"), "add A", "publish: notshown, switch B: notshown"),
         // Somebody's record of another group is theirs.
         (format!("{ROLL}ns1 A B x:301"), "switch B", ""),
         (format!("{ROLL}ns1 A B x:110"), "switch B", ""),

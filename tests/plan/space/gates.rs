@@ -233,10 +233,10 @@ impl World {
     pub fn may_add(&self, record: Record, before: Set) -> bool {
         let may = self.presented().into_iter().filter(|may| may.readable && may.configured);
         let may: Vec<Cert> = may.map(|may| may.cert).collect();
-        let after = before.with(Set::from(record));
+        // A program may have added nothing of what it was told before.
         let turns_away = |answer: &Set| {
-            may.iter()
-                .any(|cert| self.tolerates(answer.with(before), *cert) && !self.tolerates(answer.with(after), *cert))
+            let after = answer.with(Set::from(record));
+            may.iter().any(|cert| self.tolerates(*answer, *cert) && !self.tolerates(after, *cert))
         };
         let is_presented = may.iter().any(|cert| self.publishes(*cert).has(record));
         match is_presented {

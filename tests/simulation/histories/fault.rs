@@ -187,7 +187,7 @@ fn knows_records(lab: &Lab) -> bool {
 
 /// Dates count for usage 2: where the clock is far off, nothing matches at all.
 fn uses_dates(lab: &Lab) -> bool {
-    lab.setup.config().contains("tlsa = 2")
+    lab.setup.published_at(25).any(|[usage, ..]| usage == 2)
 }
 
 fn bearable(lab: &Lab, seconds: i64) -> i64 {
@@ -227,11 +227,11 @@ fn lose(lab: &Lab, dir: &Path) {
 fn lose_record(lab: &Lab) {
     let service = service_name(25, MX);
     let shown = lab.world.read(&Path::new(DANE).join(MX).join("fullchain.pem")).unwrap_or_default();
+    let whole = shown.ends_with(b"-----END CERTIFICATE-----\n");
     let needed = |record: &Association| {
         let kind = [record.usage, record.selector, record.matching];
         let presented = lab.world.look(|state| state.services[&service].presented());
-        (!shown.is_empty() && record_of(&shown, kind) == *record)
-            || presented.iter().any(|chain| record_of(chain, kind) == *record)
+        (whole && record_of(&shown, kind) == *record) || presented.iter().any(|chain| record_of(chain, kind) == *record)
     };
     if let Some(record) = lab.published(OWNER).iter().find(|record| !needed(record)) {
         lab.unpublish(OWNER, record);
