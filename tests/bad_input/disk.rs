@@ -57,6 +57,8 @@ fn no_room_for_the_journal() {
 #[test]
 fn no_room_for_the_dane_directory() {
     with_full("dane", |lab| {
+        // A first record waits for the end of what processes may still present.
+        lab.configure("hold = 0\n");
         lab.issue(LINEAGE, 2, &Issued::new());
         let issued = lab.picture();
         is_full(lab.run(&["--pre"]), 1, &lab.path("dane"));
