@@ -187,6 +187,10 @@ impl Hurt {
 
     /// A call that failed may fail the run, in its own words.
     fn is_told(&self, call: &Call, run: Run, dir: &Path) {
+        // The runtime wakes itself through a file of its own, which never fails, and gives up if it does.
+        if run.err.contains("failed to wake I/O driver") {
+            return;
+        }
         assert!(CODES.contains(&run.code), "{run:#?}");
         let run = run.speaks_plainly();
         if run.code == 0 {
