@@ -6,10 +6,14 @@
 mod dns_server;
 
 use daneroll::{
-    config::{Api, Exec, Rfc2136, Secret, TsigKey},
+    config::Secret,
     env::real::Real,
     name::DnsName,
-    provider::{Change, Context, Operation, Outcome, apply},
+    provider::{
+        Change, Context, Operation, Outcome, Provider,
+        exec::Exec,
+        rfc2136::{Rfc2136, TsigKey},
+    },
     tlsa::Association,
 };
 use dns_server::{DnsServer, Fault, SECRET, State};
@@ -77,7 +81,7 @@ fn keeping(change: Change, byte: u8) -> Change {
 
 fn exec(script: &str, changes: &[Change], temporary_from: i32) -> Vec<Outcome> {
     let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    apply(&real(), &Api::Exec(Exec { argv, user: None, temporary_from }), &context(), changes)
+    Exec { argv, user: None, temporary_from }.apply(&real(), &context(), changes)
 }
 
 #[test]
@@ -128,13 +132,13 @@ fn programs_that_do_not_run() {
         ("no-such-provider", "no program `no-such-provider` in PATH"),
     ] {
         let argv = vec![program.to_owned()];
-        let api = Api::Exec(Exec { argv, user: None, temporary_from: 128 });
-        let outcome = apply(&real(), &api, &context(), &[add(A, 1)]).pop().unwrap();
+        let api = Exec { argv, user: None, temporary_from: 128 };
+        let outcome = api.apply(&real(), &context(), &[add(A, 1)]).pop().unwrap();
         let Outcome::Failed(text) = outcome else { panic!("{outcome:?}") };
         assert!(text.contains(expected) && text.contains(program) && text.contains(A), "{text}");
     }
-    let api = Api::Exec(Exec { argv: vec!["sleep".into(), "60".into()], user: None, temporary_from: 128 });
-    let outcome = apply(&real(), &api, &Context { timeout: Duration::from_secs(1), ..context() }, &[add(A, 1)]);
+    let api = Exec { argv: vec!["sleep".into(), "60".into()], user: None, temporary_from: 128 };
+    let outcome = api.apply(&real(), &Context { timeout: Duration::from_secs(1), ..context() }, &[add(A, 1)]);
     assert!(matches!(&outcome[..], [Outcome::Failed(text)] if text.contains("still running after 1 s")), "{outcome:?}");
 }
 
@@ -146,9 +150,9 @@ fn environment_of_the_program() {
         format!("#!/bin/sh\nenv -0 | sort -z | tr '\\0' ';' >> {}/env\necho >> {0}/env\n", dir.path().display());
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-    let api = Api::Exec(Exec { argv: vec![program.to_str().unwrap().into()], user: None, temporary_from: 128 });
+    let api = Exec { argv: vec![program.to_str().unwrap().into()], user: None, temporary_from: 128 };
     let publish = Change { zone: None, domain: name("MX.mail.Example.com"), ..add(A, 0xAB) };
-    let outcomes = apply(&real(), &api, &context(), &[publish, keeping(delete(A, 1), 2)]);
+    let outcomes = api.apply(&real(), &context(), &[publish, keeping(delete(A, 1), 2)]);
     assert_eq!(outcomes, [Outcome::Done, Outcome::Done]);
     let seen = std::fs::read_to_string(dir.path().join("env")).unwrap();
     // PWD comes from the shell itself.
@@ -186,7 +190,7 @@ fn server() -> DnsServer {
 }
 
 fn update(server: &DnsServer, changes: &[Change]) -> Vec<Outcome> {
-    apply(&real(), &Api::Rfc2136(config(server.address)), &context(), changes)
+    config(server.address).apply(&real(), &context(), changes)
 }
 
 /// The RRset at this owner: TTL, and the first byte of each record.
@@ -351,7 +355,7 @@ fn a_lost_answer_is_made_up_for() {
         server.state().hosts.insert(name("ns1.example.com"), vec![Ipv4Addr::LOCALHOST; 2]);
         let config = Rfc2136 { host: "ns1.example.com".into(), ..config(server.address) };
         let context = Context { resolvers: vec![server.address], ..context() };
-        let outcomes = apply(&real(), &Api::Rfc2136(config), &context, &[add(A, 3)]);
+        let outcomes = config.apply(&real(), &context, &[add(A, 3)]);
         assert!(shown(&outcomes[0]).starts_with(expected), "{outcomes:?}");
         assert_eq!(shown(&update(&server, &[add(A, 3)])[0]), afterwards);
         assert_eq!(at(&server.state(), A), (77, vec![1, 2, 3, 0xF0]));
@@ -370,7 +374,7 @@ fn servers_and_zones_are_found() {
     );
     for (zone, outcome) in [("example.com", "Done"), ("example.net", "Failed"), ("a.example.com", "Failed")] {
         let config = Rfc2136 { zone: Some(name(zone)), ..config(server.address) };
-        let got = apply(&real(), &Api::Rfc2136(config), &context(), &[add(B, 4)]).pop().unwrap();
+        let got = config.apply(&real(), &context(), &[add(B, 4)]).pop().unwrap();
         assert!(shown(&got).starts_with(outcome), "{zone}: {got:?}");
         assert_eq!(update(&server, &[delete(B, 4)]).len(), 1);
     }
@@ -390,7 +394,7 @@ fn servers_that_cannot_be_reached_or_named() {
     ] {
         let config = Rfc2136 { host: host.into(), ..config(closed) };
         let context = Context { resolvers, ..context() };
-        let outcomes = apply(&real(), &Api::Rfc2136(config), &context, &[add(A, 3), add(B, 3)]);
+        let outcomes = config.apply(&real(), &context, &[add(A, 3), add(B, 3)]);
         assert_eq!(outcomes.len(), 2);
         let text = shown(&outcomes[0]);
         assert!(text.starts_with(kind) && text.contains(expected), "{host}: {text}");
@@ -407,12 +411,12 @@ fn keys_that_do_not_fit() {
         (None, "NOTAUTH"),
     ] {
         let config = Rfc2136 { key, ..config(server.address) };
-        let outcome = apply(&real(), &Api::Rfc2136(config), &context(), &[add(A, 3)]).pop().unwrap();
+        let outcome = config.apply(&real(), &context(), &[add(A, 3)]).pop().unwrap();
         assert!(matches!(&outcome, Outcome::Failed(text) if text.contains(expected)), "{outcome:?}");
     }
     let open = DnsServer::start("example.com", None);
     let config = Rfc2136 { key: None, ..config(open.address) };
-    assert_eq!(apply(&real(), &Api::Rfc2136(config), &context(), &[add(A, 3)]), [Outcome::Done]);
+    assert_eq!(config.apply(&real(), &context(), &[add(A, 3)]), [Outcome::Done]);
 }
 
 #[test]

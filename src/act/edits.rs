@@ -1,12 +1,12 @@
 //! Records: intents, the provider, outcomes.
 
-use super::{Actor, Came, FRESH};
+use super::{Actor, Came};
 use crate::{
     config::Api,
     facts::Facts,
     journal::{Origin, RecordDoc, RecordState, clock::Stamp, store::Store},
     plan::{Action, Edit, Trouble, model::endpoint},
-    provider::{self, Change, Context, Operation, Outcome},
+    provider::{Change, Context, Operation, Outcome},
 };
 use std::{collections::BTreeSet, io, time::Duration};
 
@@ -41,40 +41,14 @@ impl Actor<'_> {
         Ok(came)
     }
 
-    /// Carries out changes in order; deletes only while the facts they rest on are fresh. After a record of an owner failed, no
-    /// further one is added there: the order is what keeps every step matching.
     fn ask_provider(&self, api: &Api, timeout: u64, changes: &[Change]) -> Vec<Outcome> {
-        let resolvers = self.config.resolvers_or_system(self.env).unwrap_or_default();
         let context = Context {
             timeout: Duration::from_secs(timeout),
             letsencrypt_directory: self.config.letsencrypt_directory.clone(),
             renewed_domains: self.renewed_domains.clone(),
-            resolvers,
+            resolvers: self.config.resolvers_or_system(self.env).unwrap_or_default(),
         };
-        if let Api::Rfc2136(_) = api {
-            return provider::apply(self.env, api, &context, changes);
-        }
-        let mut failed = BTreeSet::new();
-        let began = self.env.boot();
-        let late = || {
-            let now = self.env.boot();
-            now.id != began.id || now.millis.saturating_sub(began.millis) > FRESH * 1000
-        };
-        let mut one = |change: &Change| {
-            if change.operation == Operation::Delete && late() {
-                return Outcome::NotYet("the last look at the name servers is too long ago by now".into());
-            }
-            if failed.contains(&change.owner) {
-                return Outcome::Temporary("an earlier step at this owner has to succeed first".into());
-            }
-            let outcome = provider::apply(self.env, api, &context, std::slice::from_ref(change)).pop();
-            let outcome = outcome.unwrap_or_else(|| Outcome::Failed("the provider said nothing".into()));
-            if !matches!(outcome, Outcome::Done | Outcome::Already) {
-                failed.insert(change.owner.clone());
-            }
-            outcome
-        };
-        changes.iter().map(&mut one).collect()
+        api.provider().apply(self.env, &context, changes)
     }
 }
 

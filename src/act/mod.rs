@@ -13,12 +13,10 @@ use crate::{
     journal::{Origin, RecordDoc, RecordState, clock::Stamp, store::Store},
     lineage::layout::has_bundle,
     plan::{Action, Trouble},
+    provider::FRESH,
 };
 use keeper::Keeper;
 use std::collections::BTreeMap;
-
-/// Facts older than this are not acted upon, seconds.
-const FRESH: u64 = 60;
 
 /// What a plan's actions are carried out with.
 pub struct Actor<'a> {
@@ -116,7 +114,7 @@ impl Actor<'_> {
 
     fn is_stale(&self, facts: &Facts, store: &mut Store) -> bool {
         let now = store.edit().clock.read(self.env.boot());
-        facts.now.elapsed(now) > FRESH
+        facts.now.elapsed(now) > FRESH.as_secs()
     }
 
     /// All records are gone from servers and caches: the links follow `live/` again. Once the section is gone too, so is our

@@ -55,7 +55,7 @@ fn printable(c: char) -> char {
 
 /// A complaint that does not know its file and line yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     column: usize,
     width: usize,
     message: String,
@@ -140,7 +140,7 @@ fn secret_argument(lower: &str, line: &str) -> Option<usize> {
 }
 
 /// Can this be the name of a key file, rather than the key itself?
-pub(super) fn is_file_name(word: &str) -> bool {
+pub(crate) fn is_file_name(word: &str) -> bool {
     !word.contains([':', '=']) && (word.contains('.') || word.matches('/').count() > 1 || word.len() < 24)
 }
 

@@ -2,6 +2,7 @@
 
 mod anchor;
 mod api;
+mod credentials;
 mod decode;
 mod diagnostic;
 mod grammar;
@@ -10,23 +11,25 @@ mod lookup;
 mod reader;
 mod settings;
 mod tlsa_line;
-mod tsig;
 mod values;
 mod words;
 
 pub use anchor::{AnchorKey, TrustAnchor};
+pub use api::Api;
 pub use diagnostic::Diagnostic;
 pub use lookup::{Lookups, System};
-pub(crate) use values::duration;
+pub(crate) use values::{duration, port};
+
+// What the providers read their `api` lines with.
+pub(crate) use api::{Scene, command};
+pub(crate) use credentials::assignments;
+pub(crate) use diagnostic::{Fault, is_file_name};
+pub(crate) use tlsa_line::{domain, host};
+pub(crate) use words::Word;
 
 pub use reader::{DEFAULT_PATH, Loaded, Overrides, Unreadable, load, load_from, parse};
 
-use crate::{
-    env::{Env, User},
-    name::DnsName,
-    probe::Protocol,
-    tlsa::Param,
-};
+use crate::{env::Env, name::DnsName, probe::Protocol, tlsa::Param};
 use std::{
     collections::BTreeSet,
     fmt,
@@ -140,60 +143,6 @@ impl TlsaLine {
     pub fn query_name(&self) -> Result<DnsName, String> {
         format!("_{}._{}.{}", self.port, self.protocol, self.domain).parse()
     }
-}
-
-/// `api = SCHEME …`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Api {
-    /// An external program, called once for each record.
-    Exec(Exec),
-    /// Dynamic updates.
-    Rfc2136(Rfc2136),
-}
-
-impl Api {
-    /// Do several changes at one owner become visible together?
-    pub fn changes_at_once(&self) -> bool {
-        match self {
-            Api::Exec(_) => false,
-            Api::Rfc2136(_) => true,
-        }
-    }
-}
-
-/// `api = exec [uid:UID] CMD ARGS…`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exec {
-    /// Program and arguments.
-    pub argv: Vec<String>,
-    /// Whose privileges it gets.
-    pub user: Option<User>,
-    /// Least exit code that means "trouble that passes": 128, with `binary` (Alnitak 0.1) 200.
-    pub temporary_from: i32,
-}
-
-/// `api = rfc2136 HOST[:PORT] key:FILE [zone:ZONE]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rfc2136 {
-    /// Host name or address as written, without the port.
-    pub host: String,
-    /// Port, 53 by default.
-    pub port: u16,
-    /// TSIG key; `None` sends unsigned updates (a server that goes by address).
-    pub key: Option<TsigKey>,
-    /// `zone:`, else found by SOA.
-    pub zone: Option<DnsName>,
-}
-
-/// A TSIG key (RFC 8945).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TsigKey {
-    /// Key name.
-    pub name: DnsName,
-    /// `hmac-sha256` and so on, lower case.
-    pub algorithm: String,
-    /// The shared secret.
-    pub secret: Secret,
 }
 
 /// Bytes that never reach a log: `Debug` shows nothing.

@@ -106,7 +106,7 @@ fn domain_word(word: &Word) -> Result<DnsName, Fault> {
 }
 
 /// A domain name, and in plain words what keeps a text from being one.
-pub(super) fn domain(text: &str) -> Result<DnsName, String> {
+pub(crate) fn domain(text: &str) -> Result<DnsName, String> {
     let labels = || text.strip_suffix('.').unwrap_or(text).split('.');
     if text != "." && labels().any(str::is_empty) {
         return Err("not a domain name: there is nothing between two dots, or before the first".into());
@@ -122,7 +122,7 @@ pub(super) fn domain(text: &str) -> Result<DnsName, String> {
 }
 
 /// A name that a host can have: letters, digits and hyphens, and no IP address.
-pub(super) fn host(text: &str) -> Result<DnsName, String> {
+pub(crate) fn host(text: &str) -> Result<DnsName, String> {
     let name = domain(text)?;
     let labels: Vec<&str> = name.without_dot().split('.').collect();
     let odd = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_');

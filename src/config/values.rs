@@ -132,7 +132,7 @@ fn address(word: &Word) -> Result<(IpAddr, Option<u16>), Fault> {
 }
 
 /// Port, 1–65535, in plain decimal.
-pub(super) fn port(text: &str) -> Option<u16> {
+pub(crate) fn port(text: &str) -> Option<u16> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|&port| plain && port != 0)
 }

@@ -4,7 +4,7 @@ use super::diagnostic::Fault;
 
 /// A word, quotes removed, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Word {
+pub(crate) struct Word {
     /// What the quotes and backslashes leave.
     pub text: String,
     /// Column in characters, from 1.

@@ -1,18 +1,63 @@
 //! `api = exec`: an external program, called once for each record, that keeps Alnitak's contract
 //! (`hooks/provider-example` spells it out for those who write one).
 
-use super::{Change, Context, Operation, Outcome};
+use super::{Change, Context, Operation, Outcome, Provider, in_order};
 use crate::{
-    config::Exec,
-    env::{Command, Ended, Env, Status},
+    config::{Fault, Scene, Word, command},
+    env::{Command, Ended, Env, Status, User},
     name::DnsName,
 };
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Runs the program once for each change.
-pub fn apply(env: &dyn Env, exec: &Exec, context: &Context, changes: &[Change]) -> Vec<Outcome> {
-    changes.iter().map(|change| call(env, exec, context, change)).collect()
+/// `api = exec [uid:UID] CMD ARGS…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exec {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Whose privileges it gets.
+    pub user: Option<User>,
+    /// Least exit code that means "trouble that passes": 128, with `binary` (Alnitak 0.1) 200.
+    pub temporary_from: i32,
+}
+
+/// Alnitak 0.2's name for it.
+pub(super) fn read(scheme: &Word, words: &[Word], scene: &Scene) -> Result<Box<dyn Provider>, Fault> {
+    read_with(scheme, words, 128, scene)
+}
+
+/// Alnitak 0.1's name for it.
+pub(super) fn read_binary(scheme: &Word, words: &[Word], scene: &Scene) -> Result<Box<dyn Provider>, Fault> {
+    read_with(scheme, words, 200, scene)
+}
+
+/// `exec [uid:UID] CMD ARGS…`.
+fn read_with(scheme: &Word, words: &[Word], temporary_from: i32, scene: &Scene) -> Result<Box<dyn Provider>, Fault> {
+    let uid = words.first().and_then(|word| word.after("uid:"));
+    let (user, words) = match uid {
+        None => (None, words),
+        Some(uid) => {
+            let user = scene.lookups.user(&uid.text).map_err(|why| uid.fault(why))?;
+            let unknown = || uid.fault(format!("this machine has no user \"{}\"", uid.text));
+            (Some(user.ok_or_else(unknown)?), &words[1..])
+        }
+    };
+    let missing = || {
+        let hint = format!("write \"api = {} /path/to/program arguments\"", scheme.text);
+        scheme.fault("no program is named").hint(hint)
+    };
+    let argv = command(words).transpose()?.ok_or_else(missing)?;
+    Ok(Box::new(Exec { argv, user, temporary_from }))
+}
+
+impl Provider for Exec {
+    fn changes_at_once(&self) -> bool {
+        false
+    }
+
+    fn apply(&self, env: &dyn Env, context: &Context, changes: &[Change]) -> Vec<Outcome> {
+        in_order(env, changes, |change| call(env, self, context, change))
+    }
 }
 
 fn call(env: &dyn Env, exec: &Exec, context: &Context, change: &Change) -> Outcome {

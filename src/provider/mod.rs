@@ -4,8 +4,13 @@
 pub mod exec;
 pub mod rfc2136;
 
-use crate::{config::Api, env::Env, name::DnsName, tlsa::Association};
-use std::time::Duration;
+use crate::{
+    config::{Fault, Scene, Word},
+    env::Env,
+    name::DnsName,
+    tlsa::Association,
+};
+use std::{collections::BTreeSet, fmt::Debug, time::Duration};
 
 /// Add or delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,11 +74,64 @@ pub struct Context {
     pub resolvers: Vec<std::net::SocketAddr>,
 }
 
-/// Carries out `changes`, all for one `api` line, in their order, and says what became of each: as many outcomes as
-/// changes, in the same order.
-pub fn apply(env: &dyn Env, api: &Api, context: &Context, changes: &[Change]) -> Vec<Outcome> {
-    match api {
-        Api::Exec(exec) => exec::apply(env, exec, context, changes),
-        Api::Rfc2136(server) => rfc2136::apply(env, server, context, changes),
-    }
+/// One way to edit zones, as an `api` line sets it up.
+///
+/// Its `Debug` form may be shown to anybody: secrets are kept in [`Secret`](crate::config::Secret).
+pub trait Provider: Debug + Send + Sync {
+    /// Do several changes at one owner become visible together? If not, they are made in the order in which they are given.
+    fn changes_at_once(&self) -> bool;
+
+    /// Carries out `changes` and says what became of each: as many outcomes as changes, in the same order. Touches nothing else in
+    /// the zone. Whatever it waits for has a time limit, and "not known" is [`Outcome::Temporary`] or [`Outcome::Failed`], never `Done`.
+    fn apply(&self, env: &dyn Env, context: &Context, changes: &[Change]) -> Vec<Outcome>;
+}
+
+/// Reads the words after the scheme; the first argument is the scheme itself, for complaints about the line as a whole.
+pub(crate) type Reader = fn(&Word, &[Word], &Scene) -> Result<Box<dyn Provider>, Fault>;
+
+/// The providers that there are, by the first word of their `api` lines.
+pub(crate) const PROVIDERS: &[(&str, Reader)] =
+    &[("exec", exec::read), ("binary", exec::read_binary), ("rfc2136", rfc2136::read)];
+
+/// Names that an operator may try, and that this version does not have.
+pub(crate) const PLANNED: &[&str] = &[
+    "cloudflare",
+    "cloudflare4",
+    "zonefile",
+    "desec",
+    "hetzner",
+    "gandi",
+    "ovh",
+    "route53",
+    "powerdns",
+    "inwx",
+    "netcup",
+];
+
+/// Facts older than this are not acted upon.
+pub const FRESH: Duration = Duration::from_secs(60);
+
+/// Makes changes one at a time, in order. Deletes are made only while the facts that they rest on are fresh. After a change at an owner
+/// has failed, nothing more is done there: the order is what keeps every step matching.
+fn in_order(env: &dyn Env, changes: &[Change], mut one: impl FnMut(&Change) -> Outcome) -> Vec<Outcome> {
+    let mut failed = BTreeSet::new();
+    let began = env.boot();
+    let late = || {
+        let now = env.boot();
+        now.id != began.id || u128::from(now.millis.saturating_sub(began.millis)) > FRESH.as_millis()
+    };
+    let outcome = |change: &Change| {
+        if change.operation == Operation::Delete && late() {
+            return Outcome::NotYet("the last look at the name servers is too long ago by now".into());
+        }
+        if failed.contains(&change.owner) {
+            return Outcome::Temporary("an earlier step at this owner has to succeed first".into());
+        }
+        let outcome = one(change);
+        if !matches!(outcome, Outcome::Done | Outcome::Already) {
+            failed.insert(change.owner.clone());
+        }
+        outcome
+    };
+    changes.iter().map(outcome).collect()
 }

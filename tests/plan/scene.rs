@@ -24,7 +24,7 @@
 
 use crate::certs::{WALL, generation, id, name, names, record, records};
 use daneroll::{
-    config::{Api, Config, Dnssec, Exec, Pin, Probe, Section, TlsaLine, Verify},
+    config::{Api, Config, Dnssec, Pin, Probe, Section, TlsaLine, Verify},
     env::Boot,
     facts::{AddressView, EndpointView, Facts, LineageFacts, OwnerView, Security, Served, ServerView},
     journal::{
@@ -34,6 +34,7 @@ use daneroll::{
     },
     name::DnsName,
     plan::{Action, Cause, Goal, Input, Plan, Step, check::check, plan},
+    provider::exec::Exec,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -79,7 +80,7 @@ fn section(name: &str) -> Section {
         name: name.into(),
         line: 1,
         tlsa: Vec::new(),
-        api: Api::Exec(Exec { argv: vec!["/sim/provider".into()], user: None, temporary_from: 128 }),
+        api: Api::of(Exec { argv: vec!["/sim/provider".into()], user: None, temporary_from: 128 }),
         record_ttl: 300,
         reload: Vec::new(),
         verify: Verify::Authoritative,

@@ -4,6 +4,8 @@
 //! lost, and adds and deletes single records only.
 
 mod apart;
+mod key;
+mod line;
 mod message;
 mod server;
 mod signed;
@@ -11,11 +13,52 @@ mod view;
 mod words;
 mod work;
 
-use super::{Change, Context, Outcome};
-use crate::{config::Rfc2136, env::Env, name::DnsName};
+pub use key::TsigKey;
+pub(super) use line::read;
+
+use super::{Change, Context, Outcome, Provider};
+use crate::{env::Env, name::DnsName};
 use server::Server;
 use std::collections::BTreeMap;
 use work::Work;
+
+/// `api = rfc2136 HOST[:PORT] key:FILE [zone:ZONE]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rfc2136 {
+    /// Host name or address as written, without the port.
+    pub host: String,
+    /// Port, 53 by default.
+    pub port: u16,
+    /// TSIG key; `None` sends unsigned updates (a server that goes by address).
+    pub key: Option<TsigKey>,
+    /// `zone:`, else found by SOA.
+    pub zone: Option<DnsName>,
+}
+
+impl Provider for Rfc2136 {
+    fn changes_at_once(&self) -> bool {
+        true
+    }
+
+    /// Sends the updates: one for each zone, and owner by owner where a server refuses the whole.
+    fn apply(&self, env: &dyn Env, context: &Context, changes: &[Change]) -> Vec<Outcome> {
+        let server = match Server::find(env, self, context) {
+            Ok(server) => server,
+            Err(outcome) => return vec![outcome; changes.len()],
+        };
+        let (zones, mut settled) = by_zone(&server, changes);
+        for (zone, placed) in zones {
+            settled.extend(update_zone(&server, &zone, placed));
+        }
+        // A change that nothing was said about would be a mistake here; it must not pass for done.
+        let mut outcomes =
+            vec![Outcome::Failed("nothing became of this change: please report it".into()); changes.len()];
+        for (place, outcome) in settled {
+            outcomes[place] = outcome;
+        }
+        outcomes
+    }
+}
 
 /// A change with its place among the changes that were asked for.
 type Placed<'a> = (usize, &'a Change);
@@ -30,24 +73,6 @@ enum Trouble {
     All(Outcome),
     /// Perhaps only one owner in the update is at fault.
     Owner(Outcome),
-}
-
-/// Sends the updates: one for each zone, and owner by owner where a server refuses the whole.
-pub fn apply(env: &dyn Env, config: &Rfc2136, context: &Context, changes: &[Change]) -> Vec<Outcome> {
-    let server = match Server::find(env, config, context) {
-        Ok(server) => server,
-        Err(outcome) => return vec![outcome; changes.len()],
-    };
-    let (zones, mut settled) = by_zone(&server, changes);
-    for (zone, placed) in zones {
-        settled.extend(update_zone(&server, &zone, placed));
-    }
-    // A change that nothing was said about would be a mistake here; it must not pass for done.
-    let mut outcomes = vec![Outcome::Failed("nothing became of this change: please report it".into()); changes.len()];
-    for (place, outcome) in settled {
-        outcomes[place] = outcome;
-    }
-    outcomes
 }
 
 /// The changes by zone, and what cannot be done because no zone was found.

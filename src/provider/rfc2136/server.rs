@@ -1,8 +1,7 @@
 //! The server that takes the updates: where it is, what it has, what is its zone.
 
-use super::{Trouble, message, signed, view, view::View, work::Work};
+use super::{Rfc2136, Trouble, message, signed, view, view::View, work::Work};
 use crate::{
-    config::Rfc2136,
     env::{Answered, Ask, Env},
     name::DnsName,
     provider::{Change, Context, Outcome},

@@ -1,7 +1,7 @@
 //! An update on the wire: signed with TSIG, and the answer verified and understood.
 
-use super::{Trouble, server::Server, words};
-use crate::{config::TsigKey, name::DnsName, provider::Outcome};
+use super::{Trouble, TsigKey, server::Server, words};
+use crate::{name::DnsName, provider::Outcome};
 use hickory_resolver::proto::{
     op::{Message, MessageType, OpCode, ResponseCode},
     rr::{

@@ -2,7 +2,7 @@
 
 use super::{configuration, hosts::Host, places};
 use crate::{
-    config::{Api, Config, Pin, Section, TlsaLine},
+    config::{Config, Pin, Section, TlsaLine},
     env::Env,
     facts::Endpoint,
     name::DnsName,
@@ -81,7 +81,7 @@ impl Subjects {
         subject.lineages.extend(sharing.clone().map(|other| other.name.clone()));
         let lines = sharing.flat_map(|other| &other.tlsa).filter(|l| l.query_name().as_ref() == Ok(&query));
         subject.groups.extend(lines.map(|line| line.param.group()));
-        subject.one_by_one |= matches!(section.api, Api::Exec(_));
+        subject.one_by_one |= !section.api.changes_at_once();
         subject.floor = subject.floor.max(floor(config.ttl, Some(section)));
         let visit = how(section, line);
         subject.smtp |= matches!(&visit, How::At(endpoint) if endpoint.protocol == Protocol::Smtp);

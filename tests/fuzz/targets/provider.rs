@@ -5,10 +5,14 @@ use super::{
     world::{self, A, B, QUERY},
 };
 use daneroll::{
-    config::{Api, Exec, Rfc2136, Secret, TsigKey},
+    config::Secret,
     env::{Answered, Ask, Boot, Command, Ended, Env, Files, Lock, Stat, Status, Visit, Visited, sim::World},
     name::DnsName,
-    provider::{Change, Context, Operation, Outcome, apply},
+    provider::{
+        Change, Context, Operation, Outcome, Provider,
+        exec::Exec,
+        rfc2136::{Rfc2136, TsigKey},
+    },
 };
 use hickory_resolver::proto::{
     op::{Message, MessageType, OpCode, Query, ResponseCode},
@@ -39,9 +43,9 @@ pub fn exec_answer(data: &[u8]) {
     let ended = Ended { status: status.clone(), output };
     world.program(PROGRAM, move |_, _| ended.clone());
     let argv = vec![PROGRAM.to_owned()];
-    let api = Api::Exec(Exec { argv, user: None, temporary_from: if how & 8 == 0 { 128 } else { 200 } });
+    let api = Exec { argv, user: None, temporary_from: if how & 8 == 0 { 128 } else { 200 } };
     let operation = if how & 16 == 0 { Operation::Add } else { Operation::Delete };
-    for outcome in apply(&world, &api, &context(), &[change(operation)]) {
+    for outcome in api.apply(&world, &context(), &[change(operation)]) {
         let fits = match &outcome {
             Outcome::Done => status == Status::Exited(0),
             Outcome::Already => status == Status::Exited(1) && operation == Operation::Add,
@@ -67,7 +71,7 @@ pub fn update_answer(data: &[u8]) {
     let key = TsigKey { name, algorithm: "hmac-sha256".into(), secret: Secret(SECRET.to_vec()) };
     let server = Rfc2136 { host: "192.0.2.1".into(), port: 53, key: Some(key), zone: "example.com".parse().ok() };
     let operation = if how & 16 == 0 { Operation::Add } else { Operation::Delete };
-    for outcome in apply(&wire, &Api::Rfc2136(server), &context(), &[change(operation)]) {
+    for outcome in server.apply(&wire, &context(), &[change(operation)]) {
         let signed = how % 4 == 2 && rest.first().is_some_and(|code| code % 16 == 0);
         assert!(signed || outcome != Outcome::Done, "an answer that nobody signed counts");
         check(&outcome);

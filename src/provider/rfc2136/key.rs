@@ -1,7 +1,10 @@
 //! Files that hold a TSIG key: BIND's `key` statement, plain name/algorithm/secret lines, certbot's credentials. No error repeats
 //! a word of such a file that may be the secret.
 
-use super::{Secret, TsigKey, values};
+use crate::{
+    config::{self, Secret, assignments},
+    name::DnsName,
+};
 use data_encoding::BASE64;
 
 /// The TSIG algorithms that we can compute (RFC 8945 section 6).
@@ -16,6 +19,17 @@ const OTHERS: [&str; 7] = [
     "hmac-sha384-192",
     "hmac-sha512-256",
 ];
+
+/// A TSIG key (RFC 8945).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TsigKey {
+    /// Key name.
+    pub name: DnsName,
+    /// `hmac-sha256` and so on, lower case.
+    pub algorithm: String,
+    /// The shared secret.
+    pub secret: Secret,
+}
 
 /// What certbot's `dns_rfc2136_*` file says.
 #[derive(Debug)]
@@ -36,14 +50,16 @@ struct Parts {
     secret: Option<String>,
 }
 
-/// The one key in a key file of either style.
-pub(super) fn key(text: &str) -> Result<TsigKey, String> {
-    let tokens = tokens(text)?;
-    let parts = match tokens.iter().any(|token| token == "{") {
-        true => statement(&tokens)?,
-        false => lines(text)?,
-    };
-    parts.key()
+impl TsigKey {
+    /// The one key in a key file of either style.
+    pub fn read(text: &str) -> Result<TsigKey, String> {
+        let tokens = tokens(text)?;
+        let parts = match tokens.iter().any(|token| token == "{") {
+            true => statement(&tokens)?,
+            false => lines(text)?,
+        };
+        parts.key()
+    }
 }
 
 /// certbot's credentials for its RFC 2136 plugin.
@@ -52,7 +68,7 @@ pub(super) fn credentials(text: &str) -> Result<Credentials, String> {
     for (number, name, value) in assignments(text) {
         match name.strip_prefix("dns_rfc2136_") {
             Some("server") => server = Some(value),
-            Some("port") => port = values::port(&value).ok_or_else(|| format!("line {number}: not a port"))?,
+            Some("port") => port = config::port(&value).ok_or_else(|| format!("line {number}: not a port"))?,
             Some("name") => parts.name = Some(value),
             Some("secret") => parts.secret = Some(value),
             Some("algorithm") => parts.algorithm = Some(value),
@@ -161,19 +177,6 @@ fn lines(text: &str) -> Result<Parts, String> {
     Ok(parts)
 }
 
-/// Line, lower-case name and unquoted value of each `name = value`, `name: value` or `name value`.
-fn assignments(text: &str) -> impl Iterator<Item = (usize, String, String)> {
-    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
-    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with(['#', ';', '[']));
-    lines.map(|(number, line)| {
-        let end = line.find(|c: char| c.is_whitespace() || c == '=' || c == ':').unwrap_or(line.len());
-        let value = line[end..].trim_start();
-        let value = value.strip_prefix(['=', ':']).unwrap_or(value).trim();
-        let value = value.find(" #").map_or(value, |comment| &value[..comment]).trim();
-        (number, line[..end].to_ascii_lowercase(), value.trim_matches(['"', '\'']).to_owned())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,11 +190,11 @@ mod tests {
             "# a\nname: k.\r\nsecret: 'c2VjcmV0' # b\nAlgorithm: HMAC-SHA256.\n",
             "name k\nalgorithm hmac-sha256\nsecret c2VjcmV0",
         ] {
-            let key = key(text).unwrap();
+            let key = TsigKey::read(text).unwrap();
             let found = (key.name.as_str(), key.algorithm.as_str(), key.secret.0.as_slice());
             assert_eq!(found, ("k.", "hmac-sha256", &b"secret"[..]), "{text}");
         }
-        let slashes = key("key k { algorithm hmac-sha512; secret ab//cA==; };").map(|key| key.secret.0.len());
+        let slashes = TsigKey::read("key k { algorithm hmac-sha512; secret ab//cA==; };").map(|key| key.secret.0.len());
         assert_eq!(slashes, Ok(4));
     }
 
@@ -214,7 +217,7 @@ mod tests {
             ("SECRETSE", "line 1 is not one of"),
             ("name = a..b\nalgorithm = hmac-sha256\nsecret = SECRETSE", "not a DNS name"),
         ] {
-            let why = key(text).unwrap_err();
+            let why = TsigKey::read(text).unwrap_err();
             assert!(why.contains(wrong) && !why.contains("SECRET"), "{text}: {why}");
         }
     }
