@@ -218,7 +218,7 @@ fn add(model: &Model<'_>, edit: &Edit, added: &mut BTreeSet<Association>) -> Res
         || seen.any(|chain| chain.matches(&edit.record, &owner.base, model.wall()));
     for (lineage, _, chain) in model.presented_at(owner) {
         // What a program was told to add may not be there when it is told the next.
-        let at_once = lineage.section.is_some_and(|section| section.api.changes_at_once());
+        let at_once = lineage.changes_at_once();
         let counts = at_once || presented;
         let Some(chain) = chain.filter(|_| owner.configured.contains(lineage.name)) else { continue };
         if chain.matches(&edit.record, &owner.base, model.wall()) {
@@ -268,6 +268,7 @@ fn delete(model: &Model<'_>, edit: &Edit, deleted: &mut BTreeSet<Association>) -
         return Err("the record is not ours".into());
     }
     deleted.insert(edit.record.clone());
+    let at_once = model.lineages.get(edit.lineage.as_str()).is_some_and(Lineage::changes_at_once);
     for other in model.owners.values().filter(|other| other.doc.target == owner.doc.target) {
         for (lineage, presented, chain) in model.presented_at(other) {
             let chain = chain.ok_or(format!("generation {} cannot be read", presented.generation))?;
@@ -275,6 +276,16 @@ fn delete(model: &Model<'_>, edit: &Edit, deleted: &mut BTreeSet<Association>) -
             for (_, _, records) in owner.answers() {
                 let left: BTreeSet<Association> = records.difference(deleted).cloned().collect();
                 judge(&left, chain, model, other, other.configured.contains(lineage.name))?;
+            }
+            // What was deleted before is gone when it is seen to be gone; the rest of this plan comes with it, or one by one.
+            let only = BTreeSet::from([edit.record.clone()]);
+            for (_, _, records) in other.shown() {
+                let left = records.difference(if at_once { &*deleted } else { &only });
+                let fits = |record: &Association| chain.matches(record, &other.base, model.wall());
+                let kind: Vec<_> = left.filter(|record| record.kind() == edit.record.kind()).collect();
+                if fits(&edit.record) && !kind.is_empty() && !kind.iter().any(|record| fits(record)) {
+                    return Err("records on their way out are still shown, and would be alone".into());
+                }
             }
         }
         let shown = other.answers().iter().any(|(_, _, records)| records.contains(&edit.record));

@@ -98,12 +98,32 @@ fn blockers(
             });
         }
     }
+    let at_once = author(model, owner, doc).is_some_and(|author| author.changes_at_once());
+    let before = if at_once { gone.clone() } else { BTreeSet::new() };
+    if reasons.is_empty() && sharing.iter().any(|at| outlived(model, at, record, &before)) {
+        reasons.push(Reason::NotVisible { owner: owner.query.clone() });
+    }
     if reasons.is_empty() && is_there(owner, record) {
         reasons.extend(sharing.iter().flat_map(|at| unprobed(model, at, record, doc, gone)));
     }
     reasons.sort();
     reasons.dedup();
     reasons
+}
+
+/// Would a presented chain that matches by this record be left with others of its kind that do not match, because those are on
+/// their way out and still shown? A provider may have said that it deleted them and have done nothing. `gone` goes with it.
+fn outlived(model: &Model<'_>, at: &Owner<'_>, record: &Association, gone: &BTreeSet<Association>) -> bool {
+    let fits = |chain: &Chain, other: &Association| chain.matches(other, &at.base, model.wall());
+    let chains = model.presented_at(at).into_iter().filter_map(|(_, _, chain)| chain);
+    chains.filter(|chain| fits(chain, record)).any(|chain| {
+        at.shown().any(|(_, _, records)| {
+            let left =
+                |other: &&Association| *other != record && other.kind() == record.kind() && !gone.contains(*other);
+            let mut left = records.iter().filter(left).peekable();
+            left.peek().is_some() && !left.any(|other| fits(chain, other))
+        })
+    })
 }
 
 /// What services present has to match what remains. Only a record that leaves none behind needs no look at them: without TLSA

@@ -162,6 +162,11 @@ impl<'a> Lineage<'a> {
         self.facts.generation(id).map(|generation| &generation.chain)
     }
 
+    /// Does its provider make several changes at one owner visible together? Not known without a section.
+    pub fn changes_at_once(&self) -> bool {
+        self.section.is_some_and(|section| section.api.changes_at_once())
+    }
+
     /// Is a rollover under way, or is anything else of it left?
     pub fn is_settled(&self) -> bool {
         self.doc.waiting.is_empty() && self.doc.presented.iter().all(|presented| presented.left.is_none())
@@ -267,16 +272,19 @@ impl<'a> Owner<'a> {
         self.view?.servers.as_ref().ok()
     }
 
-    /// The records that each answering address shows, without those on their way out.
-    pub fn answers(&self) -> Vec<(SocketAddr, &'a ServerView, BTreeSet<Association>)> {
+    /// The records that each answering address shows.
+    pub fn shown(&self) -> impl Iterator<Item = (SocketAddr, &'a ServerView, &'a BTreeSet<Association>)> {
         let servers = self.servers().into_iter().flatten();
-        let answer = |(address, server): (&SocketAddr, &'a ServerView)| match &server.answer {
-            Ok(Shown { records: Some(records), .. }) => {
-                Some((*address, server, records.difference(&self.going).cloned().collect()))
-            }
+        servers.filter_map(|(address, server)| match &server.answer {
+            Ok(Shown { records: Some(records), .. }) => Some((*address, server, records)),
             _ => None,
-        };
-        servers.filter_map(answer).collect()
+        })
+    }
+
+    /// The same without those on their way out.
+    pub fn answers(&self) -> Vec<(SocketAddr, &'a ServerView, BTreeSet<Association>)> {
+        let staying = |records: &BTreeSet<Association>| records.difference(&self.going).cloned().collect();
+        self.shown().map(|(address, server, records)| (address, server, staying(records))).collect()
     }
 
     /// The addresses whose answer is unknown, with the reason.

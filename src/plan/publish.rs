@@ -126,7 +126,7 @@ fn one_after_the_other(
         .presented_at(owner)
         .into_iter()
         .filter(|(lineage, _, chain)| {
-            let one_by_one = lineage.section.is_some_and(|section| !section.api.changes_at_once());
+            let one_by_one = lineage.section.is_some() && !lineage.changes_at_once();
             one_by_one && chain.is_some_and(|chain| minds(model, owner, chain))
         })
         .filter_map(|(_, _, chain)| chain)

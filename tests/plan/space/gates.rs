@@ -76,13 +76,18 @@ impl World {
         self.journal().into_iter().filter(|(_, state)| going(state)).map(|(record, _)| record).collect()
     }
 
-    /// The known answers, without what is on its way out.
-    pub fn answers(&self) -> Vec<Set> {
+    /// The known answers.
+    fn shown(&self) -> Vec<Set> {
         if self.asked != Asked::Yes {
             return Vec::new();
         }
-        let known = |says: &Says| if let Says::Shows(set) = says { Some(set.without(self.going())) } else { None };
+        let known = |says: &Says| if let Says::Shows(set) = says { Some(*set) } else { None };
         self.servers.iter().filter_map(known).collect()
+    }
+
+    /// The known answers, without what is on its way out.
+    pub fn answers(&self) -> Vec<Set> {
+        self.shown().into_iter().map(|set| set.without(self.going())).collect()
     }
 
     pub fn unknown(&self) -> usize {
@@ -225,7 +230,17 @@ impl World {
             false => !(guarded && shown),
         };
         let fresh = matches!(state, State::DeletedAgo(ago) if *ago < 300);
-        sound && !fresh && seen && self.presented().iter().all(stays)
+        sound && !fresh && seen && self.presented().iter().all(stays) && !self.stays_alone(record)
+    }
+
+    /// Would others of its kind be left alone, where a program may not have deleted what it says it did?
+    fn stays_alone(&self, record: Record) -> bool {
+        let is_kind = |other: &Record| *other != record && other.param() == record.param();
+        let mut certs = self.presented().into_iter().map(|may| may.cert).filter(|cert| record.matches(*cert));
+        certs.any(|cert| {
+            let left = self.shown().into_iter().map(|set| set.iter().filter(is_kind).collect::<Vec<_>>());
+            left.into_iter().any(|left| !left.is_empty() && !left.iter().any(|other| other.matches(cert)))
+        })
     }
 
     /// Does a further record turn nobody away that is not turned away yet, where the servers show those `before` it by then? The

@@ -212,6 +212,31 @@ fn s18_updates_without_effect() {
     }
 }
 
+/// S18: other parameters were configured in the midst of a rollover, so several records of a kind are to go, and the provider says that
+/// it deleted one and did not. The one that matches what is presented goes when the others are seen to be gone.
+#[test]
+fn s18_deletes_without_effect() {
+    for (update, lies, withdraw) in [(false, 1, false), (false, 1, true), (false, 2, false), (true, 1, false)] {
+        let setup = Lab::with(MX, "311 25").secondary("ns2", 60);
+        let mut lab = ready(if update { setup.api_rfc2136() } else { setup.api_exec() });
+        lab.renew(MX, Renewal::default());
+        lab.until(HOUR, DAY, |lab| serves(lab) == [2]);
+        assert_eq!(count(&lab, OWNER), 2);
+        lab.pass(3 * HOUR);
+        let lies = [Updates::NoEffect].repeat(lies);
+        let next = if withdraw { lies } else { [vec![Updates::Work], lies].concat() };
+        lab.world.change(|state| state.dns.next_updates = next.into());
+        if withdraw {
+            lab.run(&["withdraw", MX]);
+        } else {
+            lab.reconfigure(|setup| setup.parameters(&["312"], 25));
+        }
+        lab.cron(HOUR, DAY);
+        assert_eq!(count(&lab, OWNER), usize::from(!withdraw), "{update} {withdraw}: {}", lab.told());
+        lab.assert_clean();
+    }
+}
+
 /// S18: a CNAME at the owner: the records go to where it leads, and its TTL counts as well.
 #[test]
 fn s18_a_cname_at_the_owner() {
