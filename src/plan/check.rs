@@ -40,7 +40,8 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
                 .and_then(|()| add(&model, edit, added.entry(edit.query.clone()).or_default())),
             Action::Delete(edit) => delete(&model, edit, deleted.entry(edit.query.clone()).or_default()),
             Action::Forget { lineage, generation } => forget(&model, lineage, generation),
-            Action::Store { .. } | Action::Adopt { .. } | Action::Reload { .. } | Action::Leave { .. } => Ok(()),
+            Action::Leave { lineage } => leave(&model, lineage),
+            Action::Store { .. } | Action::Adopt { .. } | Action::Reload { .. } => Ok(()),
         };
         if let (Ok(()), Some((lineage, to))) = (&verdict, leads_to(&action)) {
             switched.insert(lineage.clone(), to.clone());
@@ -173,6 +174,30 @@ fn arrange(input: Input<'_>, lineage: &str, goal: &Goal, serving: Option<&Genera
         Some(serving) if Some(serving) != after && !damaged => Err("services would read another certificate".into()),
         _ => Ok(()),
     }
+}
+
+/// Where services are led to another certificate, whatever may be cached at the owners of its section matches that.
+fn leave(model: &Model<'_>, lineage: &str) -> Result<(), String> {
+    let of = model.lineages.get(lineage).ok_or("no such lineage")?;
+    let (Some(served), Ok(live), Some(section)) = (of.facts.served(), &of.facts.live, of.section) else {
+        return Ok(());
+    };
+    if served.id == live.id {
+        return Ok(());
+    }
+    for query in section.tlsa.iter().filter_map(|line| line.query_name().ok()) {
+        let owner = model.owners.get(&query).ok_or("no name server was asked")?;
+        heard(model, of, owner)?;
+        for answer in cacheable(owner, model.now(), model.floor(of)) {
+            let records = answer.ok_or("an earlier answer is not known")?;
+            let fits = |record: &Association| live.chain.matches(record, &owner.base, model.wall());
+            let lost = records.iter().find(|r| !records.iter().any(|other| other.kind() == r.kind() && fits(other)));
+            if let Some(record) = lost {
+                return Err(format!("{record} at {query} does not match what live/ shows"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn addition(action: &Action) -> Option<&Edit> {

@@ -1,8 +1,9 @@
 //! What is to be done about files that changes nothing for clients: keep generations, lead links, forget.
 
 use super::{
-    Action, Goal, Plan, Trouble, Wait,
+    Action, Goal, Plan, Reason, Trouble, Wait,
     delete::held,
+    gate::owner_blockers,
     model::{Lineage, Model},
     presence::Presence,
     reason::Step,
@@ -134,7 +135,10 @@ pub fn forget(model: &Model<'_>, plan: &mut Plan) {
             plan.actions.push(Action::Forget { lineage: lineage.name.into(), generation });
         }
         if lineage.doc.withdrawn && !lineage.facts.held && !is_leaving(model, lineage) && !has_left(model, lineage) {
-            plan.actions.push(Action::Leave { lineage: lineage.name.into() });
+            match parting(model, lineage) {
+                reasons if reasons.is_empty() => plan.actions.push(Action::Leave { lineage: lineage.name.into() }),
+                reasons => plan.waits.push(Wait { lineage: lineage.name.into(), step: Step::Leave, reasons }),
+            }
         }
     }
 }
@@ -142,6 +146,12 @@ pub fn forget(model: &Model<'_>, plan: &mut Plan) {
 /// Does a server or a cache still hold records of a lineage that is withdrawn?
 fn is_leaving(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
     model.owners_of(lineage.name).any(|owner| owner.doc.lineages.contains(lineage.name))
+}
+
+/// What speaks against presenting what `live/` shows, once nothing of ours is left: records of others, or such as we forgot.
+fn parting(model: &Model<'_>, lineage: &Lineage<'_>) -> Vec<Reason> {
+    let Ok(live) = &lineage.facts.live else { return Vec::new() };
+    model.parting(lineage).flat_map(|owner| owner_blockers(model, lineage, owner, &live.chain)).collect()
 }
 
 /// Does a withdrawn lineage follow `live/` already, and is it remembered only because it is still configured?

@@ -125,6 +125,18 @@ impl<'a> Model<'a> {
         self.owned.get(lineage).into_iter().flatten().filter_map(|query| self.owners.get(query))
     }
 
+    /// The owners that still have a say before a withdrawn lineage goes back to `live/`: those of its `tlsa` lines, where `live/` shows
+    /// another generation than services read. That we know of no record there (the journal may be lost) does not mean that
+    /// there is none.
+    pub fn parting(&self, lineage: &Lineage<'a>) -> impl Iterator<Item = &Owner<'a>> {
+        let live = lineage.facts.live.as_ref().ok().map(|live| &live.id);
+        let changes = lineage.facts.served().is_some_and(|served| Some(&served.id) != live);
+        let section = lineage.section.filter(|_| lineage.doc.withdrawn && changes);
+        let queries = section.into_iter().flat_map(|section| &section.tlsa).filter_map(|line| line.query_name().ok());
+        let queries: BTreeSet<DnsName> = queries.collect();
+        self.owners.values().filter(move |owner| queries.contains(owner.query))
+    }
+
     /// The generations that may be presented at an owner, with their lineage; the chain is missing where it cannot be read.
     /// Lineages that leave DANE count as well: they are presented all the same.
     pub fn presented_at(&self, owner: &Owner<'a>) -> Vec<(Lineage<'a>, &'a Presented, Option<&'a Chain>)> {

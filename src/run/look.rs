@@ -152,6 +152,8 @@ impl Run<'_> {
     fn due(&self, journal: &Journal, facts: &Facts) -> BTreeSet<DnsName> {
         let input = Input { config: self.config, sections: &self.sections, facts, journal };
         let model = Model::new(input);
+        let parting: BTreeSet<&DnsName> =
+            model.lineages.values().flat_map(|lineage| model.parting(lineage)).map(|owner| owner.query).collect();
         let is_due = |owner: &&Owner<'_>| {
             let lineages = owner.configured.iter().copied().chain(owner.doc.lineages.iter().map(String::as_str));
             let mut lineages = lineages.filter_map(|name| model.lineages.get(name));
@@ -159,7 +161,10 @@ impl Run<'_> {
             let long_ago = owner.doc.asked.is_none_or(|asked| {
                 recheck.is_some_and(|recheck| recheck > 0 && asked.elapsed(model.now()) >= recheck)
             });
-            long_ago || lineages.any(|lineage| !lineage.is_settled() || lineage.doc.withdrawn) || differs(&model, owner)
+            long_ago
+                || parting.contains(owner.query)
+                || lineages.any(|lineage| !lineage.is_settled() || lineage.doc.withdrawn)
+                || differs(&model, owner)
         };
         model.owners.values().filter(is_due).map(|owner| owner.query.clone()).collect()
     }

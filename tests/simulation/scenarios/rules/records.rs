@@ -290,3 +290,32 @@ fn withdraw_during_a_rollover() {
         assert!(lab.world.stat(Path::new(CONFIG), true).is_ok());
     }
 }
+
+/// `withdraw` in the middle of a rollover, with what we knew of the owner lost: the links stay until no server and no cache has a record
+/// that does not match what `live/` shows, whosever it is.
+#[test]
+fn withdraw_after_the_owner_was_forgotten() {
+    for removed in [false, true] {
+        let lab = Lab::with(MX, "311 25").start();
+        first_use(&lab);
+        lab.renew(MX, Renewal::default());
+        lab.unpublish(OWNER, &lab.record(MX, 2, P));
+        for file in lab.world.list(Path::new("/var/lib/daneroll/owners")).unwrap() {
+            lab.world.remove(&Path::new("/var/lib/daneroll/owners").join(file)).unwrap();
+        }
+        lab.run(&["withdraw", MX]);
+        lab.cron(4 * HOUR, 4 * DAY);
+        assert!(is_pinned(&lab.world, MX) && shows(&lab, MX, 1));
+        lab.assert_told(&["waiting to leave DANE", "3 1 1 record that matches"]);
+        if removed {
+            lab.unpublish(OWNER, &lab.record(MX, 1, P));
+            lab.run(&[]);
+            assert!(is_pinned(&lab.world, MX), "caches still hold it");
+        } else {
+            lab.publish(OWNER, 3600, &lab.record(MX, 2, P));
+        }
+        lab.cron(4 * HOUR, DAY);
+        assert!(!is_pinned(&lab.world, MX) && shows(&lab, MX, 2), "{}", lab.told());
+        lab.assert_clean();
+    }
+}
