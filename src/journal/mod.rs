@@ -145,6 +145,25 @@ pub struct OwnerDoc {
     /// Groups that we published in, until every cache has forgotten them: answers that hold them must still match.
     #[serde(default)]
     pub groups: BTreeSet<Group>,
+    /// No query name of ours leads here any more: a CNAME that did was changed. What we published here is left to go.
+    #[serde(default)]
+    pub left_behind: Option<LeftBehind>,
+}
+
+/// A CNAME that led to an owner leads elsewhere now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftBehind {
+    /// The end of the round of questions that found it changed.
+    pub since: Stamp,
+    /// So long caches may follow it and keep what they find, seconds: until then nothing is changed here.
+    pub wait: u64,
+}
+
+impl LeftBehind {
+    /// When no cache leads here any more.
+    pub fn until(&self) -> Stamp {
+        self.since.after(self.wait)
+    }
 }
 
 /// What one address of an authoritative server showed.
@@ -255,6 +274,7 @@ impl OwnerDoc {
             probed: None,
             lineages: BTreeSet::new(),
             groups: BTreeSet::new(),
+            left_behind: None,
         }
     }
 
@@ -262,6 +282,13 @@ impl OwnerDoc {
     pub fn going(&self) -> BTreeSet<Association> {
         let going = self.records.iter().filter(|(_, doc)| doc.state.going());
         going.map(|(record, _)| record.clone()).collect()
+    }
+
+    /// Notes what was done about a record.
+    pub fn set(&mut self, record: &Association, state: RecordState, now: Stamp) {
+        if let Some(doc) = self.records.get_mut(record) {
+            (doc.state, doc.since) = (state, now);
+        }
     }
 
     /// The wait that a switch at this owner needs now: twice the longest TTL that any address showed, or `floor` (seconds).

@@ -79,6 +79,9 @@ impl OwnerDoc {
         for doc in self.records.values_mut() {
             doc.since = sound(doc.since);
         }
+        if let Some(left) = &mut self.left_behind {
+            left.since = sound(left.since);
+        }
         self
     }
 }

@@ -12,6 +12,7 @@ pub mod presence;
 pub mod probe;
 mod publish;
 mod reason;
+mod sharing;
 mod switch;
 
 pub use back::back;

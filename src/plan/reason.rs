@@ -163,6 +163,13 @@ pub enum Reason {
         /// This one.
         lineage: String,
     },
+    /// A CNAME led here and does so no longer.
+    LeftBehind {
+        /// What was published here goes.
+        owner: DnsName,
+        /// Then, when no cache follows the old CNAME; `None`: the provider cannot name it.
+        until: Option<Stamp>,
+    },
     /// The provider said that it is done, and the servers have yet to show it.
     NotVisible {
         /// Of this owner.
@@ -175,7 +182,9 @@ impl Reason {
     pub fn until(&self) -> Option<Stamp> {
         match self {
             Reason::Cached { until, .. } | Reason::Hold { until } | Reason::Seen { until, .. } => Some(*until),
-            Reason::NotProbed { due: until, .. } | Reason::Unseen { until } => *until,
+            Reason::LeftBehind { until, .. } | Reason::NotProbed { due: until, .. } | Reason::Unseen { until } => {
+                *until
+            }
             _ => None,
         }
     }
@@ -184,7 +193,11 @@ impl Reason {
     pub fn passes(&self) -> bool {
         !matches!(
             self,
-            Reason::NoReload { .. } | Reason::NeedsProbe | Reason::Unconfigured { .. } | Reason::Presents { .. }
+            Reason::NoReload { .. }
+                | Reason::NeedsProbe
+                | Reason::Unconfigured { .. }
+                | Reason::Presents { .. }
+                | Reason::LeftBehind { until: None, .. }
         )
     }
 
@@ -267,6 +280,14 @@ impl Reason {
                     "{lineage} needed it and has no sound section; `daneroll withdraw {lineage}` leaves DANE safely"
                 )
             }
+            Reason::LeftBehind { owner, until: Some(until) } => format!(
+                "a CNAME led to {owner} until not long ago, and caches may follow it for {} more",
+                span(until.until(now))
+            ),
+            Reason::LeftBehind { owner, until: None } => format!(
+                "a CNAME led to {owner} and does so no longer; a program cannot be told to delete there (the name is \
+                 not made of port, protocol and domain), so delete it by hand"
+            ),
             Reason::NotVisible { owner } => format!("the name servers of {owner} have yet to show that it is gone"),
         }
     }

@@ -161,7 +161,9 @@ impl Run<'_> {
             });
             long_ago || lineages.any(|lineage| !lineage.is_settled() || lineage.doc.withdrawn) || differs(&model, owner)
         };
-        model.owners.values().filter(is_due).map(|owner| owner.query.clone()).collect()
+        let due = model.owners.values().filter(is_due);
+        // What is done for one name that leads to an RRset concerns all that do.
+        due.flat_map(|owner| model.sharing(owner)).map(|owner| owner.query.clone()).collect()
     }
 
     /// Asks for these owners: the name servers, or the journal where the provider's word is taken.

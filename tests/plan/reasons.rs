@@ -69,6 +69,8 @@ fn all() -> Vec<(Reason, Option<u64>, &'static str)> {
         (Reason::Seen { seen: NOW, until: NOW.after(60) }, Some(60), "0 s ago: its records are kept for 60 s more"),
         (Reason::Unseen { until: None }, None, "for 7 d"),
         (Reason::Unseen { until: Some(NOW.after(60)) }, Some(60), "for 60 s more"),
+        (Reason::LeftBehind { owner: owner.clone(), until: Some(NOW.after(60)) }, Some(60), "follow it for 60 s more"),
+        (Reason::LeftBehind { owner: owner.clone(), until: None }, None, "delete it by hand"),
         (Reason::NotVisible { owner }, None, "have yet to show"),
     ]
 }
