@@ -6,9 +6,10 @@ use super::{
     grammar::Entry,
     keys,
     lookup::{self, Lookups},
-    tlsa_line, tsig, values,
+    tsig, values,
     words::Word,
 };
+use crate::name::{domain, host as host_name};
 use std::path::{Path, PathBuf};
 
 /// The schemes that there are.
@@ -94,7 +95,7 @@ fn rfc2136(scheme: &Word, words: &[Word], scene: &Scene) -> Result<Api, Fault> {
     let (mut zone, mut key, mut server) = (None, None, None);
     for word in words {
         if let Some(name) = word.after("zone:") {
-            zone = Some(tlsa_line::domain(&name.text).map_err(|why| name.fault(why))?);
+            zone = Some(domain(&name.text).map_err(|why| name.fault(why))?);
         } else if let Some(file) = word.after("key:") {
             key = Some(file);
         } else if server.is_none() {
@@ -165,7 +166,7 @@ fn host_and_port(text: &str) -> Result<(String, u16), String> {
         Ok(ip) => Ok((ip.to_string(), port)),
         Err(_) if host.contains(':') || text.starts_with('[') => Err("not an IPv6 address".into()),
         Err(_) if host.bytes().all(|b| b.is_ascii_digit() || b == b'.') => Err("not an IPv4 address".into()),
-        Err(_) => tlsa_line::host(host).map(|_| (host.to_owned(), port)),
+        Err(_) => host_name(host).map(|_| (host.to_owned(), port)),
     }
 }
 

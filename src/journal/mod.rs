@@ -9,6 +9,7 @@ pub mod store;
 mod times;
 
 use crate::{
+    hosts::Hosts,
     lineage::GenerationId,
     name::DnsName,
     tlsa::{Association, Group},
@@ -54,6 +55,27 @@ pub struct LineageDoc {
     /// The operator went back from this generation (`rollback`): no candidate while `live/` shows it.
     #[serde(default)]
     pub barred: Option<GenerationId>,
+    /// The hosts of `tlsa` lines that do not name them, as last found: unknown is not absent.
+    #[serde(default)]
+    pub hosts: BTreeMap<Hosts, BTreeMap<DnsName, HostDoc>>,
+}
+
+/// A host that was looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostDoc {
+    /// How long a cache may keep an answer that names it, seconds.
+    #[serde(default)]
+    pub ttl: u64,
+    /// When it was first found missing. It counts while a cache may hold an answer that names it.
+    #[serde(default)]
+    pub gone: Option<Stamp>,
+}
+
+impl HostDoc {
+    /// When no cache names it any more: after twice the TTL, and never before `floor` seconds.
+    pub fn forgotten(&self, floor: u64) -> Option<Stamp> {
+        self.gone.map(|gone| gone.after(self.ttl.saturating_mul(2).max(floor)))
+    }
 }
 
 /// A generation that a process may present.

@@ -124,6 +124,10 @@ fn switch(model: &Model<'_>, lineage: &str, to: &GenerationId, cause: Cause) -> 
     let of = model.lineages.get(lineage).ok_or("no such lineage")?;
     of.section.filter(|_| !of.doc.withdrawn).ok_or("it has no sound section, or leaves DANE")?;
     let generation = of.facts.stored.get(to).ok_or("the generation is not in the store")?;
+    let known = |hosts| of.doc.hosts.get(hosts).is_some_and(|hosts| !hosts.is_empty());
+    if of.section.is_some_and(|section| !section.wanted.iter().all(|wanted| known(&wanted.hosts))) {
+        return Err("it has owners that are not known".into());
+    }
     let leads = |owner: &&Owner<'_>| owner.doc.left_behind.is_none();
     for owner in model.owners.values().filter(leads).filter(|owner| owner.concerns(lineage)) {
         heard(model, of, owner)?;

@@ -7,6 +7,7 @@ pub mod check;
 mod delete;
 mod files;
 pub mod gate;
+pub mod hosts;
 pub mod model;
 pub mod presence;
 pub mod probe;
@@ -241,6 +242,7 @@ pub fn plan(input: Input<'_>) -> Plan {
     switch::reload(&model, &mut plan);
     delete::delete(&model, &mut plan);
     files::forget(&model, &mut plan);
+    hosts::tell(&model, &mut plan);
     alarm::raise(&model, &mut plan);
     plan
 }

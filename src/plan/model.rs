@@ -1,6 +1,6 @@
 //! The facts and the journal, put together by lineage and by owner.
 
-use super::{Input, presence::Presence, probe, sharing};
+use super::{Input, hosts, presence::Presence, probe, sharing};
 use crate::{
     config::{Pin, Section, TlsaLine, Verify},
     facts::{Endpoint, EndpointView, LineageFacts, OwnerView, ServerView},
@@ -33,16 +33,14 @@ pub struct Model<'a> {
 }
 
 /// The lineages with a `tlsa` line for each query name, and the lines.
-fn lines(sections: &BTreeMap<String, Section>) -> BTreeMap<DnsName, Vec<(&str, &TlsaLine)>> {
-    let mut lines: BTreeMap<DnsName, Vec<(&str, &TlsaLine)>> = BTreeMap::new();
-    for (name, section) in sections {
-        for line in &section.tlsa {
-            if let Ok(query) = line.query_name() {
-                lines.entry(query).or_default().push((name, line));
-            }
+fn by_query<'a, 'b>(lines: &'b BTreeMap<&'a str, Vec<TlsaLine>>) -> BTreeMap<DnsName, Vec<(&'a str, &'b TlsaLine)>> {
+    let mut found: BTreeMap<DnsName, Vec<(&'a str, &TlsaLine)>> = BTreeMap::new();
+    for (name, line) in lines.iter().flat_map(|(name, lines)| lines.iter().map(move |line| (*name, line))) {
+        if let Ok(query) = line.query_name() {
+            found.entry(query).or_default().push((name, line));
         }
     }
-    lines
+    found
 }
 
 /// A lineage.
@@ -93,7 +91,8 @@ impl<'a> Model<'a> {
             Some((name.as_str(), Lineage { name, section: sections.get(name), facts, doc, probed: false }))
         };
         let mut lineages: BTreeMap<&str, Lineage<'_>> = facts.lineages.iter().filter_map(lineage).collect();
-        let lines = lines(sections);
+        let expanded = hosts::expanded(sections, facts, journal);
+        let lines = by_query(&expanded);
         let owner = |(query, doc): (&'a DnsName, &'a OwnerDoc)| {
             let lines = lines.get(query).map_or(&[][..], Vec::as_slice);
             (query, Owner::new(query, doc, input, lines))

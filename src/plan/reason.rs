@@ -1,6 +1,7 @@
 //! Why nothing happens, as values with their numbers.
 
 use crate::{
+    hosts::Hosts,
     journal::clock::Stamp,
     lineage::GenerationId,
     name::DnsName,
@@ -34,6 +35,8 @@ pub enum Step {
     Retire(GenerationId),
     /// Leaving DANE.
     Leave,
+    /// Finding the hosts of a `tlsa` line.
+    Find(Hosts),
 }
 
 /// What is waited for.
@@ -163,6 +166,13 @@ pub enum Reason {
         /// This one.
         lineage: String,
     },
+    /// Nobody knows yet which hosts a `tlsa` line means.
+    HostsUnknown {
+        /// `mx:DOMAIN` or `san`.
+        hosts: Hosts,
+        /// Why.
+        why: String,
+    },
     /// A CNAME led here and does so no longer.
     LeftBehind {
         /// What was published here goes.
@@ -280,6 +290,7 @@ impl Reason {
                     "{lineage} needed it and has no sound section; `daneroll withdraw {lineage}` leaves DANE safely"
                 )
             }
+            Reason::HostsUnknown { hosts, why } => format!("the hosts of \"{hosts}\" are not known yet: {why}"),
             Reason::LeftBehind { owner, until: Some(until) } => format!(
                 "a CNAME led to {owner} until not long ago, and caches may follow it for {} more",
                 span(until.until(now))
@@ -335,6 +346,7 @@ impl fmt::Display for Step {
             Step::Publish(owner) => write!(f, "publish at {owner}"),
             Step::Delete(owner, record) => write!(f, "delete {record} at {owner}"),
             Step::Retire(generation) => write!(f, "retire generation {generation}"),
+            Step::Find(hosts) => write!(f, "find the hosts of \"{hosts}\""),
             Step::Leave => f.write_str("leave DANE"),
         }
     }

@@ -9,6 +9,7 @@ use crate::{
     cli::{Arguments, Check},
     config::{Config, Dnssec, Loaded, Unreadable},
     env::Env,
+    idna,
     lineage::layout::Places,
     observe::{
         audit::{self, Bounded, state},
@@ -128,10 +129,10 @@ fn inside(
     lineages: &BTreeSet<String>,
     findings: &mut Vec<Finding>,
 ) -> state::State {
-    let section = |name: &str| config.sections.iter().find(|section| section.name.eq_ignore_ascii_case(name));
+    let section = |name: &str| config.sections.iter().find(|section| idna::same(&section.name, name));
     let state = state::read(env, &config.state_directory, &|name| floor(config.ttl, section(name)));
     // The journal names lineages as live/ does.
-    let known = state.rollovers.keys().filter(|name| lineages.iter().any(|l| l.eq_ignore_ascii_case(name)));
+    let known = state.rollovers.keys().filter(|name| lineages.iter().any(|l| idna::same(l, name)));
     let lineages = &lineages.iter().chain(known).cloned().collect();
     findings.extend(check::rollovers(&state, lineages, env.wall()));
     let live = config.letsencrypt_directory.join("live");

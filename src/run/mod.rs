@@ -15,6 +15,7 @@ use crate::{
     cli::{Arguments, Command, Hints},
     config::{Config, Loaded, Section, Unreadable},
     env::{Env, Lock},
+    idna,
     journal::store::{Store, lineage_file},
     lineage::certbot,
     lineage::layout::Places,
@@ -192,7 +193,7 @@ impl<'a> Run<'a> {
         for section in &self.config.sections {
             let mut names = self.live.iter().chain(known);
             let exact = names.clone().find(|name| **name == section.name);
-            match exact.or_else(|| names.find(|name| name.eq_ignore_ascii_case(&section.name))) {
+            match exact.or_else(|| names.find(|name| idna::same(name, &section.name))) {
                 Some(name) => drop(self.sections.insert(name.clone(), section.clone())),
                 None => unmatched.push(section.name.clone()),
             }

@@ -3,6 +3,7 @@
 use super::{FAILED, Report, Run};
 use crate::{
     config::Section,
+    idna,
     lineage::{CERT, CHAIN, FULLCHAIN, pem},
     name::DnsName,
     report::print::{Printed, Record, VERSION},
@@ -121,7 +122,7 @@ impl Run<'_> {
 
     fn lineage_named(&self, name: &str) -> Result<&str, String> {
         let exact = self.live.iter().find(|live| *live == name);
-        let found = exact.or_else(|| self.live.iter().find(|live| live.eq_ignore_ascii_case(name)));
+        let found = exact.or_else(|| self.live.iter().find(|live| idna::same(live, name)));
         found.map(String::as_str).ok_or_else(|| self.no_lineage(name))
     }
 

@@ -79,6 +79,7 @@ fn section(name: &str) -> Section {
         name: name.into(),
         line: 1,
         tlsa: Vec::new(),
+        wanted: Vec::new(),
         api: Api::Exec(Exec { argv: vec!["/sim/provider".into()], user: None, temporary_from: 128 }),
         record_ttl: 300,
         reload: Vec::new(),
@@ -125,6 +126,7 @@ impl Scene {
             lineages: BTreeMap::new(),
             owners: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            mail: BTreeMap::new(),
         };
         let mut scene = Scene { config, sections: BTreeMap::new(), facts, journal, lineage: "mx".into(), port: 25 };
         scene.open_lineage("mx");

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     facts::{LineageFacts, Served},
+    idna,
     journal::clock::Stamp,
     plan::{Action, Input, Plan, model::Model},
 };
@@ -135,7 +136,7 @@ fn configured(input: Input<'_>, name: &str) -> Configured {
     if sound {
         return Configured::Sound;
     }
-    match input.config.broken.iter().any(|broken| broken.eq_ignore_ascii_case(name)) {
+    match input.config.broken.iter().any(|broken| idna::same(broken, name)) {
         true => Configured::Broken,
         false => Configured::Missing,
     }
