@@ -36,8 +36,8 @@ fn why(label: &str) -> String {
     if is_encoded(label) && label.is_ascii() {
         return format!("{label:?} begins like an international name and is none (Punycode, RFC 3492)");
     }
-    let alone = |c: &char| !c.is_ascii() && convert(&format!("a{c}a")).is_none();
-    match label.chars().find(alone) {
+    let never = |c: &char| !c.is_ascii() && convert(&c.to_string()).is_none() && convert(&format!("a{c}a")).is_none();
+    match label.chars().find(never) {
         Some(c) => format!("the character {c:?} (U+{:04X}) cannot stand in a domain name", u32::from(c)),
         None => format!("{label:?} is no international name: its characters do not go together (UTS 46)"),
     }

@@ -2,6 +2,7 @@
 
 mod hosts;
 mod lenient;
+mod lookups;
 mod subjects;
 
 use super::Report;
@@ -69,7 +70,14 @@ fn audit(env: &Bounded<'_>, check: &Check, loaded: &Result<Loaded, Unreadable>) 
                 .iter()
                 .map(|error| configuration(format!("{}:{}: {}", error.path.display(), error.line, error.message))),
         );
-        findings.extend(subjects.configured(env, &loaded.config, &check.lineages));
+        let config = match loaded.config.sections.iter().all(|section| section.wanted.is_empty()) {
+            true => loaded.config.clone(),
+            false => {
+                let resolver = resolver(env, Some(&loaded.config), &mut findings);
+                lookups::expanded(env, &resolver, &loaded.config, &mut findings)
+            }
+        };
+        findings.extend(subjects.configured(env, &config, &check.lineages));
     }
     for host in &check.hosts {
         match hosts::parse(host) {

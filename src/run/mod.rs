@@ -163,13 +163,16 @@ impl<'a> Run<'a> {
             }
             Command::Reset { force } => self.locked(POST_WAIT, Vec::new(), |run, store| run.reset(store, *force)),
             Command::Withdraw { lineage } => {
-                self.locked(POST_WAIT, Vec::new(), |run, store| run.withdraw(store, lineage))
+                let lineage = self.spelt(lineage, &known);
+                self.locked(POST_WAIT, Vec::new(), |run, store| run.withdraw(store, &lineage))
             }
             Command::Rollback { lineage } => {
-                self.locked(POST_WAIT, Vec::new(), |run, store| run.rollback(store, lineage))
+                let lineage = self.spelt(lineage, &known);
+                self.locked(POST_WAIT, Vec::new(), |run, store| run.rollback(store, &lineage))
             }
             Command::Switch { lineage, .. } => {
-                self.locked(POST_WAIT, Vec::new(), |run, store| run.force(store, lineage))
+                let lineage = self.spelt(lineage, &known);
+                self.locked(POST_WAIT, Vec::new(), |run, store| run.force(store, &lineage))
             }
             _ if self.arguments.wait => self.wait(),
             _ => self.locked(PLAIN_WAIT, Vec::new(), |run, store| run.rounds(store)),
@@ -199,6 +202,18 @@ impl<'a> Run<'a> {
             }
         }
         unmatched
+    }
+
+    /// A lineage of the command line as `live/` or the journal spells it: an international name can come in either form.
+    fn spelt(&self, lineage: &str, known: &BTreeSet<String>) -> String {
+        let mut names = self.sections.keys().chain(known);
+        let exact = names.clone().any(|name| name == lineage);
+        let found = if exact || lineage.is_ascii() && !lineage.contains("xn--") {
+            None
+        } else {
+            names.find(|name| idna::same(name, lineage))
+        };
+        found.map_or(lineage, String::as_str).to_owned()
     }
 
     fn keeper(&self) -> Keeper<'_> {

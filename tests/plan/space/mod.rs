@@ -88,6 +88,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::NotVisible { .. } => "not visible",
         // No world here has a CNAME or sets of hosts.
         Reason::LeftBehind { .. } => "left behind",
+        Reason::HostsUnknown { .. } => "hosts unknown",
     }
 }
 
