@@ -476,6 +476,7 @@ fn step(step: &Step) -> String {
         Step::Delete(query, record) => format!("delete {}{}", record_name(record), at(query)),
         Step::Retire(id) => format!("retire {}", generation_name(id)),
         Step::Leave => "leave".into(),
+        Step::Find(_) => "find".into(),
     }
 }
 

@@ -10,7 +10,10 @@ use daneroll::env::sim::{
     service::Service,
     zone::{Zone, address, alias, mail, name},
 };
-use hickory_resolver::proto::{op::ResponseCode, rr::RecordType};
+use hickory_resolver::proto::{
+    op::ResponseCode,
+    rr::{RData, RecordType, rdata::NS},
+};
 use std::{path::Path, rc::Rc};
 
 const MX2: &str = "mx2.example.com";
@@ -211,5 +214,42 @@ fn names_of_the_certificate() {
         for owner in [&owners[0], &owners[2]] {
             assert_eq!(lab.published(owner), [lab.record(A, 2, kind)], "{line}");
         }
+    }
+}
+
+/// A mail host in a zone that the provider cannot edit: nothing is sent there, it is told by name, and the other hosts get theirs.
+#[test]
+fn a_mail_host_of_somebody_else() {
+    const BACKUP: &str = "backup.other.com";
+    for api in ["rfc2136 ns1.example.com", "rfc2136 ns1.example.com zone:example.com"] {
+        let lab = mail_hosts("311 25 mx:example.com", &[MX]).global(&format!("api = {api}")).start();
+        lab.world.edit_zone(&name("com"), |zone| {
+            zone.add(&name("other.com"), 3600, RData::NS(NS(name("ns.other.com").to_name())));
+            zone.add(&name("other.com"), 3600, Zone::delegation_signer("other.com"));
+            zone.add(&name("ns.other.com"), 3600, address([192, 0, 2, 99].into()))
+        });
+        lab.world.change(|state| {
+            let mut zone = Zone::new("other.com", true, &["ns.other.com"]);
+            zone.add(&name("ns.other.com"), 3600, address([192, 0, 2, 99].into()));
+            zone.add(&name(BACKUP), 3600, address([192, 0, 2, 25].into()));
+            state.dns.add_server("ns.other.com", &["192.0.2.99"]);
+            state.dns.add_zone(zone, &["ns.other.com"]);
+        });
+        publish_mx(&lab, "example.com", &[(10, MX), (20, BACKUP)]);
+        assert_eq!(lab.run(&["--reset"]), 0, "{}", lab.told());
+        lab.serve();
+        // It presents our certificate, so nothing but the zone speaks against a record.
+        let directory = Path::new(DANE).join(MX);
+        lab.world.serve(Service::new("backup", BACKUP, 25, &directory));
+        lab.world.trace();
+        assert_eq!(lab.run(&[]), 1, "{api}");
+        lab.assert_told(&[
+            "_25._tcp.backup.other.com.: cannot publish",
+            if api.contains("zone:") { "is not in zone" } else { "name the primary server of its zone" },
+        ]);
+        assert_eq!(lab.published(super::OWNER), [lab.record(MX, 1, EE)], "{api}: {}", lab.told());
+        let sent = lab.world.trace().iter().filter(|effect| effect.contains(" exchange ")).count();
+        assert_eq!(sent, 1, "{api}: one update, for the host of ours");
+        lab.assert_clean();
     }
 }
