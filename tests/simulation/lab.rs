@@ -18,7 +18,7 @@ use daneroll::{
         dns::Mode,
         keys,
         service::{Reads, Service},
-        zone::{Zone, address, name, tlsa},
+        zone::{Zone, address, mail, name, tlsa},
     },
     tlsa::Association,
 };
@@ -199,8 +199,10 @@ impl Setup {
         let section = self.sections.last_mut().unwrap();
         let words: Vec<&str> = line.split_whitespace().skip(1).collect();
         let port = words.iter().find_map(|word| word.parse().ok()).unwrap();
-        let domain =
-            words.iter().find(|word| word.contains('.')).map_or(section.lineage.clone(), |word| (*word).to_owned());
+        let domain = words
+            .iter()
+            .find(|word| word.contains('.') && !word.starts_with("mx:"))
+            .map_or(section.lineage.clone(), |word| (*word).to_owned());
         section.ports.insert((port, domain));
         self.line(&format!("tlsa = {line}"))
     }
@@ -365,6 +367,10 @@ impl Setup {
             }
             for (_, domain) in self.sections.iter().flat_map(|section| &section.ports) {
                 zone.add(&name(domain), 3600, address([192, 0, 2, 25].into()));
+            }
+            let mx = |line: &String| line.contains("mx:example.com");
+            for section in self.sections.iter().filter(|section| section.lines.iter().any(mx)) {
+                section.ports.iter().for_each(|(_, domain)| _ = zone.add(&name(APEX), 3600, mail(10, domain)));
             }
             let mut com = Zone::new("com", true, &["a.gtld-servers.net"]);
             for server in &listed {
