@@ -96,6 +96,7 @@ impl Run<'_> {
         let names: BTreeSet<&String> = self.sections.keys().chain(journal.lineages.keys()).collect();
         let lineages = names.into_iter().map(|name| (name.clone(), self.files(name))).collect();
         let mut facts = Facts { now, wall: self.env.wall(), lineages, ..Facts::empty() };
+        facts.mail = recalled.mail();
         self.remember(journal, &facts);
         let views = recalled.views(journal, |ip| self.env.has_route(ip));
         // What a provider said last is in the journal itself, and may be news to it.

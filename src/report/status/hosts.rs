@@ -28,5 +28,6 @@ pub fn looked_up(section: &Section, lineage: &Lineage<'_>) -> Vec<LookedUp> {
 /// Names of the certificate that no host can have.
 fn left_out(lineage: &Lineage<'_>) -> Vec<String> {
     let Some(served) = lineage.facts.served() else { return Vec::new() };
-    of_certificate(&served.chain.names).1.into_iter().map(str::to_owned).collect()
+    // What a certificate says is for people to read, whatever it is.
+    of_certificate(&served.chain.names).1.into_iter().map(|name| name.escape_default().to_string()).collect()
 }
