@@ -7,6 +7,7 @@ use super::{
     presence::Presence,
 };
 use crate::{
+    config::Api,
     facts::LineageFacts,
     journal::{Presented, clock::Stamp},
     lineage::GenerationId,
@@ -23,7 +24,7 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
     let model = Model::new(input);
     let adding: Vec<Edit> = plan.actions.iter().filter_map(addition).cloned().collect();
     let mut added: BTreeMap<DnsName, BTreeSet<Association>> = BTreeMap::new();
-    let mut deleted: BTreeMap<DnsName, BTreeSet<Association>> = BTreeMap::new();
+    let mut deleted = at_once(&model, &plan.actions);
     let (mut sound, mut unsound) = (Vec::new(), Vec::new());
     let mut switched: BTreeMap<String, GenerationId> = BTreeMap::new();
     for action in plan.actions {
@@ -56,6 +57,20 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
     plan.actions = sound;
     plan.troubles.extend(unsound);
     plan
+}
+
+/// What one change deletes of an RRset, where the provider of all of it can do so.
+fn at_once(model: &Model<'_>, actions: &[Action]) -> BTreeMap<DnsName, BTreeSet<Association>> {
+    let mut found: BTreeMap<DnsName, (BTreeSet<Association>, Vec<Option<&Api>>)> = BTreeMap::new();
+    for action in actions {
+        let Action::Delete(edit) = action else { continue };
+        let section = model.lineages.get(edit.lineage.as_str()).and_then(|lineage| lineage.section);
+        let (records, apis) = found.entry(target(model, edit)).or_default();
+        records.insert(edit.record.clone());
+        apis.push(section.map(|section| &section.api));
+    }
+    let one = |apis: &[Option<&Api>]| apis.iter().all(|api| api.is_some_and(Api::changes_at_once) && *api == apis[0]);
+    found.into_iter().filter(|(_, (_, apis))| one(apis)).map(|(target, (records, _))| (target, records)).collect()
 }
 
 /// The name that holds the RRset.

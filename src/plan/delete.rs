@@ -30,8 +30,15 @@ pub fn delete(model: &Model<'_>, plan: &mut Plan) {
         if sharing.iter().any(|owner| switched.iter().any(|name| owner.concerns(name))) {
             continue;
         }
-        let gone = gone_at.entry(&owner.doc.target).or_default();
         let needed: BTreeSet<Association> = sharing.iter().flat_map(|owner| desired_records(model, owner)).collect();
+        let all = || if needed.is_empty() { whole(model, sharing) } else { None };
+        if !gone_at.contains_key(&owner.doc.target)
+            && let Some(edits) = all()
+        {
+            gone_at.insert(&owner.doc.target, edits.iter().map(|edit| edit.record.clone()).collect());
+            plan.actions.extend(edits.into_iter().map(Action::Delete));
+        }
+        let gone = gone_at.entry(&owner.doc.target).or_default();
         // What the plan deletes for another name that leads there is deleted for this one.
         let old = owner.doc.records.iter().filter(|(record, _)| !needed.contains(record) && !gone.contains(record));
         let mut old: Vec<(&Association, &RecordDoc)> = old.collect();
@@ -51,6 +58,32 @@ pub fn delete(model: &Model<'_>, plan: &mut Plan) {
             }
         }
     }
+}
+
+/// An RRset of which nobody needs anything any more, where one change can take all of it away: with two certificates beside each
+/// other, either record alone would fail the clients that see the other certificate.
+fn whole(model: &Model<'_>, sharing: &[&Owner<'_>]) -> Option<Vec<Edit>> {
+    let mut edits: BTreeMap<&Association, (&Owner<'_>, &RecordDoc, Lineage<'_>)> = BTreeMap::new();
+    for owner in sharing {
+        for (record, doc) in &owner.doc.records {
+            edits.entry(record).or_insert((owner, doc, author(model, owner, doc)?));
+        }
+    }
+    let apis: Vec<&Api> = edits.values().filter_map(|(.., lineage)| Some(&lineage.section?.api)).collect();
+    let at_once = apis.iter().all(|api| api.changes_at_once() && *api == apis[0]);
+    let ours = |owner: &&Owner<'_>| {
+        let shown = owner.answers().into_iter().flat_map(|(_, _, records)| records);
+        shown.into_iter().all(|record| edits.contains_key(&record))
+    };
+    if edits.len() < 2 || !at_once || !sharing.iter().all(|owner| ours(owner)) {
+        return None;
+    }
+    let gone: BTreeSet<Association> = edits.keys().map(|record| (*record).clone()).collect();
+    let free = |(record, (owner, doc, _)): (&&Association, &(&Owner<'_>, &RecordDoc, Lineage<'_>))| {
+        blockers(model, owner, sharing, record, doc, &gone).is_empty()
+    };
+    let all_free = edits.iter().all(free);
+    all_free.then(|| edits.into_iter().map(|(record, (owner, _, lineage))| edit(owner, record, &lineage)).collect())
 }
 
 /// The lineage whose provider deletes the record: one that needed it, else one that is configured here.

@@ -253,3 +253,24 @@ fn a_mail_host_of_somebody_else() {
         lab.assert_clean();
     }
 }
+
+/// Two lineages at the mail hosts, one certificate beside the other, and a host leaves: its records go together, for each alone
+/// would leave the other certificate without one; and later renewals are not held up.
+#[test]
+fn a_host_of_two_lineages_leaves() {
+    const OTHER: &str = "other.example.com";
+    let setup = mail_hosts("311 25 mx:example.com", &[MX, MX2]).api_rfc2136().lineage(OTHER);
+    let lab = setup.line("tlsa = 311 25 mx:example.com").line("reload = /bin/true").start();
+    publish_mx(&lab, "example.com", &BOTH);
+    assert_eq!(lab.run(&["--reset"]), 0, "{}", lab.told());
+    lab.serve();
+    lab.cron(3 * HOUR, 9 * HOUR);
+    assert_eq!(lab.published(OWNER2).len(), 2, "{}", lab.told());
+    publish_mx(&lab, "example.com", &[(10, MX)]);
+    lab.cron(HOUR, 6 * HOUR);
+    assert!(!lab.is_published(OWNER2), "{}", lab.told());
+    lab.renew(MX, Renewal::default());
+    lab.cron(HOUR, 12 * HOUR);
+    lab.assert_clean();
+    assert_eq!(serves(&lab), [2], "{}", lab.told());
+}
