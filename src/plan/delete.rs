@@ -75,7 +75,7 @@ fn whole(model: &Model<'_>, sharing: &[&Owner<'_>]) -> Option<Vec<Edit>> {
         let shown = owner.answers().into_iter().flat_map(|(_, _, records)| records);
         shown.into_iter().all(|record| edits.contains_key(&record))
     };
-    if edits.len() < 2 || !at_once || !sharing.iter().all(|owner| ours(owner)) {
+    if edits.len() < 2 || !at_once || !sharing.iter().all(ours) {
         return None;
     }
     let gone: BTreeSet<Association> = edits.keys().map(|record| (*record).clone()).collect();
