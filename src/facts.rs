@@ -8,7 +8,7 @@ use crate::{
     tlsa::Chain,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
 };
 
@@ -25,6 +25,34 @@ pub struct Facts {
     pub owners: BTreeMap<DnsName, OwnerView>,
     /// By TLSA query name: what the endpoints presented that were looked at for this round.
     pub endpoints: BTreeMap<DnsName, EndpointView>,
+    /// By mail domain: its mail hosts, where they were looked up for this round.
+    pub mail: BTreeMap<DnsName, Result<MailHosts, NoHosts>>,
+}
+
+impl Facts {
+    /// Nothing was seen.
+    pub fn empty() -> Facts {
+        let (lineages, owners) = (BTreeMap::new(), BTreeMap::new());
+        Facts { now: Stamp(0), wall: 0, lineages, owners, endpoints: BTreeMap::new(), mail: BTreeMap::new() }
+    }
+}
+
+/// The hosts that the MX records of a domain name, whatever their preferences.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailHosts {
+    /// Never none.
+    pub hosts: BTreeSet<DnsName>,
+    /// How long a cache may keep the answer, seconds.
+    pub ttl: u64,
+}
+
+/// Why there is no set of hosts to go by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoHosts {
+    /// In words; what to do, too, if only an operator can.
+    pub why: String,
+    /// It does not pass by itself.
+    pub lasting: bool,
 }
 
 /// The files of a lineage.

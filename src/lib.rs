@@ -5,6 +5,8 @@
 
 pub mod cli;
 pub mod config;
+pub mod hosts;
+pub mod idna;
 pub mod name;
 pub mod probe;
 pub mod tlsa;

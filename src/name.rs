@@ -1,5 +1,6 @@
 //! DNS names as the rest of the program handles them: absolute, lower case, with the final dot.
 
+use crate::idna;
 use hickory_resolver::proto::rr::Name;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -129,7 +130,7 @@ impl FromStr for DnsName {
 
 /// A name as people write it, IDNs and all.
 fn written(text: &str) -> Result<DnsName, String> {
-    match Name::from_utf8(text) {
+    match Name::from_utf8(idna::to_ascii(text)?) {
         Ok(name) if !text.is_empty() => Ok(DnsName::from(&name)),
         Ok(_) => Err("an empty name".into()),
         Err(error) => Err(error.to_string()),
@@ -156,6 +157,41 @@ impl From<DnsName> for String {
 impl fmt::Display for DnsName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A domain name, and in plain words what keeps a text from being one.
+pub fn domain(text: &str) -> Result<DnsName, String> {
+    let labels = || text.strip_suffix('.').unwrap_or(text).split('.');
+    if text != "." && labels().any(str::is_empty) {
+        return Err("not a domain name: there is nothing between two dots, or before the first".into());
+    }
+    let ascii = idna::to_ascii(text).map_err(|why| format!("not a domain name: {why}"))?;
+    if ascii.split('.').any(|label| label.len() > 63) {
+        return Err("not a domain name: what stands between two dots is at most 63 letters long".into());
+    }
+    let name: DnsName = ascii.parse().map_err(|_| "not a domain name".to_owned())?;
+    match name.as_str().len() > 254 {
+        true => Err("not a domain name: it is longer than 253 letters".into()),
+        false => Ok(name),
+    }
+}
+
+/// A name that a host can have: letters, digits and hyphens, and no IP address.
+pub fn host(text: &str) -> Result<DnsName, String> {
+    let name = domain(text)?;
+    let labels: Vec<&str> = name.without_dot().split('.').collect();
+    let odd = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if let Some(label) = labels.iter().find(|label| label.is_empty() || label.contains(odd)) {
+        return Err(match *label {
+            "*" => "a wildcard is no host that clients connect to".into(),
+            "" => "the root is no host that clients connect to".into(),
+            label => format!("not a domain name: {label:?} cannot stand in one"),
+        });
+    }
+    match labels.last() {
+        Some(last) if last.bytes().all(|b| b.is_ascii_digit()) => Err("an IP address has no TLSA record".into()),
+        _ => Ok(name),
     }
 }
 

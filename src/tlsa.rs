@@ -237,12 +237,16 @@ impl Chain {
                 let path = &self.certificates[..=self.linked];
                 let issuer = path.iter().skip(1).position(|certificate| certificate.matches(record));
                 issuer.is_some_and(|above| {
-                    path[..above + 2].iter().all(|c| c.not_before <= wall && wall <= c.not_after)
-                        && self.names.iter().any(|name| covers(name, base))
+                    path[..above + 2].iter().all(|c| c.not_before <= wall && wall <= c.not_after) && self.names(base)
                 })
             }
             _ => false,
         }
+    }
+
+    /// Is a host among the names of the leaf?
+    pub fn names(&self, host: &DnsName) -> bool {
+        self.names.iter().any(|name| covers(name, host))
     }
 
     /// End of validity of the leaf, Unix seconds.

@@ -195,7 +195,7 @@ proptest! {
     /// Nothing that a file may hold makes the reader panic, and every section is either good or broken.
     #[test]
     fn hostile_files(lines in proptest::collection::vec(
-        "\\[[a-c/. \\]]{0,4}\\]?|(tlsa|api|ttl|hold|reload|x) ?= ?[0-9a-z:'\"#=. é]{0,9}|(api = rfc2136|tlsa = 311) .{0,9}|.{0,9}", 0..9,
+        "\\[[a-c/. \\]]{0,4}\\]?|(tlsa|api|ttl|hold|reload|x) ?= ?[0-9a-z:'\"#=. é]{0,9}|(api = rfc2136|tlsa = 311) .{0,9}|tlsa = 311 25 (mx:|san).{0,4}|.{0,9}", 0..9,
     ), bytes in proptest::collection::vec(any::<u8>(), 0..4), at in 0_usize..40) {
         let mut text = lines.join("\n").into_bytes();
         let at = at.min(text.len());
@@ -206,7 +206,7 @@ proptest! {
         }
         let config = loaded.config;
         prop_assert!(config.sections.iter().all(|section| !config.broken.contains(&section.name)));
-        prop_assert!(config.sections.iter().all(|section| !section.tlsa.is_empty()));
+        prop_assert!(config.sections.iter().all(|section| !section.tlsa.is_empty() || !section.wanted.is_empty()));
         prop_assert!(config.broken.iter().all(|name| !name.contains('/') && !name.starts_with('.')));
     }
 }

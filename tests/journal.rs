@@ -4,9 +4,10 @@
 
 use daneroll::{
     env::{Env, Files, sim::World},
+    hosts::Hosts,
     journal::{
-        Journal, LineageDoc, Origin, Override, OwnerDoc, Past, Presented, RecordDoc, RecordState, Reloaded, ServerDoc,
-        Shown,
+        HostDoc, Journal, LeftBehind, LineageDoc, Origin, Override, OwnerDoc, Past, Presented, RecordDoc, RecordState,
+        Reloaded, ServerDoc, Shown,
         clock::Stamp,
         store::{Store, lineage_file, owner_file},
     },
@@ -46,6 +47,7 @@ fn owner(name: &str, now: Stamp) -> OwnerDoc {
         servers: BTreeMap::from([("[2001:db8::1]:53".parse().unwrap(), server)]),
         records: BTreeMap::from([(record, doc)]),
         lineages: BTreeSet::from(["mx".into()]),
+        left_behind: Some(LeftBehind { since: now, wait: 7 }),
         ..OwnerDoc::new(query)
     }
 }
@@ -61,6 +63,13 @@ fn lineage(now: Stamp) -> LineageDoc {
         reloads: vec![Reloaded { command, began: now, ended: now }],
         withdrawn: true,
         overrides: vec![Override { generation, at: now, wall: 8 }],
+        hosts: BTreeMap::from([
+            (Hosts::San, BTreeMap::from([("a.example.".parse().unwrap(), HostDoc::default())])),
+            (
+                Hosts::Mx("example.com.".parse().unwrap()),
+                BTreeMap::from([("mx.example.".parse().unwrap(), HostDoc { ttl: 60, gone: Some(now) })]),
+            ),
+        ]),
     }
 }
 

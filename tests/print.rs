@@ -117,6 +117,18 @@ fn zone_lines_and_documents() {
     assert_eq!((&told["version"], told["errors"].as_array().unwrap().len()), (&1.into(), 1));
 }
 
+/// Lines whose hosts are looked up: the certificate tells its names; mail hosts are known when a run has found them.
+#[test]
+fn hosts_that_are_looked_up() {
+    let lab = Lab::new();
+    lab.configure("tlsa = 311 443 san\ntlsa = 301 25 mx:example.test\nrecord_ttl = 300\n");
+    let Some(key) = by_openssl(&live(&lab, "cert.pem"), 1, 1) else { return };
+    let line = format!("_443._tcp.mx.example.test. 300 IN TLSA 3 1 1 {key}\n");
+    let words = ["no owner name", "the hosts of \"mx:example.test\" are not known yet"];
+    assert_eq!(print(&lab, &["--zone"]).fails(1, &words).out, line);
+    assert_eq!(print(&lab, &[]).ends(0).out.lines().count(), 2, "what is not for a zone needs no owner");
+}
+
 #[test]
 fn what_cannot_be_printed() {
     let lab = Lab::new();

@@ -268,6 +268,17 @@ fn what_is_awaited_has_an_end() {
     assert!(status["next_run"]["seconds_left"].as_i64().unwrap() > 3000);
 }
 
+/// What a line stands for whose hosts are looked up.
+#[test]
+fn hosts_that_are_looked_up() {
+    let lab = Lab::settled();
+    configure(&lab, "ttl = 0", "tlsa = 311 443 san\n");
+    let status = told(&lab, &[], 0);
+    let hosts = &status["lineages"][0]["hosts"];
+    assert_eq!((&hosts[0]["from"], &hosts[0]["hosts"][0]), (&"san".into(), &"mx.example.test.".into()), "{status:#}");
+    assert!(lab.run(&["status"]).out.contains("\"san\" stands for mx.example.test"));
+}
+
 #[test]
 fn lineages_by_name() {
     let lab = Lab::settled();

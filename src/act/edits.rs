@@ -4,7 +4,7 @@ use super::{Actor, Came};
 use crate::{
     config::Api,
     facts::Facts,
-    journal::{Origin, RecordDoc, RecordState, clock::Stamp, store::Store},
+    journal::{Origin, OwnerDoc, RecordDoc, RecordState, clock::Stamp, store::Store},
     plan::{Action, Edit, Trouble, model::endpoint},
     provider::{Change, Context, Operation, Outcome},
 };
@@ -89,7 +89,23 @@ fn intend(store: &mut Store, operation: Operation, edit: &Edit) -> bool {
             }
         }
     }
+    beside(store, edit, |other| match operation {
+        Operation::Add => {
+            if other.records[&edit.record].state.going() {
+                other.published_again(&edit.record, now);
+            }
+            other.set(&edit.record, RecordState::Publishing, now);
+        }
+        Operation::Delete => other.set(&edit.record, RecordState::Deleting, now),
+    });
     again
+}
+
+/// What is done at a name is done for every other name that leads to the same RRset, and whose document has the record too.
+fn beside(store: &mut Store, edit: &Edit, change: impl Fn(&mut OwnerDoc)) {
+    let Some(target) = store.journal().owners.get(&edit.query).map(|owner| owner.target.clone()) else { return };
+    let others = store.edit().owners.values_mut().filter(|owner| owner.target == target && owner.query != edit.query);
+    others.filter(|owner| owner.records.contains_key(&edit.record)).for_each(change);
 }
 
 fn change((operation, edit): (Operation, &Edit), store: &Store) -> Change {
@@ -114,9 +130,9 @@ fn note(store: &mut Store, operation: Operation, edit: &Edit, outcome: Outcome, 
     let now = Stamp(store.journal().clock.total);
     let (owner, record, lineage) = (&edit.query, &edit.record, &edit.lineage);
     let known = store.edit().owners.get_mut(owner);
-    let (verb, done) = match operation {
-        Operation::Add => ("publish", "published"),
-        Operation::Delete => ("delete", "deleted"),
+    let (verb, done, state) = match operation {
+        Operation::Add => ("publish", "published", RecordState::Published),
+        Operation::Delete => ("delete", "deleted", RecordState::Deleted),
     };
     match outcome {
         Outcome::Done | Outcome::Already => {
@@ -128,11 +144,14 @@ fn note(store: &mut Store, operation: Operation, edit: &Edit, outcome: Outcome, 
                 }
                 let Some(doc) = known.records.get_mut(record) else { return Came::Done };
                 doc.since = now;
-                doc.state = match operation {
-                    Operation::Add => RecordState::Published,
-                    Operation::Delete => RecordState::Deleted,
-                };
+                doc.state = state;
             }
+            beside(store, edit, |other| {
+                if restored {
+                    other.published_again(record, now);
+                }
+                other.set(record, state, now);
+            });
             Came::Done
         }
         Outcome::NotYet(why) => Came::Later(format!("{lineage}: {owner}: not deleted yet, {record}: {why}")),

@@ -36,6 +36,11 @@ impl Api {
     pub fn changes_at_once(&self) -> bool {
         self.provider.changes_at_once()
     }
+
+    /// Can it edit at any owner, rather than only where port, protocol and domain lead?
+    pub fn edits_any_owner(&self) -> bool {
+        self.provider.edits_any_owner()
+    }
 }
 
 impl PartialEq for Api {

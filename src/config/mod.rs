@@ -21,15 +21,15 @@ pub use lookup::{Lookups, System};
 pub(crate) use values::{duration, port};
 
 // What the providers read their `api` lines with.
+pub(crate) use crate::name::{domain, host};
 pub(crate) use api::{Scene, command};
 pub(crate) use credentials::assignments;
 pub(crate) use diagnostic::{Fault, is_file_name};
-pub(crate) use tlsa_line::{domain, host};
 pub(crate) use words::Word;
 
 pub use reader::{DEFAULT_PATH, Loaded, Overrides, Unreadable, load, load_from, parse};
 
-use crate::{env::Env, name::DnsName, probe::Protocol, tlsa::Param};
+use crate::{env::Env, hosts::Hosts, name::DnsName, probe::Protocol, tlsa::Param};
 use std::{
     collections::BTreeSet,
     fmt,
@@ -91,6 +91,8 @@ pub struct Section {
     pub line: usize,
     /// Its `tlsa` lines and the global ones, without duplicates.
     pub tlsa: Vec<TlsaLine>,
+    /// Its `tlsa` lines whose hosts are looked up.
+    pub wanted: Vec<Wanted>,
     /// Who edits the zone.
     pub api: Api,
     /// TTL of an RRset that we create, seconds.
@@ -142,6 +144,29 @@ impl TlsaLine {
     /// The TLSA query name, `_25._tcp.mx.example.com.` (RFC 6698 section 3).
     pub fn query_name(&self) -> Result<DnsName, String> {
         format!("_{}._{}.{}", self.port, self.protocol, self.domain).parse()
+    }
+}
+
+/// `tlsa = PARAM PORT [PROTO] mx:DOMAIN`, and the same with `san`: a line for each of several hosts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// Usage, selector, matching type.
+    pub param: Param,
+    /// Port, 1–65535.
+    pub port: u16,
+    /// Protocol label without the underscore.
+    pub protocol: String,
+    /// Where the hosts are found.
+    pub hosts: Hosts,
+    /// `probe:`: what comes before the section's `probe`.
+    pub probe: Option<Probe>,
+}
+
+impl Wanted {
+    /// The line for one of the hosts.
+    pub fn line(&self, host: DnsName) -> TlsaLine {
+        let Wanted { param, port, protocol, probe, .. } = self.clone();
+        TlsaLine { param, port, protocol, domain: host, probe }
     }
 }
 

@@ -9,9 +9,11 @@ use super::{
     keys::{self, Reach},
     lookup::{self, Lookups},
     settings::{Everywhere, Settings},
-    tlsa_line,
 };
-use crate::env::{Env, Kind};
+use crate::{
+    env::{Env, Kind},
+    idna, name,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -133,7 +135,7 @@ impl Reader<'_> {
             let target = match scope.header {
                 None => &mut defaults,
                 Some(header) => {
-                    let at = *index.entry(header.name.text.to_lowercase()).or_insert(targets.len());
+                    let at = *index.entry(folded(&header.name.text)).or_insert(targets.len());
                     if at == targets.len() {
                         targets.push(Target { header, settings: Settings::default(), damaged: false });
                     }
@@ -262,13 +264,17 @@ impl Reader<'_> {
         let inherits_bad = defaults.bad.iter().any(|key| *key == "tlsa" || !settings.seen.contains(key));
         let mut broken = all_broken || damaged || inherits_bad || !settings.bad.is_empty();
         let told = |key| settings.bad.contains(key) || defaults.bad.contains(key);
-        let domain = tlsa_line::host(&name).ok().filter(|domain| domain.without_dot().contains('.'));
+        let host = name::host(&name);
+        // What is wrong with an international name does not meet the eye.
+        let why = host.as_ref().err().filter(|_| !name.is_ascii()).map_or(String::new(), |why| format!(" ({why})"));
+        let domain = host.ok().filter(|domain| domain.without_dot().contains('.'));
         let tlsa = settings.lines(defaults, domain);
         if tlsa.is_none() && header.sound {
-            let message =
-                format!("\"{name}\" is no host name, so each \"tlsa\" line needs the domain that clients connect to");
+            let message = format!(
+                "\"{name}\" is no host name{why}, so each \"tlsa\" line needs the domain that clients connect to"
+            );
             self.report.error(line, header.name.fault(message).hint("write \"tlsa = 311 25 mx.example.com\""));
-        } else if tlsa.as_ref().is_some_and(Vec::is_empty) && !told("tlsa") {
+        } else if tlsa.as_ref().is_some_and(Vec::is_empty) && settings.wanted(defaults).is_empty() && !told("tlsa") {
             let message = format!("section \"{name}\" has no \"tlsa\" line");
             self.report
                 .error(line, header.name.fault(message).hint("write \"tlsa = 311 25\", or which port the service has"));
@@ -291,6 +297,11 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// What names of one section have in common: case does not matter, nor does the form of an international name.
+fn folded(name: &str) -> String {
+    idna::to_ascii(name).unwrap_or_else(|_| name.to_owned()).to_lowercase()
 }
 
 /// Can a directory in `live/` have this name? What is broken is pinned nevertheless, so no other name may get there.

@@ -1,7 +1,7 @@
 //! Parameters as they are collected: those of one section or the defaults for all, and those that count everywhere.
 
 use super::{
-    Api, Dnssec, LogLevel, Pin, Probe, Section, TlsaLine, TrustAnchor, Verify, anchor,
+    Api, Dnssec, LogLevel, Pin, Probe, Section, TlsaLine, TrustAnchor, Verify, Wanted, anchor,
     api::{self, Scene},
     diagnostic::Fault,
     grammar::Entry,
@@ -74,11 +74,11 @@ impl Settings {
     pub fn lines(&self, defaults: &Settings, domain: Option<DnsName>) -> Option<Vec<TlsaLine>> {
         let mut lines: Vec<TlsaLine> = Vec::new();
         for template in defaults.tlsa.iter().chain(&self.tlsa) {
-            let line = match &domain {
-                Some(domain) => template.line(domain.clone()),
-                None if template.takes_section() => return None,
-                None => template.line(".".parse().ok()?),
-            };
+            let line = template.line(domain.as_ref());
+            if line.is_none() && template.takes_section() {
+                return None;
+            }
+            let Some(line) = line else { continue };
             line.query_name().ok()?;
             if !lines.contains(&line) {
                 lines.push(line);
@@ -87,14 +87,27 @@ impl Settings {
         Some(lines)
     }
 
+    /// The `tlsa` lines whose hosts are looked up, those of `defaults` first, duplicates left out.
+    pub fn wanted(&self, defaults: &Settings) -> Vec<Wanted> {
+        let mut wanted = Vec::new();
+        for line in defaults.tlsa.iter().chain(&self.tlsa).filter_map(Template::wanted) {
+            if !wanted.contains(&line) {
+                wanted.push(line);
+            }
+        }
+        wanted
+    }
+
     /// The finished section.
     pub fn section(self, defaults: &Settings, name: String, line: usize, tlsa: Vec<TlsaLine>, api: Api) -> Section {
         let bundle = self.bundle.or(defaults.bundle).unwrap_or(false);
         let pin = self.pin.or(defaults.pin).unwrap_or(Pin::Renewal);
+        let wanted = self.wanted(defaults);
         Section {
             name,
             line,
             tlsa,
+            wanted,
             api,
             record_ttl: self.record_ttl.or(defaults.record_ttl).unwrap_or(3600),
             reload: self.reload.or_else(|| defaults.reload.clone()).unwrap_or_default(),

@@ -1,7 +1,12 @@
-//! `tlsa = PARAM PORT [PROTO] [DOMAIN] [probe:HOW]`.
+//! `tlsa = PARAM PORT [PROTO] [DOMAIN|mx:DOMAIN|san] [probe:HOW]`.
 
-use super::{Probe, TlsaLine, diagnostic::Fault, grammar::Entry, values, words::Word};
-use crate::{name::DnsName, probe::Protocol, tlsa::Param};
+use super::{Probe, TlsaLine, Wanted, diagnostic::Fault, grammar::Entry, values, words::Word};
+use crate::{
+    hosts::Hosts,
+    name::{DnsName, host},
+    probe::Protocol,
+    tlsa::Param,
+};
 
 /// Ways to see the certificate that is served.
 pub(super) const PROBES: [(&str, Probe); 11] = [
@@ -24,8 +29,19 @@ pub(super) struct Template {
     param: Param,
     port: u16,
     protocol: String,
-    domain: Option<DnsName>,
+    place: Place,
     probe: Option<Probe>,
+}
+
+/// Whose records they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    /// Those of the host that the section is named after.
+    Section,
+    /// Of this host.
+    Host(DnsName),
+    /// Of hosts that are looked up.
+    LookedUp(Hosts),
 }
 
 impl Template {
@@ -33,7 +49,7 @@ impl Template {
     pub fn read(entry: &Entry) -> Result<Template, Fault> {
         let (first, rest) = entry.words.split_first().ok_or_else(|| entry.key.fault("\"tlsa\" has no value"))?;
         let param = first.text.parse().map_err(|why: String| first.fault(why))?;
-        let (mut port, mut protocol, mut domain, mut probe) = (None, None, None, None);
+        let (mut port, mut protocol, mut place, mut probe) = (None, None, Place::Section, None);
         for word in rest {
             let text = word.text.as_str();
             if let Some(how) = word.after("probe:") {
@@ -44,8 +60,8 @@ impl Template {
                 protocol = Some(text.to_ascii_lowercase());
             } else if values::port(text).is_some() {
                 return Err(word.fault("a second port").hint("write a \"tlsa\" line for each port"));
-            } else if domain.is_none() {
-                domain = Some(domain_word(word)?);
+            } else if place == Place::Section {
+                place = place_word(word)?;
             } else {
                 return Err(word.fault("one port, one protocol, one domain, and no more"));
             }
@@ -55,22 +71,40 @@ impl Template {
                 .fault("the \"tlsa\" line names no port")
                 .hint(format!("write \"tlsa = {param} 25\", or which port the service has")));
         };
-        let template = Template { param, port, protocol: protocol.unwrap_or_else(|| "tcp".into()), domain, probe };
-        match template.domain.clone().map(|domain| template.line(domain).query_name()) {
-            Some(Err(why)) => Err(first.fault(format!("the name of the TLSA record is not valid: {why}"))),
+        let template = Template { param, port, protocol: protocol.unwrap_or_else(|| "tcp".into()), place, probe };
+        match &template.place {
+            Place::Host(domain) => match template.at(domain.clone()).query_name() {
+                Err(why) => Err(first.fault(format!("the name of the TLSA record is not valid: {why}"))),
+                Ok(_) => Ok(template),
+            },
             _ => Ok(template),
         }
     }
 
     /// Does it take the domain of its section?
     pub fn takes_section(&self) -> bool {
-        self.domain.is_none()
+        self.place == Place::Section
     }
 
-    /// The line for a section whose own domain is `section`.
-    pub fn line(&self, section: DnsName) -> TlsaLine {
-        let Template { param, port, protocol, domain, probe } = self.clone();
-        TlsaLine { param, port, protocol, domain: domain.unwrap_or(section), probe }
+    /// The line for a section whose own domain is `section`, if it has one and the line needs it; none where hosts are looked up.
+    pub fn line(&self, section: Option<&DnsName>) -> Option<TlsaLine> {
+        match &self.place {
+            Place::Section => section.map(|section| self.at(section.clone())),
+            Place::Host(host) => Some(self.at(host.clone())),
+            Place::LookedUp(_) => None,
+        }
+    }
+
+    /// The line whose hosts are looked up.
+    pub fn wanted(&self) -> Option<Wanted> {
+        let Place::LookedUp(hosts) = &self.place else { return None };
+        let Template { param, port, protocol, probe, .. } = self.clone();
+        Some(Wanted { param, port, protocol, hosts: hosts.clone(), probe })
+    }
+
+    fn at(&self, domain: DnsName) -> TlsaLine {
+        let Template { param, port, protocol, probe, .. } = self.clone();
+        TlsaLine { param, port, protocol, domain, probe }
     }
 }
 
@@ -86,7 +120,23 @@ fn is_protocol(text: &str) -> bool {
     ["tcp", "udp", "sctp"].iter().any(|protocol| text.eq_ignore_ascii_case(protocol))
 }
 
-/// A word that is neither port nor protocol must be a domain, and is a mistyped one of those if it cannot be.
+/// A word that is neither port nor protocol says whose records they are.
+fn place_word(word: &Word) -> Result<Place, Fault> {
+    if word.text == "san" {
+        return Ok(Place::LookedUp(Hosts::San));
+    }
+    match word.after("mx:") {
+        Some(domain) if domain.text.is_empty() => Err(word
+            .fault("\"mx:\" names no mail domain")
+            .hint("write what stands behind the \"@\" of addresses: mx:example.com")),
+        Some(domain) => {
+            host(&domain.text).map(|name| Place::LookedUp(Hosts::Mx(name))).map_err(|why| domain.fault(why))
+        }
+        None => domain_word(word).map(Place::Host),
+    }
+}
+
+/// It must be a domain, and is a mistyped port or protocol if it cannot be.
 fn domain_word(word: &Word) -> Result<DnsName, Fault> {
     let text = word.text.as_str();
     if text.chars().all(|c| c.is_numeric() || "-+_".contains(c)) {
@@ -100,43 +150,9 @@ fn domain_word(word: &Word) -> Result<DnsName, Fault> {
     if !text.contains('.') {
         return Err(word
             .fault("neither a port, nor a protocol, nor a domain")
-            .hint(format!("write tcp, udp or sctp, or \"{text}.\" if it is a name of one label")));
+            .hint(format!("write tcp, udp or sctp, mx:DOMAIN or san, or \"{text}.\" if it is a name of one label")));
     }
     host(text).map_err(|why| word.fault(why))
-}
-
-/// A domain name, and in plain words what keeps a text from being one.
-pub(crate) fn domain(text: &str) -> Result<DnsName, String> {
-    let labels = || text.strip_suffix('.').unwrap_or(text).split('.');
-    if text != "." && labels().any(str::is_empty) {
-        return Err("not a domain name: there is nothing between two dots, or before the first".into());
-    }
-    if labels().any(|label| label.len() > 63) {
-        return Err("not a domain name: what stands between two dots is at most 63 letters long".into());
-    }
-    let name: DnsName = text.parse().map_err(|_| "not a domain name".to_owned())?;
-    match name.as_str().len() > 254 {
-        true => Err("not a domain name: it is longer than 253 letters".into()),
-        false => Ok(name),
-    }
-}
-
-/// A name that a host can have: letters, digits and hyphens, and no IP address.
-pub(crate) fn host(text: &str) -> Result<DnsName, String> {
-    let name = domain(text)?;
-    let labels: Vec<&str> = name.without_dot().split('.').collect();
-    let odd = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    if let Some(label) = labels.iter().find(|label| label.is_empty() || label.contains(odd)) {
-        return Err(match *label {
-            "*" => "a wildcard is no host that clients connect to".into(),
-            "" => "the root is no host that clients connect to".into(),
-            label => format!("not a domain name: {label:?} cannot stand in one"),
-        });
-    }
-    match labels.last() {
-        Some(last) if last.bytes().all(|b| b.is_ascii_digit()) => Err("an IP address has no TLSA record".into()),
-        _ => Ok(name),
-    }
 }
 
 #[cfg(test)]
@@ -144,10 +160,38 @@ mod tests {
     use super::*;
     use crate::config::words;
 
-    fn read(value: &str) -> Result<TlsaLine, Fault> {
+    fn entry(value: &str) -> Result<Entry, Fault> {
         let key = Word { text: "tlsa".into(), column: 1, width: 4 };
-        let entry = Entry { line: 1, key, words: words::split(value, 8)? };
-        Ok(Template::read(&entry)?.line("a.example".parse().unwrap()))
+        Ok(Entry { line: 1, key, words: words::split(value, 8)? })
+    }
+
+    fn template(entry: &Entry) -> Result<Template, Fault> {
+        Template::read(entry)
+    }
+
+    fn read(value: &str) -> Result<TlsaLine, Fault> {
+        Ok(template(&entry(value)?)?.line(Some(&"a.example".parse().unwrap())).unwrap())
+    }
+
+    fn looked_up(value: &str) -> Result<Wanted, Fault> {
+        Ok(template(&entry(value)?)?.wanted().unwrap())
+    }
+
+    #[test]
+    fn hosts_that_are_looked_up() {
+        for (value, expected) in [
+            ("311 25 mx:example.com", "25 tcp mx:example.com"),
+            ("311 mx:Bücher.example 25", "25 tcp mx:xn--bcher-kva.example"),
+            ("311 443 san", "443 tcp san"),
+            ("201 udp san 853", "853 udp san"),
+        ] {
+            let Wanted { port, protocol, hosts, .. } = looked_up(value).unwrap();
+            assert_eq!(format!("{port} {protocol} {hosts}"), expected, "{value}");
+        }
+        for value in ["311 25 mx:", "311 25 mx:*.a.example", "311 25 san a.example", "311 25 mx:a.example mx:b.example"]
+        {
+            assert!(entry(value).and_then(|entry| template(&entry)).is_err(), "{value}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod store;
 mod times;
 
 use crate::{
+    hosts::Hosts,
     lineage::GenerationId,
     name::DnsName,
     tlsa::{Association, Group},
@@ -54,6 +55,27 @@ pub struct LineageDoc {
     /// The operator went back from this generation (`rollback`): no candidate while `live/` shows it.
     #[serde(default)]
     pub barred: Option<GenerationId>,
+    /// The hosts of `tlsa` lines that do not name them, as last found: unknown is not absent.
+    #[serde(default)]
+    pub hosts: BTreeMap<Hosts, BTreeMap<DnsName, HostDoc>>,
+}
+
+/// A host that was looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostDoc {
+    /// How long a cache may keep an answer that names it, seconds.
+    #[serde(default)]
+    pub ttl: u64,
+    /// When it was first found missing. It counts while a cache may hold an answer that names it.
+    #[serde(default)]
+    pub gone: Option<Stamp>,
+}
+
+impl HostDoc {
+    /// When no cache names it any more: after twice the TTL, and never before `floor` seconds.
+    pub fn forgotten(&self, floor: u64) -> Option<Stamp> {
+        self.gone.map(|gone| gone.after(self.ttl.saturating_mul(2).max(floor)))
+    }
 }
 
 /// A generation that a process may present.
@@ -145,6 +167,25 @@ pub struct OwnerDoc {
     /// Groups that we published in, until every cache has forgotten them: answers that hold them must still match.
     #[serde(default)]
     pub groups: BTreeSet<Group>,
+    /// No query name of ours leads here any more: a CNAME that did was changed. What we published here is left to go.
+    #[serde(default)]
+    pub left_behind: Option<LeftBehind>,
+}
+
+/// A CNAME that led to an owner leads elsewhere now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftBehind {
+    /// The end of the round of questions that found it changed.
+    pub since: Stamp,
+    /// So long caches may follow it and keep what they find, seconds: until then nothing is changed here.
+    pub wait: u64,
+}
+
+impl LeftBehind {
+    /// When no cache leads here any more.
+    pub fn until(&self) -> Stamp {
+        self.since.after(self.wait)
+    }
 }
 
 /// What one address of an authoritative server showed.
@@ -255,6 +296,7 @@ impl OwnerDoc {
             probed: None,
             lineages: BTreeSet::new(),
             groups: BTreeSet::new(),
+            left_behind: None,
         }
     }
 
@@ -262,6 +304,13 @@ impl OwnerDoc {
     pub fn going(&self) -> BTreeSet<Association> {
         let going = self.records.iter().filter(|(_, doc)| doc.state.going());
         going.map(|(record, _)| record.clone()).collect()
+    }
+
+    /// Notes what was done about a record.
+    pub fn set(&mut self, record: &Association, state: RecordState, now: Stamp) {
+        if let Some(doc) = self.records.get_mut(record) {
+            (doc.state, doc.since) = (state, now);
+        }
     }
 
     /// The wait that a switch at this owner needs now: twice the longest TTL that any address showed, or `floor` (seconds).

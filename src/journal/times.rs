@@ -48,6 +48,9 @@ impl LineageDoc {
             presented.unseen.take_if(|unseen| meaningless(unseen.since) || meaningless(unseen.last));
         }
         self.reloads.retain(|reload| !meaningless(reload.began) && !meaningless(reload.ended));
+        for host in self.hosts.values_mut().flat_map(|hosts| hosts.values_mut()) {
+            host.gone = host.gone.map(|gone| if meaningless(gone) { now } else { gone });
+        }
         self
     }
 }
@@ -78,6 +81,9 @@ impl OwnerDoc {
         }
         for doc in self.records.values_mut() {
             doc.since = sound(doc.since);
+        }
+        if let Some(left) = &mut self.left_behind {
+            left.since = sound(left.since);
         }
         self
     }

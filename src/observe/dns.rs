@@ -185,6 +185,26 @@ pub fn name_servers(answered: &Answered, apex: &DnsName) -> Result<(BTreeSet<Dns
     Ok((found.into_iter().map(|(name, _)| name).collect(), ttl.min(MOST_TTL)))
 }
 
+/// The hosts in an answer to an MX question to a resolver, and how long it may be kept, CNAMEs included. None are named where
+/// there is no MX record; a single host that is the root says that mail is not wanted (RFC 7505).
+pub fn mail_hosts(answered: &Answered, domain: &DnsName) -> Result<(BTreeSet<DnsName>, u64), String> {
+    let message = answered.as_ref().map_err(Clone::clone)?;
+    match message.metadata.response_code {
+        ResponseCode::NoError | ResponseCode::NXDomain => {}
+        code => return Err(format!("it answers {}", mnemonic(code))),
+    }
+    let (at, ttl) = follow(message, domain)?;
+    let exchange = |record: &Record| match &record.data {
+        RData::MX(mx) => Some(DnsName::from(&mx.exchange)),
+        _ => None,
+    };
+    let hosts: BTreeSet<DnsName> = of(message, &at, RecordType::MX).filter_map(exchange).collect();
+    match hosts.len() {
+        0..=MOST_RECORDS => Ok((hosts, ttl + u64::from(ttl_of(message, &at, RecordType::MX)))),
+        many => Err(format!("{many} hosts in one RRset")),
+    }
+}
+
 /// A response code as the RFCs and other tools write it: `SERVFAIL`, `REFUSED`.
 pub(super) fn mnemonic(code: ResponseCode) -> String {
     format!("{code:?}").to_uppercase()

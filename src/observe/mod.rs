@@ -7,5 +7,6 @@ pub mod dns;
 pub mod dnssec;
 pub mod endpoints;
 pub mod files;
+pub mod hosts;
 pub mod remember;
 pub mod services;

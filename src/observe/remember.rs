@@ -2,7 +2,9 @@
 
 use crate::{
     facts::{Facts, LineageFacts, OwnerView, ServerView},
-    journal::{Journal, LineageDoc, OwnerDoc, Past, Presented, RecordState, ServerDoc, Shown, clock::Stamp},
+    journal::{
+        Journal, LeftBehind, LineageDoc, OwnerDoc, Past, Presented, RecordState, ServerDoc, Shown, clock::Stamp,
+    },
     lineage::GenerationId,
     name::DnsName,
     tlsa::{Association, Group},
@@ -21,15 +23,20 @@ pub fn remember(journal: &mut Journal, facts: &Facts, ttl: Option<u64>, floor: u
     for query in configured.keys() {
         journal.owners.entry(query.clone()).or_insert_with(|| OwnerDoc::new(query.clone()));
     }
+    let mut left_behind = Vec::new();
     for (query, view) in &facts.owners {
         let owner = journal.owners.entry(query.clone()).or_insert_with(|| OwnerDoc::new(query.clone()));
         let unseen = if view.by_provider { floor / 2 } else { ttl.unwrap_or(UNSEEN_TTL) };
+        let before = owner.target.clone();
         owner.see(view, facts.now, unseen, floor);
+        left_behind.extend(owner.leave_behind(&before, facts.now, floor));
     }
+    left_behind.into_iter().for_each(|left| take_in(journal, left));
     let lineages = &journal.lineages;
     let withdrawn = |name: &String| lineages.get(name).is_some_and(|doc| doc.withdrawn);
     let sound: BTreeSet<&String> = configured.values().flatten().collect();
     journal.owners.retain(|query, owner| {
+        owner.left_behind.take_if(|_| configured.contains_key(query));
         let here: BTreeSet<&String> = configured.get(query).into_iter().flatten().filter(|n| !withdrawn(n)).collect();
         owner.leave_to_others(&here, |name| !here.contains(name) && (withdrawn(name) || sound.contains(name)));
         owner.forget_lineages(facts.now);
@@ -42,6 +49,19 @@ pub fn remember(journal: &mut Journal, facts: &Facts, ttl: Option<u64>, floor: u
         let fresh = !journal.lineages.contains_key(name);
         let lineage = journal.lineages.entry(name.clone()).or_default();
         lineage.see(seen, facts.now, wait, fresh);
+    }
+}
+
+/// What was left behind becomes an owner of its own, or part of the one that is known there.
+fn take_in(journal: &mut Journal, left: OwnerDoc) {
+    let owner = journal.owners.entry(left.query.clone()).or_insert_with(|| OwnerDoc::new(left.query.clone()));
+    if owner.records.is_empty() && owner.lineages.is_empty() || owner.left_behind.is_some() {
+        owner.left_behind = left.left_behind;
+        owner.zone = owner.zone.take().or(left.zone);
+    }
+    owner.lineages.extend(left.lineages);
+    for (record, doc) in left.records {
+        owner.records.entry(record).or_insert(doc);
     }
 }
 
@@ -119,6 +139,24 @@ impl OwnerDoc {
         self.confirm_deletes(servers.values());
     }
 
+    /// Its name led to `before` by a CNAME, and no longer does: what we published stays there, and this owner begins anew.
+    fn leave_behind(&mut self, before: &DnsName, now: Stamp, floor: u64) -> Option<OwnerDoc> {
+        let records = match *before != self.target {
+            true => std::mem::take(&mut self.records),
+            false => return None,
+        };
+        // Beside a CNAME there is nothing else: where one was put, the records are gone.
+        if *before == self.query || records.is_empty() {
+            return None;
+        }
+        let past = self.servers.values().flat_map(|server| &server.past);
+        let wait = past.map(|past| past.forgotten(floor).until(now)).max().unwrap_or(floor);
+        let lineages = records.values().flat_map(|doc| doc.lineages.clone()).collect();
+        let left_behind = Some(LeftBehind { since: now, wait });
+        let zone = self.zone.clone().filter(|zone| before.is_within(zone));
+        Some(OwnerDoc { zone, records, lineages, left_behind, ..OwnerDoc::new(before.clone()) })
+    }
+
     /// Everything that an address we never asked may have shown until now.
     fn worst(&self, unseen: u64) -> Vec<Shown> {
         let shown = |server: &ServerDoc| {
@@ -142,7 +180,8 @@ impl OwnerDoc {
             };
             !views.is_empty() && views.iter().all(lacks)
         };
-        self.records.retain(|record, doc| !(doc.state == RecordState::Deleted && gone(record)));
+        let left = self.left_behind.is_some();
+        self.records.retain(|record, doc| !((left || doc.state == RecordState::Deleted) && gone(record)));
     }
 
     /// A record that lineages of sections need here is left to them by those that `left`: that leave DANE, or whose section

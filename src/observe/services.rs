@@ -1,7 +1,10 @@
 //! Configuration files of services that name `live/` of a lineage: the commonest mistake in setting up, for such a service
 //! changes its certificate with every renewal, whatever the records say.
 
-use crate::env::{Files, Kind};
+use crate::{
+    env::{Files, Kind},
+    idna,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -130,7 +133,7 @@ fn mentions(
         let below = Path::new(word).strip_prefix(live).ok()?;
         let mut parts = below.components();
         let first = parts.next()?.as_os_str().to_str()?;
-        let lineage = lineages.iter().find(|lineage| lineage.eq_ignore_ascii_case(first))?;
+        let lineage = lineages.iter().find(|lineage| idna::same(lineage, first))?;
         Some((lineage.clone(), word.to_owned(), dane.join(first).join(parts.as_path())))
     };
     words.filter_map(mention).collect()

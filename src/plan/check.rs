@@ -7,6 +7,7 @@ use super::{
     presence::Presence,
 };
 use crate::{
+    config::Api,
     facts::LineageFacts,
     journal::{Presented, clock::Stamp},
     lineage::GenerationId,
@@ -23,7 +24,7 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
     let model = Model::new(input);
     let adding: Vec<Edit> = plan.actions.iter().filter_map(addition).cloned().collect();
     let mut added: BTreeMap<DnsName, BTreeSet<Association>> = BTreeMap::new();
-    let mut deleted: BTreeMap<DnsName, BTreeSet<Association>> = BTreeMap::new();
+    let mut deleted = at_once(&model, &plan.actions);
     let (mut sound, mut unsound) = (Vec::new(), Vec::new());
     let mut switched: BTreeMap<String, GenerationId> = BTreeMap::new();
     for action in plan.actions {
@@ -37,8 +38,8 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
             Action::Switch { lineage, to, cause, .. } => switch(&model, lineage, to, *cause),
             Action::Arrange { lineage, goal, serving } => arrange(input, lineage, goal, serving.as_ref()),
             Action::Add(edit) => turned_on(&model, edit, &adding)
-                .and_then(|()| add(&model, edit, added.entry(edit.query.clone()).or_default())),
-            Action::Delete(edit) => delete(&model, edit, deleted.entry(edit.query.clone()).or_default()),
+                .and_then(|()| add(&model, edit, added.entry(target(&model, edit)).or_default())),
+            Action::Delete(edit) => delete(&model, edit, deleted.entry(target(&model, edit)).or_default()),
             Action::Forget { lineage, generation } => forget(&model, lineage, generation),
             Action::Leave { lineage } => leave(&model, lineage),
             Action::Store { .. } | Action::Adopt { .. } | Action::Reload { .. } => Ok(()),
@@ -57,6 +58,25 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
     plan.actions = sound;
     plan.troubles.extend(unsound);
     plan
+}
+
+/// What one change deletes of an RRset, where the provider of all of it can do so.
+fn at_once(model: &Model<'_>, actions: &[Action]) -> BTreeMap<DnsName, BTreeSet<Association>> {
+    let mut found: BTreeMap<DnsName, (BTreeSet<Association>, Vec<Option<&Api>>)> = BTreeMap::new();
+    for action in actions {
+        let Action::Delete(edit) = action else { continue };
+        let section = model.lineages.get(edit.lineage.as_str()).and_then(|lineage| lineage.section);
+        let (records, apis) = found.entry(target(model, edit)).or_default();
+        records.insert(edit.record.clone());
+        apis.push(section.map(|section| &section.api));
+    }
+    let one = |apis: &[Option<&Api>]| apis.iter().all(|api| api.is_some_and(Api::changes_at_once) && *api == apis[0]);
+    found.into_iter().filter(|(_, (_, apis))| one(apis)).map(|(target, (records, _))| (target, records)).collect()
+}
+
+/// The name that holds the RRset.
+fn target(model: &Model<'_>, edit: &Edit) -> DnsName {
+    model.owners.get(&edit.query).map_or(&edit.query, |owner| &owner.doc.target).clone()
 }
 
 /// Another generation than before, if services read one after this action.
@@ -120,7 +140,12 @@ fn switch(model: &Model<'_>, lineage: &str, to: &GenerationId, cause: Cause) -> 
     let of = model.lineages.get(lineage).ok_or("no such lineage")?;
     of.section.filter(|_| !of.doc.withdrawn).ok_or("it has no sound section, or leaves DANE")?;
     let generation = of.facts.stored.get(to).ok_or("the generation is not in the store")?;
-    for owner in model.owners.values().filter(|owner| owner.concerns(lineage)) {
+    let known = |hosts| of.doc.hosts.get(hosts).is_some_and(|hosts| !hosts.is_empty());
+    if of.section.is_some_and(|section| !section.wanted.iter().all(|wanted| known(&wanted.hosts))) {
+        return Err("it has owners that are not known".into());
+    }
+    let leads = |owner: &&Owner<'_>| owner.doc.left_behind.is_none();
+    for owner in model.owners.values().filter(leads).filter(|owner| owner.concerns(lineage)) {
         heard(model, of, owner)?;
         for answer in cacheable(owner, model.now(), model.floor(of)) {
             let records = answer.ok_or("an earlier answer is not known")?;
@@ -210,6 +235,11 @@ fn addition(action: &Action) -> Option<&Edit> {
 /// Where nobody shows a record yet and services can be looked at, all of them were, and what each presents will be matched.
 fn turned_on(model: &Model<'_>, edit: &Edit, adding: &[Edit]) -> Result<(), String> {
     let owner = model.owners.get(&edit.query).ok_or("no such owner")?;
+    let also = |other: &&Owner<'_>| other.doc.target == owner.doc.target && !other.configured.is_empty();
+    model.owners.values().filter(also).try_for_each(|other| turned_on_for(model, other, adding))
+}
+
+fn turned_on_for(model: &Model<'_>, owner: &Owner<'_>, adding: &[Edit]) -> Result<(), String> {
     if owner.endpoint.is_none() || owner.answers().iter().any(|(_, _, records)| !records.is_empty()) {
         return Ok(());
     }
@@ -218,7 +248,7 @@ fn turned_on(model: &Model<'_>, edit: &Edit, adding: &[Edit]) -> Result<(), Stri
         if let Some(why) = &seen.unknown {
             return Err(format!("what {address} presents is not known: {why}"));
         }
-        let here = adding.iter().filter(|edit| edit.query == *owner.query).map(|edit| &edit.record);
+        let here = adding.iter().filter(|edit| target(model, edit) == owner.doc.target).map(|edit| &edit.record);
         let matched = |chain: &Chain| here.clone().any(|record| chain.matches(record, &owner.base, model.wall()));
         if !seen.chains.iter().all(matched) {
             return Err(format!("{address} presents what no record would match"));
@@ -292,9 +322,13 @@ fn delete(model: &Model<'_>, edit: &Edit, deleted: &mut BTreeSet<Association>) -
     if !owner.doc.records.contains_key(&edit.record) {
         return Err("the record is not ours".into());
     }
+    if owner.doc.left_behind.is_some_and(|left| left.since.elapsed(model.now()) < left.wait) {
+        return Err("caches may follow the CNAME that led there".into());
+    }
     deleted.insert(edit.record.clone());
     let at_once = model.lineages.get(edit.lineage.as_str()).is_some_and(Lineage::changes_at_once);
-    for other in model.owners.values().filter(|other| other.doc.target == owner.doc.target) {
+    let leads = |other: &&Owner<'_>| other.doc.target == owner.doc.target && other.doc.left_behind.is_none();
+    for other in model.owners.values().filter(leads) {
         for (lineage, presented, chain) in model.presented_at(other) {
             let chain = chain.ok_or(format!("generation {} cannot be read", presented.generation))?;
             heard(model, &lineage, owner)?;

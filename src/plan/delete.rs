@@ -2,13 +2,14 @@
 
 use super::{
     Action, Edit, Plan, Reason, Wait, gate,
-    model::{Lineage, Model, Owner},
+    model::{Lineage, Model, Owner, endpoint},
     presence::Presence,
     probe,
     publish::{desired_records, unreadable},
     reason::Step,
 };
 use crate::{
+    config::Api,
     journal::{Origin, Presented, RecordDoc, RecordState, clock::Stamp},
     name::DnsName,
     tlsa::{Association, Chain},
@@ -23,19 +24,23 @@ const AGAIN: u64 = 300;
 /// same RRset.
 pub fn delete(model: &Model<'_>, plan: &mut Plan) {
     let switched = plan.switched();
-    let mut sharing: BTreeMap<&DnsName, Vec<&Owner<'_>>> = BTreeMap::new();
-    for owner in model.owners.values() {
-        sharing.entry(&owner.doc.target).or_default().push(owner);
-    }
     let mut gone_at: BTreeMap<&DnsName, BTreeSet<Association>> = BTreeMap::new();
     for owner in model.owners.values() {
-        let sharing = &sharing[&owner.doc.target];
+        let sharing = &model.sharing(owner)[..];
         if sharing.iter().any(|owner| switched.iter().any(|name| owner.concerns(name))) {
             continue;
         }
-        let gone = gone_at.entry(&owner.doc.target).or_default();
         let needed: BTreeSet<Association> = sharing.iter().flat_map(|owner| desired_records(model, owner)).collect();
-        let old = owner.doc.records.iter().filter(|(record, _)| !needed.contains(record));
+        let all = || if needed.is_empty() { whole(model, sharing) } else { None };
+        if !gone_at.contains_key(&owner.doc.target)
+            && let Some(edits) = all()
+        {
+            gone_at.insert(&owner.doc.target, edits.iter().map(|edit| edit.record.clone()).collect());
+            plan.actions.extend(edits.into_iter().map(Action::Delete));
+        }
+        let gone = gone_at.entry(&owner.doc.target).or_default();
+        // What the plan deletes for another name that leads there is deleted for this one.
+        let old = owner.doc.records.iter().filter(|(record, _)| !needed.contains(record) && !gone.contains(record));
         let mut old: Vec<(&Association, &RecordDoc)> = old.collect();
         old.sort_by_key(|(record, _)| (is_presented(model, owner, record), *record));
         for (record, doc) in old {
@@ -53,6 +58,32 @@ pub fn delete(model: &Model<'_>, plan: &mut Plan) {
             }
         }
     }
+}
+
+/// An RRset of which nobody needs anything any more, where one change can take all of it away: with two certificates beside each
+/// other, either record alone would fail the clients that see the other certificate.
+fn whole(model: &Model<'_>, sharing: &[&Owner<'_>]) -> Option<Vec<Edit>> {
+    let mut edits: BTreeMap<&Association, (&Owner<'_>, &RecordDoc, Lineage<'_>)> = BTreeMap::new();
+    for owner in sharing {
+        for (record, doc) in &owner.doc.records {
+            edits.entry(record).or_insert((owner, doc, author(model, owner, doc)?));
+        }
+    }
+    let apis: Vec<&Api> = edits.values().filter_map(|(.., lineage)| Some(&lineage.section?.api)).collect();
+    let at_once = apis.iter().all(|api| api.changes_at_once() && *api == apis[0]);
+    let ours = |owner: &&Owner<'_>| {
+        let shown = owner.answers().into_iter().flat_map(|(_, _, records)| records);
+        shown.into_iter().all(|record| edits.contains_key(&record))
+    };
+    if edits.len() < 2 || !at_once || !sharing.iter().all(ours) {
+        return None;
+    }
+    let gone: BTreeSet<Association> = edits.keys().map(|record| (*record).clone()).collect();
+    let free = |(record, (owner, doc, _)): (&&Association, &(&Owner<'_>, &RecordDoc, Lineage<'_>))| {
+        blockers(model, owner, sharing, record, doc, &gone).is_empty()
+    };
+    let all_free = edits.iter().all(free);
+    all_free.then(|| edits.into_iter().map(|(record, (owner, _, lineage))| edit(owner, record, &lineage)).collect())
 }
 
 /// The lineage whose provider deletes the record: one that needed it, else one that is configured here.
@@ -81,9 +112,12 @@ fn blockers(
     if doc.state == RecordState::Deleted && doc.since.elapsed(model.now()) < AGAIN {
         return vec![Reason::NotVisible { owner: owner.query.clone() }];
     }
-    let mut reasons: Vec<Reason> = sharing.iter().flat_map(|owner| unreadable(model, owner)).collect();
+    let mut reasons = left_behind(model, owner, doc);
+    // No name of ours leads to what was left behind, so nobody presents anything there.
+    let sharing = || sharing.iter().filter(|owner| owner.doc.left_behind.is_none());
+    reasons.extend(sharing().flat_map(|owner| unreadable(model, owner)));
     reasons.extend(kept(model, owner, record, doc));
-    let presented = sharing.iter().flat_map(|at| model.presented_at(at).into_iter().map(move |found| (*at, found)));
+    let presented = sharing().flat_map(|at| model.presented_at(at).into_iter().map(move |found| (*at, found)));
     for (at, (lineage, presented, chain)) in presented {
         let Some(chain) = chain else { continue };
         let remains = |records: &BTreeSet<Association>| {
@@ -100,11 +134,11 @@ fn blockers(
     }
     let at_once = author(model, owner, doc).is_some_and(|author| author.changes_at_once());
     let before = if at_once { gone.clone() } else { BTreeSet::new() };
-    if reasons.is_empty() && sharing.iter().any(|at| outlived(model, at, record, &before)) {
+    if reasons.is_empty() && sharing().any(|at| outlived(model, at, record, &before)) {
         reasons.push(Reason::NotVisible { owner: owner.query.clone() });
     }
     if reasons.is_empty() && is_there(owner, record) {
-        reasons.extend(sharing.iter().flat_map(|at| unprobed(model, at, record, doc, gone)));
+        reasons.extend(sharing().flat_map(|at| unprobed(model, at, record, doc, gone)));
     }
     reasons.sort();
     reasons.dedup();
@@ -124,6 +158,19 @@ fn outlived(model: &Model<'_>, at: &Owner<'_>, record: &Association, gone: &BTre
             left.peek().is_some() && !left.any(|other| fits(chain, other))
         })
     })
+}
+
+/// What was left behind when a CNAME changed stays as it is while caches may follow the old one. A program that is told port,
+/// protocol and domain cannot delete at any other name.
+fn left_behind(model: &Model<'_>, owner: &Owner<'_>, doc: &RecordDoc) -> Vec<Reason> {
+    let Some(left) = &owner.doc.left_behind else { return Vec::new() };
+    let section = author(model, owner, doc).and_then(|lineage| lineage.section);
+    let cannot = endpoint(owner.query).0 == 0 && section.is_some_and(|section| !section.api.edits_any_owner());
+    let until = (!cannot).then(|| left.until());
+    match until.is_some_and(|until| until <= model.now()) {
+        true => Vec::new(),
+        false => vec![Reason::LeftBehind { owner: owner.query.clone(), until }],
+    }
 }
 
 /// What services present has to match what remains. Only a record that leaves none behind needs no look at them: without TLSA

@@ -1,7 +1,7 @@
 //! The gate before a switch: does every answer that a cache may hold match the chain? (DESIGN: "Switch")
 
 use super::{
-    Reason,
+    Reason, hosts,
     model::{Lineage, Model, Owner},
 };
 use crate::{
@@ -17,7 +17,9 @@ pub fn blockers(model: &Model<'_>, lineage: &Lineage<'_>, generation: &Generatio
     let Some(chain) = lineage.chain(generation) else {
         return vec![Reason::Unreadable { lineage: lineage.name.into(), generation: generation.clone() }];
     };
-    model.owners_of(lineage.name).flat_map(|owner| owner_blockers(model, lineage, owner, chain)).collect()
+    let mut reasons = hosts::unknown(model, lineage);
+    reasons.extend(model.owners_of(lineage.name).flat_map(|owner| owner_blockers(model, lineage, owner, chain)));
+    reasons
 }
 
 /// Everything at one owner that speaks against presenting `chain`.

@@ -7,11 +7,13 @@ pub mod check;
 mod delete;
 mod files;
 pub mod gate;
+pub mod hosts;
 pub mod model;
 pub mod presence;
 pub mod probe;
 mod publish;
 mod reason;
+mod sharing;
 mod switch;
 
 pub use back::back;
@@ -240,6 +242,7 @@ pub fn plan(input: Input<'_>) -> Plan {
     switch::reload(&model, &mut plan);
     delete::delete(&model, &mut plan);
     files::forget(&model, &mut plan);
+    hosts::tell(&model, &mut plan);
     alarm::raise(&model, &mut plan);
     plan
 }

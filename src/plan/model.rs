@@ -1,6 +1,6 @@
 //! The facts and the journal, put together by lineage and by owner.
 
-use super::{Input, presence::Presence, probe};
+use super::{Input, hosts, presence::Presence, probe, sharing};
 use crate::{
     config::{Pin, Section, TlsaLine, Verify},
     facts::{Endpoint, EndpointView, LineageFacts, OwnerView, ServerView},
@@ -28,19 +28,19 @@ pub struct Model<'a> {
     /// Owners by query name.
     pub owners: BTreeMap<&'a DnsName, Owner<'a>>,
     owned: BTreeMap<&'a str, BTreeSet<&'a DnsName>>,
+    /// Query names by where they lead.
+    pub(super) targets: BTreeMap<&'a DnsName, Vec<&'a DnsName>>,
 }
 
 /// The lineages with a `tlsa` line for each query name, and the lines.
-fn lines(sections: &BTreeMap<String, Section>) -> BTreeMap<DnsName, Vec<(&str, &TlsaLine)>> {
-    let mut lines: BTreeMap<DnsName, Vec<(&str, &TlsaLine)>> = BTreeMap::new();
-    for (name, section) in sections {
-        for line in &section.tlsa {
-            if let Ok(query) = line.query_name() {
-                lines.entry(query).or_default().push((name, line));
-            }
+fn by_query<'a, 'b>(lines: &'b BTreeMap<&'a str, Vec<TlsaLine>>) -> BTreeMap<DnsName, Vec<(&'a str, &'b TlsaLine)>> {
+    let mut found: BTreeMap<DnsName, Vec<(&'a str, &TlsaLine)>> = BTreeMap::new();
+    for (name, line) in lines.iter().flat_map(|(name, lines)| lines.iter().map(move |line| (*name, line))) {
+        if let Ok(query) = line.query_name() {
+            found.entry(query).or_default().push((name, line));
         }
     }
-    lines
+    found
 }
 
 /// A lineage.
@@ -78,6 +78,8 @@ pub struct Owner<'a> {
     pub params: BTreeSet<Param>,
     /// Our records that are on their way out; they count as absent.
     pub going: BTreeSet<Association>,
+    /// Groups that are ours where its name leads, because of other query names that lead there.
+    pub(super) beside: BTreeSet<Group>,
 }
 
 impl<'a> Model<'a> {
@@ -89,14 +91,17 @@ impl<'a> Model<'a> {
             Some((name.as_str(), Lineage { name, section: sections.get(name), facts, doc, probed: false }))
         };
         let mut lineages: BTreeMap<&str, Lineage<'_>> = facts.lineages.iter().filter_map(lineage).collect();
-        let lines = lines(sections);
+        let expanded = hosts::expanded(sections, facts, journal);
+        let lines = by_query(&expanded);
         let owner = |(query, doc): (&'a DnsName, &'a OwnerDoc)| {
             let lines = lines.get(query).map_or(&[][..], Vec::as_slice);
             (query, Owner::new(query, doc, input, lines))
         };
-        let owners: BTreeMap<&DnsName, Owner<'_>> = journal.owners.iter().map(owner).collect();
+        let mut owners: BTreeMap<&DnsName, Owner<'_>> = journal.owners.iter().map(owner).collect();
+        let targets = sharing::targets(&owners);
+        targets.values().for_each(|queries| sharing::share(&mut owners, queries));
         let mut owned: BTreeMap<&str, BTreeSet<&DnsName>> = BTreeMap::new();
-        for owner in owners.values() {
+        for owner in owners.values().filter(|owner| owner.doc.left_behind.is_none()) {
             let published = owner.doc.lineages.iter().map(String::as_str);
             for lineage in published.chain(owner.configured.iter().copied()) {
                 owned.entry(lineage).or_default().insert(owner.query);
@@ -106,7 +111,7 @@ impl<'a> Model<'a> {
             let mut owners = owned.get(name).into_iter().flatten().filter_map(|query| owners.get(query));
             lineage.probed = owners.any(|owner| owner.endpoint.is_some());
         }
-        Model { input, lineages, owners, owned }
+        Model { input, lineages, owners, owned, targets }
     }
 
     /// The moment of the facts.
@@ -211,7 +216,8 @@ impl<'a> Owner<'a> {
         let params: BTreeSet<Param> = lines.map(|(_, line)| line.param).collect();
         let (view, presents) = (facts.owners.get(query), facts.endpoints.get(query));
         let going = doc.going();
-        let mut owner = Owner { query, doc, view, endpoint, presents, configured, base, params, going };
+        let mut owner =
+            Owner { query, doc, view, endpoint, presents, configured, base, params, going, beside: BTreeSet::new() };
         owner.params.extend(owner.foreign_types());
         owner
     }
@@ -244,7 +250,8 @@ impl<'a> Owner<'a> {
     /// The groups that are ours here: required ones, and those of our records, also of deleted ones while caches hold them.
     pub fn ours(&self) -> BTreeSet<Group> {
         let published = self.doc.records.keys().map(Association::group);
-        self.required().into_iter().chain(published).chain(self.doc.groups.iter().copied()).collect()
+        let kept = self.doc.groups.iter().chain(&self.beside).copied();
+        self.required().into_iter().chain(published).chain(kept).collect()
     }
 
     /// Does an answer match a chain, with a record for every one of the parameters? What is not there yet can come at any

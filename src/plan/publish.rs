@@ -10,6 +10,7 @@ use super::{
 use crate::{
     config::Section,
     journal::RecordState,
+    name::DnsName,
     tlsa::{Association, Chain, Group, Mismatch, Param},
 };
 use std::collections::BTreeSet;
@@ -38,43 +39,66 @@ pub struct Desired<'a> {
 
 /// Plans the records that are missing, owner by owner, those of served chains first.
 pub fn publish(model: &Model<'_>, plan: &mut Plan) {
-    for owner in model.owners.values() {
-        let (mut desired, troubles) = desired(model, owner);
-        plan.troubles.extend(troubles);
-        if owner.view.is_none() {
-            continue;
+    for owners in model.targets() {
+        let (mut additions, mut records, mut planned) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        for owner in &owners {
+            let wanted = desired(model, owner);
+            records.extend(wanted.0.iter().map(|wanted| wanted.record.clone()));
+            additions.extend(at_owner(model, owner, wanted, plan));
         }
-        desired.sort_by(|a, b| (a.rank, &a.record).cmp(&(b.rank, &b.record)));
-        if owner.answers().is_empty() {
-            plan.waits.extend(unseen(model, owner, &desired));
-            continue;
+        // Where several names lead to one RRset, a record is added there once.
+        additions.retain(|action| match action {
+            Action::Add(edit) => planned.insert(edit.record.clone()),
+            _ => true,
+        });
+        let firsts: Vec<Wait> = owners.iter().filter_map(|owner| first(model, owner, &records, &additions)).collect();
+        if !firsts.is_empty() {
+            additions.retain(|action| !matches!(action, Action::Add(_)));
         }
-        let mut additions = additions(model, owner, &desired);
-        plan.waits.extend(hold_back(model, owner, &mut additions));
-        plan.waits.extend(one_after_the_other(model, owner, &desired, &mut additions));
-        match first(model, owner, &desired, &additions) {
-            None => plan.actions.extend(additions),
-            Some(wait) => {
-                let presents = wait.reasons.iter().filter(|reason| matches!(reason, Reason::Presents { .. }));
-                let text = |reason: &Reason| format!("no first record is published: {}", reason.text(model.now()));
-                plan.troubles.extend(presents.map(|reason| Trouble::of(&wait.lineage, text(reason))));
-                plan.waits.push(wait);
-            }
+        plan.actions.extend(additions);
+        for wait in firsts {
+            let presents = wait.reasons.iter().filter(|reason| matches!(reason, Reason::Presents { .. }));
+            let text = |reason: &Reason| format!("no first record is published: {}", reason.text(model.now()));
+            plan.troubles.extend(presents.map(|reason| Trouble::of(&wait.lineage, text(reason))));
+            plan.waits.push(wait);
         }
     }
 }
 
-/// Going from no record to some turns DANE on for all who connect, so every address has to present what the records will match.
-fn first(model: &Model<'_>, owner: &Owner<'_>, desired: &[Desired<'_>], additions: &[Action]) -> Option<Wait> {
-    let lineage = additions.iter().find(|action| matches!(action, Action::Add(_)))?.lineage()?;
+/// The records that are missing for one query name.
+fn at_owner<'a>(
+    model: &Model<'a>,
+    owner: &Owner<'a>,
+    (mut desired, troubles): (Vec<Desired<'_>>, Vec<Trouble>),
+    plan: &mut Plan,
+) -> Vec<Action> {
+    plan.troubles.extend(troubles);
+    if owner.view.is_none() {
+        return Vec::new();
+    }
+    desired.sort_by(|a, b| (a.rank, &a.record).cmp(&(b.rank, &b.record)));
+    if owner.answers().is_empty() {
+        plan.waits.extend(unseen(model, owner, &desired));
+        return Vec::new();
+    }
+    let mut additions = additions(model, owner, &desired);
+    plan.waits.extend(hold_back(model, owner, &mut additions));
+    plan.waits.extend(one_after_the_other(model, owner, &desired, &mut additions));
+    additions
+}
+
+/// Going from no record to some turns DANE on for all who connect, so every address has to present what the records will match:
+/// those of every name that leads there.
+fn first(model: &Model<'_>, owner: &Owner<'_>, records: &BTreeSet<Association>, additions: &[Action]) -> Option<Wait> {
+    let added = || additions.iter().filter(|action| matches!(action, Action::Add(_))).filter_map(Action::lineage);
+    let lineage = added().find(|lineage| owner.configured.contains(lineage)).or(added().next())?;
     let answers = owner.answers();
     let mut empty = answers.iter().map(|(_, _, records)| records.is_empty());
     let is_first = if owner.doc.records.is_empty() { empty.any(|empty| empty) } else { empty.all(|empty| empty) };
-    if !is_first || owner.endpoint.is_none() {
+    if !is_first || owner.endpoint.is_none() || owner.configured.is_empty() {
         return None;
     }
-    let records: BTreeSet<Association> = desired.iter().map(|wanted| wanted.record.clone()).collect();
-    let reasons = probe::blockers(owner, |chain| owner.matches(&records, chain, model.wall()));
+    let reasons = probe::blockers(owner, |chain| owner.matches(records, chain, model.wall()));
     let step = Step::Publish(owner.query.clone());
     (!reasons.is_empty()).then(|| Wait { lineage: lineage.into(), step, reasons })
 }
@@ -115,28 +139,26 @@ fn hold_back(model: &Model<'_>, owner: &Owner<'_>, additions: &mut Vec<Action>) 
 
 /// Where a provider adds records one by one, what is not presented yet gets its first record of a kind only when those that are
 /// presented are seen to have theirs: a program that says it published one and did not must not break them with the next.
-fn one_after_the_other(
-    model: &Model<'_>,
-    owner: &Owner<'_>,
+fn one_after_the_other<'a>(
+    model: &Model<'a>,
+    owner: &Owner<'a>,
     desired: &[Desired<'_>],
     additions: &mut Vec<Action>,
 ) -> Option<Wait> {
     let answers = owner.answers();
-    let presented: Vec<_> = model
-        .presented_at(owner)
-        .into_iter()
-        .filter(|(lineage, _, chain)| {
+    let mut presented = Vec::new();
+    for at in model.sharing(owner) {
+        let found = model.presented_at(at).into_iter().filter(|(lineage, _, chain)| {
             let one_by_one = lineage.section.is_some() && !lineage.changes_at_once();
-            one_by_one && chain.is_some_and(|chain| minds(model, owner, chain))
-        })
-        .filter_map(|(_, _, chain)| chain)
-        .collect();
+            one_by_one && chain.is_some_and(|chain| minds(model, at, chain))
+        });
+        presented.extend(found.filter_map(|(_, _, chain)| chain).map(|chain| (&at.base, chain)));
+    }
     let lacks = |kind: (Group, u8)| {
-        let fits = |chain: &Chain, record: &Association| chain.matches(record, &owner.base, model.wall());
-        let unseen = |chain: &&&Chain, records: &BTreeSet<Association>| {
-            !records.iter().any(|record| record.kind() == kind && fits(chain, record))
+        let unseen = |(base, chain): &(&DnsName, &Chain), records: &BTreeSet<Association>| {
+            !records.iter().any(|record| record.kind() == kind && chain.matches(record, base, model.wall()))
         };
-        answers.iter().find(|(_, _, records)| presented.iter().any(|chain| unseen(&chain, records)))
+        answers.iter().find(|(_, _, records)| presented.iter().any(|presented| unseen(presented, records)))
     };
     let waits = |action: &Action| match action {
         Action::Add(edit) => {

@@ -1,6 +1,7 @@
 //! Why nothing happens, as values with their numbers.
 
 use crate::{
+    hosts::Hosts,
     journal::clock::Stamp,
     lineage::GenerationId,
     name::DnsName,
@@ -34,6 +35,8 @@ pub enum Step {
     Retire(GenerationId),
     /// Leaving DANE.
     Leave,
+    /// Finding the hosts of a `tlsa` line.
+    Find(Hosts),
 }
 
 /// What is waited for.
@@ -163,6 +166,20 @@ pub enum Reason {
         /// This one.
         lineage: String,
     },
+    /// Nobody knows yet which hosts a `tlsa` line means.
+    HostsUnknown {
+        /// `mx:DOMAIN` or `san`.
+        hosts: Hosts,
+        /// Why.
+        why: String,
+    },
+    /// A CNAME led here and does so no longer.
+    LeftBehind {
+        /// What was published here goes.
+        owner: DnsName,
+        /// Then, when no cache follows the old CNAME; `None`: the provider cannot name it.
+        until: Option<Stamp>,
+    },
     /// The provider said that it is done, and the servers have yet to show it.
     NotVisible {
         /// Of this owner.
@@ -175,7 +192,9 @@ impl Reason {
     pub fn until(&self) -> Option<Stamp> {
         match self {
             Reason::Cached { until, .. } | Reason::Hold { until } | Reason::Seen { until, .. } => Some(*until),
-            Reason::NotProbed { due: until, .. } | Reason::Unseen { until } => *until,
+            Reason::LeftBehind { until, .. } | Reason::NotProbed { due: until, .. } | Reason::Unseen { until } => {
+                *until
+            }
             _ => None,
         }
     }
@@ -184,7 +203,11 @@ impl Reason {
     pub fn passes(&self) -> bool {
         !matches!(
             self,
-            Reason::NoReload { .. } | Reason::NeedsProbe | Reason::Unconfigured { .. } | Reason::Presents { .. }
+            Reason::NoReload { .. }
+                | Reason::NeedsProbe
+                | Reason::Unconfigured { .. }
+                | Reason::Presents { .. }
+                | Reason::LeftBehind { until: None, .. }
         )
     }
 
@@ -267,6 +290,15 @@ impl Reason {
                     "{lineage} needed it and has no sound section; `daneroll withdraw {lineage}` leaves DANE safely"
                 )
             }
+            Reason::HostsUnknown { hosts, why } => format!("the hosts of \"{hosts}\" are not known yet: {why}"),
+            Reason::LeftBehind { owner, until: Some(until) } => format!(
+                "a CNAME led to {owner} until not long ago, and caches may follow it for {} more",
+                span(until.until(now))
+            ),
+            Reason::LeftBehind { owner, until: None } => format!(
+                "a CNAME led to {owner} and does so no longer; a program cannot be told to delete there (the name is \
+                 not made of port, protocol and domain), so delete it by hand"
+            ),
             Reason::NotVisible { owner } => format!("the name servers of {owner} have yet to show that it is gone"),
         }
     }
@@ -314,6 +346,7 @@ impl fmt::Display for Step {
             Step::Publish(owner) => write!(f, "publish at {owner}"),
             Step::Delete(owner, record) => write!(f, "delete {record} at {owner}"),
             Step::Retire(generation) => write!(f, "retire generation {generation}"),
+            Step::Find(hosts) => write!(f, "find the hosts of \"{hosts}\""),
             Step::Leave => f.write_str("leave DANE"),
         }
     }

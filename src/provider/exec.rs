@@ -55,6 +55,10 @@ impl Provider for Exec {
         false
     }
 
+    fn edits_any_owner(&self) -> bool {
+        false
+    }
+
     fn apply(&self, env: &dyn Env, context: &Context, changes: &[Change]) -> Vec<Outcome> {
         in_order(env, changes, |change| call(env, self, context, change))
     }

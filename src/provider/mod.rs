@@ -81,6 +81,11 @@ pub trait Provider: Debug + Send + Sync {
     /// Do several changes at one owner become visible together? If not, they are made in the order in which they are given.
     fn changes_at_once(&self) -> bool;
 
+    /// Can it edit at any owner, rather than only where port, protocol and domain lead?
+    fn edits_any_owner(&self) -> bool {
+        true
+    }
+
     /// Carries out `changes` and says what became of each: as many outcomes as changes, in the same order. Touches nothing else in
     /// the zone. Whatever it waits for has a time limit, and "not known" is [`Outcome::Temporary`] or [`Outcome::Failed`], never `Done`.
     fn apply(&self, env: &dyn Env, context: &Context, changes: &[Change]) -> Vec<Outcome>;

@@ -127,6 +127,7 @@ fn labels_of(wait: &Wait) -> Labels<'_> {
         Step::Delete(..) => "delete",
         Step::Retire(_) => "retire",
         Step::Leave => "leave",
+        Step::Find(_) => "find",
     };
     (&wait.lineage, step)
 }

@@ -2,6 +2,7 @@
 
 mod hosts;
 mod lenient;
+mod lookups;
 mod subjects;
 
 use super::Report;
@@ -9,6 +10,7 @@ use crate::{
     cli::{Arguments, Check},
     config::{Config, Dnssec, Loaded, Unreadable},
     env::Env,
+    idna,
     lineage::layout::Places,
     observe::{
         audit::{self, Bounded, state},
@@ -68,7 +70,14 @@ fn audit(env: &Bounded<'_>, check: &Check, loaded: &Result<Loaded, Unreadable>) 
                 .iter()
                 .map(|error| configuration(format!("{}:{}: {}", error.path.display(), error.line, error.message))),
         );
-        findings.extend(subjects.configured(env, &loaded.config, &check.lineages));
+        let config = match loaded.config.sections.iter().all(|section| section.wanted.is_empty()) {
+            true => loaded.config.clone(),
+            false => {
+                let resolver = resolver(env, Some(&loaded.config), &mut findings);
+                lookups::expanded(env, &resolver, &loaded.config, &mut findings)
+            }
+        };
+        findings.extend(subjects.configured(env, &config, &check.lineages));
     }
     for host in &check.hosts {
         match hosts::parse(host) {
@@ -128,10 +137,10 @@ fn inside(
     lineages: &BTreeSet<String>,
     findings: &mut Vec<Finding>,
 ) -> state::State {
-    let section = |name: &str| config.sections.iter().find(|section| section.name.eq_ignore_ascii_case(name));
+    let section = |name: &str| config.sections.iter().find(|section| idna::same(&section.name, name));
     let state = state::read(env, &config.state_directory, &|name| floor(config.ttl, section(name)));
     // The journal names lineages as live/ does.
-    let known = state.rollovers.keys().filter(|name| lineages.iter().any(|l| l.eq_ignore_ascii_case(name)));
+    let known = state.rollovers.keys().filter(|name| lineages.iter().any(|l| idna::same(l, name)));
     let lineages = &lineages.iter().chain(known).cloned().collect();
     findings.extend(check::rollovers(&state, lineages, env.wall()));
     let live = config.letsencrypt_directory.join("live");

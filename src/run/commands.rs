@@ -11,6 +11,7 @@ use crate::{
     config::{Config, Unreadable},
     env::Env,
     facts::Served,
+    idna,
     journal::{
         Override,
         clock::Stamp,
@@ -26,7 +27,7 @@ impl Run<'_> {
     /// Pins every lineage that has a section, sound or not, and every one that we know: the ACME client renews regardless.
     pub(super) fn pre(&self, known: &BTreeSet<String>) -> Report {
         let keeper = self.keeper();
-        let broken = self.live.iter().filter(|name| self.config.broken.iter().any(|b| b.eq_ignore_ascii_case(name)));
+        let broken = self.live.iter().filter(|name| self.config.broken.iter().any(|b| idna::same(b, name)));
         let names: BTreeSet<&String> = self.sections.keys().chain(broken).chain(known).collect();
         if self.arguments.dry_run {
             let text = match self.arguments.json {

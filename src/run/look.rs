@@ -2,8 +2,9 @@
 
 use super::{Mode, Run};
 use crate::{
-    config::Verify,
-    facts::{Endpoint, EndpointView, Facts, OwnerView, PROVIDER, Security, ServerView},
+    config::{Verify, Wanted as Line},
+    facts::{Endpoint, EndpointView, Facts, MailHosts, NoHosts, OwnerView, PROVIDER, Security, ServerView},
+    hosts::Hosts,
     journal::{Journal, Presented, RecordState, Shown, clock::Stamp},
     lineage::layout::has_bundle,
     name::DnsName,
@@ -11,17 +12,19 @@ use crate::{
         authority::{self, Wanted},
         discover::{Authorities, Resolver},
         dnssec::Validator,
-        endpoints, files,
+        endpoints, files, hosts,
         remember::{Configured, remember},
     },
     plan::{
         Input,
+        hosts::expanded,
         model::{Model, Owner, floor},
         plan,
         probe::{self, Sighting},
     },
 };
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
     time::Duration,
@@ -35,12 +38,15 @@ const PROBE_LIMIT: Duration = Duration::from_secs(30);
 /// A view of a service is good for so long within a run, unless something was reloaded meanwhile, seconds.
 const VIEWS_FRESH: u64 = 20;
 
+type Views = BTreeMap<DnsName, OwnerView>;
+
 /// What one run has found out about name servers and services.
 #[derive(Default)]
 pub struct Known {
     /// Views of endpoints, each with its time.
     pub endpoints: BTreeMap<DnsName, (Stamp, EndpointView)>,
     servers: BTreeMap<DnsName, Authorities>,
+    mail: BTreeMap<DnsName, Result<MailHosts, NoHosts>>,
     validator: Option<Rc<Validator>>,
     since: Option<Stamp>,
 }
@@ -53,15 +59,15 @@ impl Run<'_> {
         let lineage =
             |name: &&String| ((*name).clone(), files::lineage(self.env, &self.places, name, self.bundle(name)));
         let lineages = names.iter().map(lineage).collect();
-        let mut facts =
-            Facts { now, wall: self.env.wall(), lineages, owners: BTreeMap::new(), endpoints: BTreeMap::new() };
-        self.remember(journal, &facts);
+        let mut facts = Facts { now, wall: self.env.wall(), lineages, ..Facts::empty() };
         if known.since.is_none_or(|since| since.elapsed(now) >= SERVERS_FRESH) {
             let endpoints = std::mem::take(&mut known.endpoints);
             *known = Known { endpoints, since: Some(now), ..Known::default() };
         }
+        facts.mail = self.mail(known);
+        self.remember(journal, &facts);
         let due = self.due(journal, &facts);
-        facts.owners = self.ask(journal, &due, known);
+        facts.owners = self.ask(journal, &facts, &due, known);
         facts.now = journal.clock.read(self.env.boot());
         facts.wall = self.env.wall();
         self.remember(journal, &facts);
@@ -129,6 +135,21 @@ impl Run<'_> {
         Resolver::new(self.env, resolvers).judging(known.validator.get_or_insert_with(new).clone())
     }
 
+    /// The mail hosts of all domains that a `tlsa` line names so.
+    fn mail(&self, known: &mut Known) -> BTreeMap<DnsName, Result<MailHosts, NoHosts>> {
+        let wanted = self.sections.values().flat_map(|section| &section.wanted);
+        let domain = |wanted: &Line| match &wanted.hosts {
+            Hosts::Mx(domain) => Some(domain.clone()),
+            Hosts::San => None,
+        };
+        let domains: BTreeSet<DnsName> = wanted.filter_map(domain).filter(|d| !known.mail.contains_key(d)).collect();
+        if !domains.is_empty() {
+            let found = hosts::mail(&self.resolver(known), &domains);
+            known.mail.extend(found);
+        }
+        known.mail.clone()
+    }
+
     /// Is there to be a bundle for the lineage?
     pub(super) fn bundle(&self, lineage: &str) -> bool {
         let section = self.sections.get(lineage).map(|section| section.bundle);
@@ -137,15 +158,26 @@ impl Run<'_> {
 
     /// Takes facts into the journal.
     pub(super) fn remember(&self, journal: &mut Journal, facts: &Facts) {
-        let mut configured = Configured::new();
-        for (name, section) in &self.sections {
-            for query in section.tlsa.iter().filter_map(|line| line.query_name().ok()) {
-                configured.entry(query).or_default().insert(name.clone());
-            }
-        }
         let floors = self.sections.values().map(|section| floor(self.config.ttl, Some(section)));
         let floor = floors.max().unwrap_or_else(|| floor(self.config.ttl, None));
+        let found = hosts::found(journal, facts, &self.sections, floor);
+        let mut configured = Configured::new();
+        let mut known = Cow::Borrowed(&*journal);
+        for (name, found) in found.iter().filter(|(_, found)| !found.is_empty()) {
+            // A copy: what is remembered of a lineage has to begin with its files.
+            known.to_mut().lineages.entry(name.clone()).or_default().hosts.clone_from(found);
+        }
+        for (name, lines) in expanded(&self.sections, facts, &known) {
+            for query in lines.iter().filter_map(|line| line.query_name().ok()) {
+                configured.entry(query).or_default().insert(name.to_owned());
+            }
+        }
         remember(journal, facts, self.config.ttl, floor, &configured);
+        for (name, found) in found {
+            if let Some(doc) = journal.lineages.get_mut(&name) {
+                doc.hosts = found;
+            }
+        }
     }
 
     /// The owners to ask for now: those that are part of something under way, and those not looked at for long.
@@ -166,18 +198,22 @@ impl Run<'_> {
                 || lineages.any(|lineage| !lineage.is_settled() || lineage.doc.withdrawn)
                 || differs(&model, owner)
         };
-        model.owners.values().filter(is_due).map(|owner| owner.query.clone()).collect()
+        let due = model.owners.values().filter(is_due);
+        // What is done for one name that leads to an RRset concerns all that do.
+        due.flat_map(|owner| model.sharing(owner)).map(|owner| owner.query.clone()).collect()
     }
 
     /// Asks for these owners: the name servers, or the journal where the provider's word is taken.
-    fn ask(&self, journal: &Journal, due: &BTreeSet<DnsName>, known: &mut Known) -> BTreeMap<DnsName, OwnerView> {
+    fn ask(&self, journal: &Journal, facts: &Facts, due: &BTreeSet<DnsName>, known: &mut Known) -> Views {
         let mut views = BTreeMap::new();
         let mut wanted = BTreeMap::new();
+        let lines = expanded(&self.sections, facts, journal);
         for query in due {
-            let sections = || {
-                let has_line = |line: &crate::config::TlsaLine| line.query_name().is_ok_and(|name| name == *query);
-                self.sections.values().filter(move |section| section.tlsa.iter().any(has_line))
+            let has_line = |name: &str| {
+                let mut lines = lines.get(name).into_iter().flatten();
+                lines.any(|line| line.query_name().is_ok_and(|name| name == *query))
             };
+            let sections = || self.sections.iter().filter(|(name, _)| has_line(name)).map(|(_, section)| section);
             if sections().any(|section| section.verify == Verify::Provider) {
                 views.insert(query.clone(), providers_word(journal, query));
                 continue;

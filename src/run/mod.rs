@@ -15,6 +15,7 @@ use crate::{
     cli::{Arguments, Command, Hints},
     config::{Config, Loaded, Section, Unreadable},
     env::{Env, Lock},
+    idna,
     journal::store::{Store, lineage_file},
     lineage::certbot,
     lineage::layout::Places,
@@ -162,13 +163,16 @@ impl<'a> Run<'a> {
             }
             Command::Reset { force } => self.locked(POST_WAIT, Vec::new(), |run, store| run.reset(store, *force)),
             Command::Withdraw { lineage } => {
-                self.locked(POST_WAIT, Vec::new(), |run, store| run.withdraw(store, lineage))
+                let lineage = self.spelt(lineage, &known);
+                self.locked(POST_WAIT, Vec::new(), |run, store| run.withdraw(store, &lineage))
             }
             Command::Rollback { lineage } => {
-                self.locked(POST_WAIT, Vec::new(), |run, store| run.rollback(store, lineage))
+                let lineage = self.spelt(lineage, &known);
+                self.locked(POST_WAIT, Vec::new(), |run, store| run.rollback(store, &lineage))
             }
             Command::Switch { lineage, .. } => {
-                self.locked(POST_WAIT, Vec::new(), |run, store| run.force(store, lineage))
+                let lineage = self.spelt(lineage, &known);
+                self.locked(POST_WAIT, Vec::new(), |run, store| run.force(store, &lineage))
             }
             _ if self.arguments.wait => self.wait(),
             _ => self.locked(PLAIN_WAIT, Vec::new(), |run, store| run.rounds(store)),
@@ -192,12 +196,24 @@ impl<'a> Run<'a> {
         for section in &self.config.sections {
             let mut names = self.live.iter().chain(known);
             let exact = names.clone().find(|name| **name == section.name);
-            match exact.or_else(|| names.find(|name| name.eq_ignore_ascii_case(&section.name))) {
+            match exact.or_else(|| names.find(|name| idna::same(name, &section.name))) {
                 Some(name) => drop(self.sections.insert(name.clone(), section.clone())),
                 None => unmatched.push(section.name.clone()),
             }
         }
         unmatched
+    }
+
+    /// A lineage of the command line as `live/` or the journal spells it: an international name can come in either form.
+    fn spelt(&self, lineage: &str, known: &BTreeSet<String>) -> String {
+        let mut names = self.sections.keys().chain(known);
+        let exact = names.clone().any(|name| name == lineage);
+        let found = if exact || lineage.is_ascii() && !lineage.contains("xn--") {
+            None
+        } else {
+            names.find(|name| idna::same(name, lineage))
+        };
+        found.map_or(lineage, String::as_str).to_owned()
     }
 
     fn keeper(&self) -> Keeper<'_> {

@@ -2,14 +2,19 @@
 
 use super::{FAILED, Report, Run};
 use crate::{
-    config::Section,
+    config::{Section, TlsaLine, Wanted},
+    facts::Facts,
+    idna,
+    journal::{Journal, clock::Clock, store::Store},
     lineage::{CERT, CHAIN, FULLCHAIN, pem},
     name::DnsName,
+    observe::{files, hosts},
+    plan::hosts::expanded,
     report::print::{Printed, Record, VERSION},
     tlsa::{Association, Chain, Param},
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -80,9 +85,10 @@ impl Run<'_> {
             return vec![Err(self.no_lineage(&section.name))];
         };
         let mut params: Vec<Param> = Vec::new();
-        for line in &section.tlsa {
-            if !params.contains(&line.param) {
-                params.push(line.param);
+        let all = section.tlsa.iter().map(|line| line.param).chain(section.wanted.iter().map(|wanted| wanted.param));
+        for param in all {
+            if !params.contains(&param) {
+                params.push(param);
             }
         }
         match self.shown(name) {
@@ -121,7 +127,7 @@ impl Run<'_> {
 
     fn lineage_named(&self, name: &str) -> Result<&str, String> {
         let exact = self.live.iter().find(|live| *live == name);
-        let found = exact.or_else(|| self.live.iter().find(|live| live.eq_ignore_ascii_case(name)));
+        let found = exact.or_else(|| self.live.iter().find(|live| idna::same(live, name)));
         found.map(String::as_str).ok_or_else(|| self.no_lineage(name))
     }
 
@@ -187,14 +193,41 @@ impl Run<'_> {
         pem::chain(&bytes).map_err(|why| format!("{}: {why}", path.display()))
     }
 
+    /// The `tlsa` lines of a section, a line for each host that the journal or the certificate tells.
+    fn lines(&self, lineage: &str, section: &Section) -> Vec<TlsaLine> {
+        if section.wanted.is_empty() {
+            return section.tlsa.clone();
+        }
+        let clock = Clock::start(self.env.boot());
+        let empty = Journal { clock, lineages: BTreeMap::new(), owners: BTreeMap::new() };
+        let mut journal = Store::look(self.env, &self.places.state).map_or(empty, |store| store.journal().clone());
+        let mut facts = Facts::empty();
+        facts.lineages.insert(lineage.into(), files::lineage(self.env, &self.places, lineage, section.bundle));
+        let found = hosts::found(&journal, &facts, &self.sections, 0).remove(lineage).unwrap_or_default();
+        journal.lineages.entry(lineage.into()).or_default().hosts = found;
+        expanded(&self.sections, &facts, &journal).remove(lineage).unwrap_or_default()
+    }
+
     /// The record with its owners. `must`: there has to be one.
     fn named(&self, record: Record, must: bool) -> Result<Record, String> {
         let section = record.lineage.as_ref().and_then(|name| self.sections.get(name));
-        let owners = section.map(|section| owners(section, &record)).unwrap_or_default();
+        let lineage = record.lineage.as_deref().unwrap_or_default();
+        let lines = section.map(|section| self.lines(lineage, section)).unwrap_or_default();
+        let owners = owners(&lines, &record);
         let nameless = match (section, &record.lineage) {
             (Some(section), _) => {
                 let (usage, selector, matching) = (record.usage, record.selector, record.matching);
-                format!("section [{}] has no \"tlsa = {usage}{selector}{matching} ...\" line", section.name)
+                let unknown = section.wanted.iter().find(|wanted| {
+                    (wanted.param.usage(), wanted.param.selector(), wanted.param.matching())
+                        == (usage, selector, matching)
+                });
+                let text = |wanted: &Wanted| {
+                    format!("the hosts of \"{}\" are not known yet: a run looks them up", wanted.hosts)
+                };
+                unknown.map_or_else(
+                    || format!("section [{}] has no \"tlsa = {usage}{selector}{matching} ...\" line", section.name),
+                    text,
+                )
             }
             (None, Some(lineage)) => format!("no sound section is for {lineage}"),
             (None, None) => "it is no lineage's file".into(),
@@ -206,10 +239,9 @@ impl Run<'_> {
     }
 }
 
-fn owners(section: &Section, record: &Record) -> Vec<DnsName> {
+fn owners(lines: &[TlsaLine], record: &Record) -> Vec<DnsName> {
     let param = |param: Param| (param.usage(), param.selector(), param.matching());
-    let lines =
-        section.tlsa.iter().filter(|line| param(line.param) == (record.usage, record.selector, record.matching));
+    let lines = lines.iter().filter(|line| param(line.param) == (record.usage, record.selector, record.matching));
     lines.filter_map(|line| line.query_name().ok()).collect()
 }
 

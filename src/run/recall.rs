@@ -2,7 +2,8 @@
 
 use super::{Run, look::providers_word};
 use crate::{
-    facts::{AddressView, EndpointView, OwnerView, PROVIDER, Security, ServerView},
+    facts::{AddressView, EndpointView, MailHosts, NoHosts, OwnerView, PROVIDER, Security, ServerView},
+    hosts::Hosts,
     journal::{Journal, OwnerDoc, ServerDoc, clock::Stamp},
     name::DnsName,
     report::status::LastRun,
@@ -41,6 +42,8 @@ pub struct Recalled {
     pub last_run: Option<LastRun>,
     /// Why the answer of an address was unknown.
     silent: BTreeMap<(DnsName, SocketAddr), String>,
+    /// Why the mail hosts of a domain were unknown.
+    mail: BTreeMap<DnsName, String>,
     /// Why the servers of an owner were unknown.
     lost: BTreeMap<DnsName, String>,
     /// Why it was unknown what the services of an owner present, by address, or at all.
@@ -73,6 +76,11 @@ impl Run<'_> {
 impl Recalled {
     fn note(&mut self, reason: &Value) {
         let text = |key: &str| reason.get(key).and_then(Value::as_str);
+        if let (Some("hosts-unknown"), Some(Hosts::Mx(domain)), Some(why)) =
+            (text("reason"), text("hosts").and_then(|hosts| Hosts::try_from(hosts.to_owned()).ok()), text("why"))
+        {
+            self.mail.insert(domain, why.into());
+        }
         let (Some(owner), Some(why)) = (text("owner").and_then(|owner| owner.parse::<DnsName>().ok()), text("why"))
         else {
             return;
@@ -83,6 +91,12 @@ impl Recalled {
             (Some("unprobed"), address) => drop(self.unprobed.entry(owner).or_default().insert(address, why.into())),
             _ => {}
         }
+    }
+
+    /// Why the mail hosts of domains could not be told.
+    pub fn mail(&self) -> BTreeMap<DnsName, Result<MailHosts, NoHosts>> {
+        let none = |why: &String| Err(NoHosts { why: why.clone(), lasting: false });
+        self.mail.iter().map(|(domain, why)| (domain.clone(), none(why))).collect()
     }
 
     /// What each owner showed that was ever asked. `has_route`: can this host reach such addresses at all?

@@ -6,6 +6,7 @@ use crate::{
     config::{self, System, Unreadable},
     env::Env,
     facts::{Facts, LineageFacts, Served},
+    idna,
     journal::{Journal, clock::Clock, store::Store},
     observe::files,
     plan::{Input, check::check, model::Model, plan},
@@ -94,8 +95,8 @@ impl Run<'_> {
         let now = journal.clock.read(self.env.boot());
         let names: BTreeSet<&String> = self.sections.keys().chain(journal.lineages.keys()).collect();
         let lineages = names.into_iter().map(|name| (name.clone(), self.files(name))).collect();
-        let (owners, endpoints) = (BTreeMap::new(), BTreeMap::new());
-        let mut facts = Facts { now, wall: self.env.wall(), lineages, owners, endpoints };
+        let mut facts = Facts { now, wall: self.env.wall(), lineages, ..Facts::empty() };
+        facts.mail = recalled.mail();
         self.remember(journal, &facts);
         let views = recalled.views(journal, |ip| self.env.has_route(ip));
         // What a provider said last is in the journal itself, and may be news to it.
@@ -150,7 +151,7 @@ impl Run<'_> {
         let has_lineage = |section: &&crate::config::Section| !self.sections.values().any(|s| s.name == section.name);
         let unmatched = self.config.sections.iter().filter(has_lineage).map(|section| &section.name);
         let spelt = |broken: &String| {
-            let same = |name: &&String| name.eq_ignore_ascii_case(broken);
+            let same = |name: &&String| idna::same(name, broken);
             self.live.iter().chain(known).find(same).unwrap_or(broken).clone()
         };
         let all = self.sections.keys().chain(known).chain(unmatched).cloned();
@@ -159,7 +160,7 @@ impl Run<'_> {
             return all;
         }
         let find = |wanted: &String| {
-            let found = all.get(wanted).or_else(|| all.iter().find(|name| name.eq_ignore_ascii_case(wanted)));
+            let found = all.get(wanted).or_else(|| all.iter().find(|name| idna::same(name, wanted)));
             found.cloned().ok_or_else(|| self.no_such(wanted, &all))
         };
         let (found, unknown): (Vec<_>, Vec<_>) = wanted.iter().map(find).partition(Result::is_ok);
@@ -183,7 +184,7 @@ impl Run<'_> {
 
     /// Lineages in `live/` that nothing is done for but mirroring them.
     fn unconfigured(&self, known: &BTreeSet<String>) -> impl Iterator<Item = &String> {
-        let broken = |name: &str| self.config.broken.iter().any(|broken| broken.eq_ignore_ascii_case(name));
+        let broken = |name: &str| self.config.broken.iter().any(|broken| idna::same(broken, name));
         self.live
             .iter()
             .filter(move |name| !self.sections.contains_key(*name) && !known.contains(*name) && !broken(name))

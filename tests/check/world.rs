@@ -12,11 +12,11 @@ use daneroll::{
             World,
             dns::Mode,
             service::Service,
-            zone::{address, alias, name},
+            zone::{address, alias, mail, name},
         },
     },
 };
-use hickory_resolver::proto::rr::{RData, rdata::MX};
+use hickory_resolver::proto::rr::{RData, RecordType, rdata::MX};
 use serde_json::{Value, json};
 use std::{ffi::OsString, path::Path};
 
@@ -287,4 +287,55 @@ fn a_stuck_rollover_is_told() {
     assert!(found.contains(&"WARNING servers-differ".to_owned()), "{found:?}");
     let document = document(&lab.world, &[]).to_string();
     assert!(document.contains("does not show it"), "{document}");
+}
+
+/// Lines whose hosts are looked up: each host is an owner, as the DNS and the certificate tell now.
+#[test]
+fn hosts_that_are_looked_up() {
+    let setup =
+        Lab::with("mx.example.com", "311 25").only("311 25 mx:example.com").line("tlsa = 211 25 mx:example.com");
+    let setup = setup.line("tlsa = 311 443 san").names(&["mx.example.com", "*.example.com"]);
+    let lab = setup.service(25, "mx.example.com").service(443, "mx.example.com").start();
+    lab.first_use();
+    let seen = document(&lab.world, &[]);
+    let owners: Vec<_> = seen["owners"].as_array().unwrap().iter().map(|owner| owner["owner"].clone()).collect();
+    assert_eq!(owners, ["_25._tcp.mx.example.com", "_443._tcp.mx.example.com"], "{seen:#}");
+    assert!(seen.to_string().contains("leaves out what is no host's name: *.example.com"), "{seen:#}");
+    assert_eq!(findings(&lab.world, &[]), [""; 0]);
+    // A mail host that joins has no records yet; where nobody can tell the mail hosts, that is told.
+    let another = |zone: &mut daneroll::env::sim::zone::Zone| {
+        zone.add(&name("mx2.example.com"), 3600, address([192, 0, 2, 25].into()));
+        zone.add(&name(APEX), 3600, mail(20, "mx2.example.com"))
+    };
+    lab.world.edit_zone(&name(APEX), another);
+    lab.pass(60);
+    let found = findings(&lab.world, &[]);
+    assert!(found.contains(&"WARNING no-records".to_owned()), "{found:?}");
+    lab.world.edit_zone(&name(APEX), |zone| zone.delete_set(&name(APEX), RecordType::MX));
+    let found = findings(&lab.world, &[]);
+    assert!(found.contains(&"UNKNOWN hosts-unknown".to_owned()), "{found:?}");
+}
+
+/// International names in either form.
+#[test]
+fn international_names() {
+    const SECTION: &str = "bücher.example.com";
+    const LINEAGE: &str = "xn--bcher-kva.example.com";
+    for (section, asked) in [(SECTION, LINEAGE), (LINEAGE, SECTION), (SECTION, "BÜCHER.example.com")] {
+        let mut lab = Lab::with(LINEAGE, "311 25").start();
+        let text = lab.setup.config().replace(&format!("[{LINEAGE}]"), &format!("[{section}]"));
+        lab.world.change(|state| state.disk.overwrite(Path::new(crate::lab::CONFIG), text.as_bytes(), 0o644).unwrap());
+        lab.first_use();
+        lab.assert_settled(LINEAGE);
+        let seen = document(&lab.world, &[asked, "--host", &format!("{asked}:25")]);
+        let owners = seen["owners"].as_array().unwrap();
+        assert_eq!((owners.len(), &owners[0]["owner"]), (1, &"_25._tcp.xn--bcher-kva.example.com".into()), "{seen:#}");
+        assert!(!seen.to_string().contains("there is no section"), "{seen:#}");
+        assert_eq!(lab.run(&["withdraw", asked]), 0, "{}", lab.told());
+        assert!(!lab.is_published(&format!("_25._tcp.{LINEAGE}")), "{}", lab.told());
+        lab.reconfigure(|setup| setup);
+    }
+    let lab = lab(|setup| setup);
+    let report = check(&lab.world, &["--host", "xn--a.example:25"]);
+    assert!(report.text.contains("\"xn--a\" begins like an international name and is none"), "{}", report.text);
 }

@@ -134,7 +134,6 @@ fn withdrawn() {
             "delete B: unconfigured",
         ),
     ]);
-    let scene = Scene::new("withdrawn; pinned B; live B; stored A B; presented B; ours A B C; ns1 A B C");
     // One at a time: what is presented waits until the others are seen to be gone.
     let deletes = |script: &str| {
         let scene = Scene::new(&format!("withdrawn; pinned B; live B; stored A B; presented B; {script}"));

@@ -9,6 +9,7 @@ mod deletes;
 mod enumeration;
 mod files;
 mod gates;
+mod lookups;
 mod probes;
 mod publishing;
 mod reasons;

@@ -80,6 +80,7 @@ fn section(name: &str) -> Section {
         name: name.into(),
         line: 1,
         tlsa: Vec::new(),
+        wanted: Vec::new(),
         api: Api::of(Exec { argv: vec!["/sim/provider".into()], user: None, temporary_from: 128 }),
         record_ttl: 300,
         reload: Vec::new(),
@@ -126,6 +127,7 @@ impl Scene {
             lineages: BTreeMap::new(),
             owners: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            mail: BTreeMap::new(),
         };
         let mut scene = Scene { config, sections: BTreeMap::new(), facts, journal, lineage: "mx".into(), port: 25 };
         scene.open_lineage("mx");
@@ -475,6 +477,7 @@ fn step(step: &Step) -> String {
         Step::Delete(query, record) => format!("delete {}{}", record_name(record), at(query)),
         Step::Retire(id) => format!("retire {}", generation_name(id)),
         Step::Leave => "leave".into(),
+        Step::Find(_) => "find".into(),
     }
 }
 

@@ -217,6 +217,12 @@ impl Certbot {
         self.renew(lineage, Renewal { reuse_key: true, ..Renewal::default() });
     }
 
+    /// The names of the certificates to come.
+    pub fn certify(&self, lineage: &str, names: &[&str]) {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        self.lineages.borrow_mut().get_mut(lineage).unwrap().names = names;
+    }
+
     /// Renews: writes the four files of the next number, moves the four links one by one, prunes the archive.
     pub fn renew(&self, lineage: &str, renewal: Renewal) {
         let (number, files) = self.next(lineage, renewal);

@@ -18,7 +18,7 @@ use daneroll::{
         dns::Mode,
         keys,
         service::{Reads, Service},
-        zone::{Zone, address, name, tlsa},
+        zone::{Zone, address, mail, name, tlsa},
     },
     tlsa::Association,
 };
@@ -144,6 +144,8 @@ struct Section {
     lineage: String,
     lines: Vec<String>,
     ports: BTreeSet<(u16, String)>,
+    /// Of the first certificate.
+    names: Vec<String>,
 }
 
 /// A laboratory to be. Settings of a section (`tlsa`, `line`) go to the lineage named last.
@@ -167,8 +169,29 @@ pub struct Setup {
 impl Setup {
     /// Another lineage with a certificate for its own name.
     pub fn lineage(mut self, lineage: &str) -> Setup {
-        self.sections.push(Section { lineage: lineage.to_owned(), lines: Vec::new(), ports: BTreeSet::new() });
+        let (lines, ports, names) = (Vec::new(), BTreeSet::new(), vec![lineage.to_owned()]);
+        self.sections.push(Section { lineage: lineage.to_owned(), lines, ports, names });
         self
+    }
+
+    /// The names of its first certificate.
+    pub fn names(mut self, names: &[&str]) -> Setup {
+        self.sections.last_mut().unwrap().names = names.iter().map(|name| (*name).to_owned()).collect();
+        self
+    }
+
+    /// A service at that port and domain that reads the dane directory, whatever the `tlsa` lines say.
+    pub fn service(mut self, port: u16, domain: &str) -> Setup {
+        self.sections.last_mut().unwrap().ports.insert((port, domain.to_owned()));
+        self
+    }
+
+    /// This `tlsa` line in place of all others, and no service for it.
+    pub fn only(mut self, line: &str) -> Setup {
+        let section = self.sections.last_mut().unwrap();
+        section.lines.retain(|line| !line.starts_with("tlsa = "));
+        section.ports.clear();
+        self.line(&format!("tlsa = {line}"))
     }
 
     /// A `tlsa` line, and a service at that port and domain (the lineage's name by default) that reads the dane directory.
@@ -176,8 +199,10 @@ impl Setup {
         let section = self.sections.last_mut().unwrap();
         let words: Vec<&str> = line.split_whitespace().skip(1).collect();
         let port = words.iter().find_map(|word| word.parse().ok()).unwrap();
-        let domain =
-            words.iter().find(|word| word.contains('.')).map_or(section.lineage.clone(), |word| (*word).to_owned());
+        let domain = words
+            .iter()
+            .find(|word| word.contains('.') && !word.starts_with("mx:"))
+            .map_or(section.lineage.clone(), |word| (*word).to_owned());
         section.ports.insert((port, domain));
         self.line(&format!("tlsa = {line}"))
     }
@@ -292,7 +317,8 @@ impl Setup {
         self.build_dns(&world);
         let certbot = Certbot::new(&world, LETSENCRYPT);
         for section in &self.sections {
-            certbot.issue(&section.lineage, &[&section.lineage], self.valid_days);
+            let names: Vec<&str> = section.names.iter().map(String::as_str).collect();
+            certbot.issue(&section.lineage, &names, self.valid_days);
         }
         world.change(|state| {
             for dir in ["/etc/daneroll", "/var", "/var/lib", "/var/log", "/run", "/run/lock", "/tmp"] {
@@ -341,6 +367,10 @@ impl Setup {
             }
             for (_, domain) in self.sections.iter().flat_map(|section| &section.ports) {
                 zone.add(&name(domain), 3600, address([192, 0, 2, 25].into()));
+            }
+            let mx = |line: &String| line.contains("mx:example.com");
+            for section in self.sections.iter().filter(|section| section.lines.iter().any(mx)) {
+                section.ports.iter().for_each(|(_, domain)| _ = zone.add(&name(APEX), 3600, mail(10, domain)));
             }
             let mut com = Zone::new("com", true, &["a.gtld-servers.net"]);
             for server in &listed {
@@ -567,7 +597,10 @@ impl Section {
         lines.filter_map(move |line| {
             let words: Vec<&str> = line.split_whitespace().collect();
             let here = words.iter().any(|word| word.parse() == Ok(port))
-                && words.iter().find(|word| word.contains('.')).is_none_or(|word| **word == domain);
+                && words
+                    .iter()
+                    .find(|word| word.contains('.'))
+                    .is_none_or(|word| **word == domain || word.starts_with("mx:"));
             let digit = |at: usize| words[0].as_bytes()[at] - b'0';
             here.then(|| [digit(0), digit(1), digit(2)])
         })

@@ -6,7 +6,7 @@ use hickory_resolver::proto::{
     dnssec::{DigestType, rdata::DNSSECRData},
     rr::{
         Name, RData, RecordType,
-        rdata::{A, AAAA, CNAME, NS, SOA, TLSA},
+        rdata::{A, AAAA, CNAME, MX, NS, SOA, TLSA},
     },
 };
 use std::{collections::BTreeMap, net::IpAddr, rc::Rc};
@@ -82,6 +82,11 @@ pub fn address(address: IpAddr) -> RData {
 /// RDATA of a CNAME.
 pub fn alias(target: &str) -> RData {
     RData::CNAME(CNAME(name(target).to_name()))
+}
+
+/// RDATA of an MX record.
+pub fn mail(preference: u16, host: &str) -> RData {
+    RData::MX(MX::new(preference, name(host).to_name()))
 }
 
 /// RDATA of a TLSA record.

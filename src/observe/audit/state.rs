@@ -75,7 +75,7 @@ pub struct Told {
 }
 
 impl Pending {
-    /// `switch`, `publish`, `delete`, `retire`, `leave`.
+    /// `switch`, `publish`, `delete`, `retire`, `leave`, `find`.
     pub fn step(&self) -> &str {
         match &self.step {
             Value::Object(step) => step.keys().next().map_or("", String::as_str),

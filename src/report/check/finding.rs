@@ -94,6 +94,8 @@ kinds! {
     ReadsLive "reads-live" "write the path that is given, and reload the service"
     NoServers "no-servers" "see that the resolver works, or name others with resolver"
     SecurityUnknown "security-unknown" "see that the resolver works, or name others with resolver"
+    HostsUnknown "hosts-unknown"
+        "see what is said of the MX records or the certificate, or write the hosts into tlsa lines of their own"
     NotSeen "not-seen" "see whether the service takes connections from here; probe_address tells where else to connect"
     MailUnknown "mail-unknown" "see that the resolver works, or name others with resolver"
     NotInTime "not-in-time" "allow more time with --timeout"

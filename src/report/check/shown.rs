@@ -87,7 +87,7 @@ struct Address {
 pub struct Pending {
     /// For this lineage.
     pub lineage: String,
-    /// `switch`, `publish`, `delete`, `retire`, `leave`.
+    /// `switch`, `publish`, `delete`, `retire`, `leave`, `find`.
     pub step: String,
     /// Seconds until its moment, if one is known.
     pub left: Option<u64>,

@@ -1,12 +1,13 @@
 //! One lineage in full.
 
 use super::{
-    Await, Dane, DaneState, Generation, Lineage, Owner, Record, RecordState, Role,
+    Await, Dane, DaneState, Generation, Lineage, LookedUp, Owner, Record, RecordState, Role,
     table::{Cell, Colour, Page, cell, word},
     text::colour,
 };
 use crate::{
     lineage::GenerationId,
+    name::DnsName,
     plan::span,
     report::words::{date, list},
 };
@@ -23,6 +24,7 @@ pub fn detail(page: &mut Page, lineage: &Lineage) {
     }
     generations(page, lineage);
     page.paragraph("  ", &dane(&lineage.dane), Colour::None);
+    lineage.hosts.iter().for_each(|looked_up| hosts(page, looked_up));
     for at in &lineage.owners {
         page.gap();
         owner(page, lineage, at);
@@ -96,6 +98,22 @@ fn dane(dane: &Dane) -> String {
         DaneState::Missing => "There is no dane directory for it yet: `daneroll --reset` makes it.".into(),
         DaneState::Unknown => format!("What services read cannot be told: {why}"),
     }
+}
+
+/// What the lines stand for whose hosts are looked up.
+fn hosts(page: &mut Page, looked_up: &LookedUp) {
+    let names = |names: &[DnsName]| list(&names.iter().map(|name| name.without_dot().to_owned()).collect::<Vec<_>>());
+    let mut text = match looked_up.hosts.is_empty() {
+        true => format!("\"{}\": its hosts are not known yet", looked_up.from),
+        false => format!("\"{}\" stands for {}", looked_up.from, names(&looked_up.hosts)),
+    };
+    if !looked_up.leaving.is_empty() {
+        text += &format!("; no longer, but kept while caches may name it: {}", names(&looked_up.leaving));
+    }
+    if !looked_up.left_out.is_empty() {
+        text += &format!("; no host's name: {}", list(&looked_up.left_out));
+    }
+    page.paragraph("  ", &text, Colour::None);
 }
 
 fn owner(page: &mut Page, lineage: &Lineage, owner: &Owner) {

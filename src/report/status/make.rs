@@ -2,10 +2,11 @@
 
 use super::{
     Configured, Dane, DaneState, LastRun, Lineage, Record, RecordState, Status, Time, VERSION, awaits,
-    certificates::generations, owners, phase::Scene,
+    certificates::generations, hosts::looked_up, owners, phase::Scene,
 };
 use crate::{
     facts::{LineageFacts, Served},
+    idna,
     journal::clock::Stamp,
     plan::{Action, Input, Plan, model::Model},
 };
@@ -106,6 +107,7 @@ fn lineage(sources: &Sources<'_>, model: &Model<'_>, name: &str, files: &Lineage
         let owed: BTreeSet<String> = left.flat_map(|left| lineage.owed(left)).map(|words| words.join(" ")).collect();
         owed.into_iter().collect()
     });
+    let hosts = known.and_then(|lineage| Some(looked_up(lineage.section?, lineage)));
     Lineage {
         name: name.into(),
         section,
@@ -113,6 +115,7 @@ fn lineage(sources: &Sources<'_>, model: &Model<'_>, name: &str, files: &Lineage
         says: phase.says().into(),
         dane: dane(files),
         generations: generations(input, known, files),
+        hosts: hosts.unwrap_or_default(),
         owners,
         awaits: awaits.map(|wait| awaits::told(input, wait)).collect(),
         owes: owes.unwrap_or_default(),
@@ -135,7 +138,7 @@ fn configured(input: Input<'_>, name: &str) -> Configured {
     if sound {
         return Configured::Sound;
     }
-    match input.config.broken.iter().any(|broken| broken.eq_ignore_ascii_case(name)) {
+    match input.config.broken.iter().any(|broken| idna::same(broken, name)) {
         true => Configured::Broken,
         false => Configured::Missing,
     }

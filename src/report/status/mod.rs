@@ -4,6 +4,7 @@
 mod awaits;
 mod certificates;
 mod detail;
+mod hosts;
 mod make;
 mod owners;
 mod phase;
@@ -105,6 +106,8 @@ pub struct Lineage {
     pub dane: Dane,
     /// What is known of its certificates: the served one first, then candidates, then the rest.
     pub generations: Vec<Generation>,
+    /// What the lines stand for whose hosts are looked up.
+    pub hosts: Vec<LookedUp>,
     /// Where its records are.
     pub owners: Vec<Owner>,
     /// What may not happen yet.
@@ -117,6 +120,19 @@ pub struct Lineage {
     pub troubles: Vec<String>,
     /// The generation that the operator went back from.
     pub barred: Option<GenerationId>,
+}
+
+/// The hosts of a `tlsa` line that does not name them.
+#[derive(Clone, Debug, Serialize)]
+pub struct LookedUp {
+    /// `mx:DOMAIN` or `san`.
+    pub from: String,
+    /// Those found last; none if nobody knows them yet.
+    pub hosts: Vec<DnsName>,
+    /// Those that were found before, and keep their records while caches may name them.
+    pub leaving: Vec<DnsName>,
+    /// Names of the certificate that no host can have.
+    pub left_out: Vec<String>,
 }
 
 /// Where the dane directory leads.

@@ -204,7 +204,11 @@ impl Scene<'_> {
         if self.does(|action| matches!(action, Action::Add(_))) {
             return Some(Phase::Publishing);
         }
-        let wait = self.waits().find(|wait| matches!(wait.step, Step::Switch(_) | Step::Publish(_)))?;
+        let under_way = self.waits().find(|wait| matches!(wait.step, Step::Switch(_) | Step::Publish(_)));
+        let Some(wait) = under_way else {
+            // Where nobody knows the hosts, none has its records.
+            return self.waits().any(|wait| matches!(wait.step, Step::Find(_))).then_some(Phase::Publishing);
+        };
         let servers = |reason: &Reason| {
             matches!(
                 reason,

@@ -5,6 +5,7 @@ use crate::{
     config::{Config, Pin, Section, TlsaLine},
     env::Env,
     facts::Endpoint,
+    idna,
     name::DnsName,
     observe::{
         audit::{How, Wish},
@@ -37,12 +38,11 @@ impl Subjects {
     /// The owners of these lineages, or of all.
     pub fn configured(&mut self, env: &dyn Env, config: &Config, wanted: &[String]) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for name in wanted.iter().filter(|name| !named(config).iter().any(|known| known.eq_ignore_ascii_case(name))) {
+        for name in wanted.iter().filter(|name| !named(config).iter().any(|known| idna::same(known, name))) {
             findings.push(configuration(format!("there is no section [{name}] in {}", config.path.display())));
         }
-        let is_wanted = |section: &&Section| {
-            wanted.is_empty() || wanted.iter().any(|name| name.eq_ignore_ascii_case(&section.name))
-        };
+        let is_wanted =
+            |section: &&Section| wanted.is_empty() || wanted.iter().any(|name| idna::same(name, &section.name));
         for section in config.sections.iter().filter(is_wanted) {
             self.lineages.insert(section.name.clone());
             for line in &section.tlsa {
@@ -94,7 +94,7 @@ impl Subjects {
         let places = places(config);
         let there = env.list(&places.dane).unwrap_or_default();
         let mut there = there.iter().filter_map(|name| name.to_str());
-        let name = there.find(|name| name.eq_ignore_ascii_case(&section.name)).unwrap_or(&section.name);
+        let name = there.find(|name| idna::same(name, &section.name)).unwrap_or(&section.name);
         let facts = files::lineage(env, &places, name, section.bundle);
         let Some(served) = facts.served() else {
             let text = format!("what the dane directory shows cannot be read: {}", why(&facts));

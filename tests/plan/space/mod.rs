@@ -86,6 +86,9 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::Unreadable { .. } => "unreadable",
         Reason::Unconfigured { .. } => "unconfigured",
         Reason::NotVisible { .. } => "not visible",
+        // No world here has a CNAME or sets of hosts.
+        Reason::LeftBehind { .. } => "left behind",
+        Reason::HostsUnknown { .. } => "hosts unknown",
     }
 }
 

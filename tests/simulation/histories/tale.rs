@@ -78,7 +78,7 @@ const RUNS: u64 = 5;
 impl Setting {
     fn by(chance: &mut Chance) -> Setting {
         Setting {
-            tlsa: chance.of(&["311 25", "312 25", "301 25", "211 25", "201 25"]),
+            tlsa: chance.of(&["311 25", "312 25", "301 25", "211 25", "201 25", "311 25 mx:example.com", "211 25 san"]),
             lag: chance.of(&[30, 600, 7000]),
             rfc2136: chance.one_in(2),
             bundle: chance.one_in(3),

@@ -5,6 +5,8 @@ mod directory;
 mod dns;
 mod dnssec;
 mod hooks;
+mod lookups;
+mod names;
 mod probes;
 mod renewal;
 mod rules;
