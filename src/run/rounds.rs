@@ -30,6 +30,8 @@ pub struct Summary {
     pub waits: Vec<Wait>,
     /// What passes by itself.
     pub later: Vec<String>,
+    /// What somebody has to do by hand.
+    pub by_hand: Vec<String>,
     /// What is wrong.
     pub troubles: Vec<Trouble>,
     /// The moment of the last look.
@@ -48,6 +50,7 @@ struct Told<'a> {
     done: &'a [Action],
     waits: Vec<ToldWait<'a>>,
     later: &'a [String],
+    by_hand: &'a [String],
     troubles: &'a [Trouble],
 }
 
@@ -185,6 +188,7 @@ impl Run<'_> {
             done: &summary.done,
             waits: summary.waits.iter().map(|wait| ToldWait { wait, texts: texts(wait, now) }).collect(),
             later: &summary.later,
+            by_hand: &summary.by_hand,
             troubles: &summary.troubles,
         };
         let mut text = serde_json::to_string_pretty(&told).unwrap_or_default();
@@ -209,6 +213,15 @@ impl Run<'_> {
         for trouble in &summary.troubles {
             tracing::error!("{trouble}");
         }
+        // Once, as long as it stays the same: it may take somebody days, and `status` tells it all the time.
+        let told =
+            self.recall().ok().and_then(|recalled| recalled.last_run).map(|last| last.by_hand).unwrap_or_default();
+        for text in &summary.by_hand {
+            match told.contains(text) {
+                true => tracing::debug!("by hand: {text}"),
+                false => tracing::warn!("by hand: {text}"),
+            }
+        }
         for text in &summary.later {
             tracing::warn!("{text}");
         }
@@ -225,7 +238,8 @@ impl Run<'_> {
     fn next_in(&self, summary: &Summary, now: Stamp) -> u64 {
         let reasons = summary.waits.iter().flat_map(|wait| &wait.reasons).filter(|reason| reason.passes());
         let wait = |reason: &Reason| reason.until().map_or(TRY_AGAIN, |until| until.until(now));
-        let failed = (!summary.troubles.is_empty() || !summary.later.is_empty()).then_some(TRY_AGAIN);
+        let failed = (!summary.troubles.is_empty() || !summary.later.is_empty() || !summary.by_hand.is_empty())
+            .then_some(TRY_AGAIN);
         let recheck = self.sections.values().map(|section| section.recheck).filter(|recheck| *recheck > 0).min();
         reasons.map(wait).chain(failed).chain(recheck).min().unwrap_or(86_400)
     }
@@ -246,7 +260,9 @@ fn texts(wait: &Wait, now: Stamp) -> Vec<String> {
 impl Summary {
     /// Is something left that time will settle?
     fn is_pending(&self) -> bool {
-        !self.later.is_empty() || self.waits.iter().flat_map(|wait| &wait.reasons).any(Reason::passes)
+        !self.later.is_empty()
+            || !self.by_hand.is_empty()
+            || self.waits.iter().flat_map(|wait| &wait.reasons).any(Reason::passes)
     }
 
     /// Takes down what came of an action. One that failed, and an edit of any outcome, is not tried again in this run.
@@ -257,6 +273,10 @@ impl Summary {
             Came::Done => {
                 self.done.push(action.clone());
                 !edit
+            }
+            Came::ByHand(text) => {
+                self.by_hand.push(text);
+                false
             }
             Came::Later(text) => {
                 self.later.push(text);
