@@ -96,10 +96,11 @@ fn supervise(job: &Job) -> Result<Report, String> {
         irrevocably_become(&user).map_err(|why| format!("cannot run as user {}: {why}", label(&user)))?;
     }
     let mut child = start(job)?;
-    feed(&mut child, job.input.clone())?;
     // Signals to the whole group, of which we are one, are for the command. It would inherit the mask, hence only now; one that
     // signals its group in its first millisecond ends us too, which the parent reports as its end by that signal.
+    // All threads come after it, for they take the mask over.
     SigSet::all().thread_block().map_err(|errno| format!("signals cannot be blocked: {errno}"))?;
+    feed(&mut child, job.input.clone())?;
     watch(job.limit, &events(&child)?);
     let status = child.wait().map_err(|error| format!("lost sight of it: {error}"))?;
     Ok(report(status))

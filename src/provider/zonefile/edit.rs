@@ -94,33 +94,34 @@ impl Text {
         (wanted..self.entries.len()).find(|at| self.is_leant_on(*at).is_none()).unwrap_or(self.entries.len())
     }
 
+    /// Takes it away wherever it stands as we write it. What may be it besides matters only to whoever still sees it after that.
     fn delete(&mut self, edit: &Edit<'_>) -> Edited {
-        let found: Vec<Has> = self.entries.iter().map(|entry| entry.has(edit.owner, edit.record)).collect();
-        let line = |has: Has| found.iter().position(|known| *known == has).map(|at| self.entries[at].line);
-        if let Some(line) = line(Has::Other) {
-            return Edited::Not(line, "the record stands here in a form that is not ours: remove it by hand".into());
+        if let Some(at) = self.find(edit, Has::Other) {
+            let why = "the record stands here in a form that is not ours: remove it by hand";
+            return Edited::Not(self.entries[at].line, why.into());
         }
-        let Some(at) = found.iter().position(|known| *known == Has::Ours) else {
-            return match line(Has::Perhaps) {
-                Some(line) => {
-                    let why = "this may be the record, and nobody can tell from this file alone: write its full name and its \
-                               data in numbers and hex, or remove it by hand";
-                    Edited::Not(line, why.into())
-                }
-                None => Edited::Already,
-            };
-        };
-        if let Some(line) = self.is_leant_on(at + 1) {
-            let why = format!("line {line} takes its owner or TTL from this record: write them out there");
-            return Edited::Not(self.entries[at].line, why);
+        let mut made = Edited::Already;
+        while let Some(at) = self.find(edit, Has::Ours) {
+            if let Some(line) = self.is_leant_on(at + 1) {
+                let why = format!("line {line} takes its owner or TTL from this record: write them out there");
+                return Edited::Not(self.entries[at].line, why);
+            }
+            self.entries.remove(at);
+            self.number();
+            made = Edited::Changed;
         }
-        self.entries.remove(at);
-        self.number();
-        // It may stand there more than once.
-        match self.delete(edit) {
-            Edited::Already => Edited::Changed,
-            other => other,
+        match self.find(edit, Has::Perhaps) {
+            Some(at) if made == Edited::Already => {
+                let why = "this may be the record, and nobody can tell from this file alone: write its full name and its data in \
+                           numbers and hex, or remove it by hand";
+                Edited::Not(self.entries[at].line, why.into())
+            }
+            _ => made,
         }
+    }
+
+    fn find(&self, edit: &Edit<'_>, has: Has) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.has(edit.owner, edit.record) == has)
     }
 
     fn number(&mut self) {

@@ -88,6 +88,16 @@ pub(super) fn edit_all(
     )))
 }
 
+/// Removes what a run that was killed may have left beside the files. One that cannot be removed harms nobody.
+pub(super) fn sweep(env: &dyn Env, paths: &[PathBuf]) {
+    for dir in paths.iter().filter_map(|path| path.parent()) {
+        let names = env.list(dir).unwrap_or_default();
+        for name in names.iter().filter(|name| name.to_string_lossy().starts_with(TEMPORARY)) {
+            let _ = env.remove(&dir.join(name));
+        }
+    }
+}
+
 fn note(made: &mut Result<Edited, Outcome>, edited: Edited, path: &Path) {
     match edited {
         Edited::Already => {}

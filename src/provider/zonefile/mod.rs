@@ -148,6 +148,9 @@ impl ZoneFile {
     ) -> Option<Written<'a>> {
         let made = Owed::look(env, context, zone).and_then(|owed| {
             let before = || if self.refresh.is_empty() { Ok(()) } else { owed.owe() };
+            if owed.since.is_some() {
+                file::sweep(env, &self.files(zone));
+            }
             let edits = self.edits(context, zone, placed);
             let restored = edits.len() - placed.len();
             let mut made = file::edit_all(env, &self.files(zone), &edits, &before)?;

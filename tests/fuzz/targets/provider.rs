@@ -11,6 +11,7 @@ use daneroll::{
     provider::{
         Change, Context, Operation, Outcome, Provider,
         exec::Exec,
+        exec_json::ExecJson,
         rfc2136::{Rfc2136, TsigKey},
     },
 };
@@ -58,6 +59,26 @@ pub fn exec_answer(data: &[u8]) {
         if !matches!(status, Status::NotStarted(_)) {
             check(&outcome);
         }
+    }
+}
+
+/// Exit code (a byte), and what it prints in answer to an addition and a deletion. No more may count as done than it says itself.
+pub fn exec_json_answer(data: &[u8]) {
+    let [code, output @ ..] = data else { return };
+    let (code, output) = (i32::from(*code), String::from_utf8_lossy(output).into_owned());
+    let world = World::new();
+    let ended = Ended { status: Status::Exited(code), output: output.clone() };
+    world.program(PROGRAM, move |_, _| ended.clone());
+    let api = ExecJson { argv: vec![PROGRAM.to_owned()], user: None };
+    let outcomes = api.apply(&world, &context(), &[change(Operation::Add), change(Operation::Delete)]);
+    assert_eq!(outcomes.len(), 2);
+    let silent = !output.lines().any(|line| line.trim_start().starts_with('{'));
+    for (at, outcome) in outcomes.iter().enumerate() {
+        check(outcome);
+        let said = output.contains(&(at + 1).to_string())
+            && (output.contains("done") || output.contains("already") || output.contains('\\'));
+        let done = matches!(outcome, Outcome::Done | Outcome::Already);
+        assert!(!done || said || (code == 0 && silent), "{code} {output:?} became {outcome:?}");
     }
 }
 
