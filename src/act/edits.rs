@@ -160,8 +160,15 @@ fn note(store: &mut Store, operation: Operation, edit: &Edit, outcome: Outcome, 
             }
             Came::Done
         }
+        Outcome::ByHand(_) => {
+            // It is handed over: from here on only the name servers tell. They are believed when a record shows that is published,
+            // and when one is gone that was deleted.
+            if let (Operation::Delete, Some(doc)) = (operation, known.and_then(|owner| owner.records.get_mut(record))) {
+                (doc.state, doc.since) = (RecordState::Deleted, now);
+            }
+            Came::ByHand
+        }
         Outcome::NotYet(why) => Came::Later(format!("{lineage}: {owner}: not deleted yet, {record}: {why}")),
-        Outcome::ByHand(why) => Came::ByHand(format!("{lineage}: {why}")),
         Outcome::Temporary(why) => Came::Later(format!("{lineage}: {owner}: cannot {verb} {record} now: {why}")),
         Outcome::Failed(why) => Came::Failed(Trouble::of(lineage, format!("{owner}: cannot {verb} {record}: {why}"))),
     }

@@ -38,7 +38,7 @@ pub enum Came {
     /// It was done.
     Done,
     /// It is for somebody to do by hand, which passes like [`Came::Later`].
-    ByHand(String),
+    ByHand,
     /// Not now, and no failure: tried again at the next run.
     Later(String),
     /// It failed.

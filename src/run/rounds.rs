@@ -4,8 +4,8 @@ use super::{CONFIGURATION, FAILED, Mode, Report, Run, look::Known};
 use crate::{
     act::{Actor, Came},
     journal::{clock::Stamp, store::Store},
-    plan::{Action, Cause, Goal, Input, Plan, Reason, Trouble, Wait, check::check, plan},
-    report::prometheus::Ran,
+    plan::{Action, Cause, Goal, Input, Plan, Reason, Trouble, Wait, check::check, model::Model, plan},
+    report::{prometheus::Ran, status::by_hand},
 };
 use serde::Serialize;
 use std::{
@@ -91,6 +91,7 @@ impl Run<'_> {
                 actions.retain(|action| !matches!(action, Action::Reload { .. }));
             }
             (summary.now, summary.waits) = (Some(now), waits);
+            summary.by_hand = self.by_hand(input);
             if actions.is_empty() {
                 store.commit(self.env)?;
                 let looks_on = settled.is_some_and(|end: Stamp| end > now) && self.settles(&summary.waits);
@@ -130,6 +131,21 @@ impl Run<'_> {
     }
 
     /// Is this step one for the command that was called?
+    /// What waits for somebody's hand, whether it was asked for now or before.
+    fn by_hand(&self, input: Input<'_>) -> Vec<String> {
+        let concerned = self.sections.iter().filter(|(_, section)| !section.api.knows_when_done());
+        let names: Vec<&String> = concerned.map(|(name, _)| name).collect();
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let (model, none) = (Model::new(input), Plan::default());
+        let of = |name: &&String| -> Vec<String> {
+            let told = by_hand(&model, &none, name).into_iter();
+            told.map(|todo| format!("{name}: {}: {}", todo.says, todo.line)).collect()
+        };
+        names.iter().flat_map(of).collect()
+    }
+
     fn is_for(&self, action: &Action) -> bool {
         let published = matches!(action, Action::Store { .. } | Action::Adopt { .. } | Action::Add(_));
         match &self.mode {
@@ -274,10 +290,7 @@ impl Summary {
                 self.done.push(action.clone());
                 !edit
             }
-            Came::ByHand(text) => {
-                self.by_hand.push(text);
-                false
-            }
+            Came::ByHand => false,
             Came::Later(text) => {
                 self.later.push(text);
                 false

@@ -11,6 +11,7 @@ use crate::{
     provider::{Operation, line},
     tlsa::Association,
 };
+use std::collections::BTreeSet;
 
 /// For one lineage.
 pub fn by_hand(model: &Model<'_>, plan: &Plan, name: &str) -> Vec<ByHand> {
@@ -43,8 +44,10 @@ pub fn by_hand(model: &Model<'_>, plan: &Plan, name: &str) -> Vec<ByHand> {
 
 /// What was asked for at an owner, for this lineage, and cannot be seen everywhere yet.
 fn asked_for(owner: &Owner<'_>, name: &str) -> Vec<(Operation, Association)> {
-    let answers = owner.answers();
-    let shown = |record: &Association| answers.iter().filter(|(_, _, records)| records.contains(record)).count();
+    // As they are: for the planner a record that is on its way out is not there any more.
+    let shown = owner.servers().into_iter().flatten().filter_map(|(_, server)| server.answer.as_ref().ok());
+    let answers: Vec<&BTreeSet<Association>> = shown.filter_map(|shown| shown.records.as_ref()).collect();
+    let shown = |record: &Association| answers.iter().filter(|records| records.contains(record)).count();
     let asked = owner.doc.records.iter().filter(|(_, doc)| doc.lineages.contains(name));
     let asked = asked.filter_map(|(record, doc)| match doc.state {
         RecordState::Publishing if shown(record) < answers.len() || answers.is_empty() => {

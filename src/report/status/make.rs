@@ -1,7 +1,7 @@
 //! From facts, journal and plan to what is told. Pure.
 
 use super::{
-    Configured, Dane, DaneState, LastRun, Lineage, Record, RecordState, Status, Time, VERSION, awaits, by_hand,
+    Configured, Dane, DaneState, LastRun, Lineage, Record, RecordState, Status, Time, VERSION, awaits,
     certificates::generations, owners, phase::Scene,
 };
 use crate::{
@@ -116,7 +116,7 @@ fn lineage(sources: &Sources<'_>, model: &Model<'_>, name: &str, files: &Lineage
         owners,
         awaits: awaits.map(|wait| awaits::told(input, wait)).collect(),
         owes: owes.unwrap_or_default(),
-        by_hand: by_hand::by_hand(model, plan, name),
+        by_hand: super::by_hand(model, plan, name),
         next: plan.actions.iter().filter(|action| is_for(action, name)).map(Action::to_string).collect(),
         troubles,
         barred: known.and_then(|lineage| lineage.doc.barred.clone()),

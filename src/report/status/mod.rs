@@ -11,6 +11,7 @@ mod phase;
 mod table;
 pub mod text;
 
+pub use by_hand::by_hand;
 pub use make::{Sources, make};
 pub use phase::Phase;
 

@@ -10,6 +10,7 @@ mod renewal;
 mod rules;
 mod services;
 mod tools;
+mod zonefile;
 
 use crate::lab::{APEX, HOUR, Lab, Setup, service_name};
 use daneroll::env::sim::zone::name;
