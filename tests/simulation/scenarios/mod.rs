@@ -6,6 +6,7 @@ mod dns;
 mod dnssec;
 mod hooks;
 mod probes;
+mod programs;
 mod renewal;
 mod rules;
 mod services;
