@@ -47,6 +47,8 @@ fn context() -> Context {
         letsencrypt_directory: "/etc/letsencrypt".into(),
         renewed_domains: "a.example.com b.example.com".into(),
         resolvers: Vec::new(),
+        state_directory: "/nonexistent".into(),
+        standing: Vec::new(),
     }
 }
 
@@ -114,6 +116,7 @@ fn shown(outcome: &Outcome) -> String {
         Outcome::Done => return "Done".into(),
         Outcome::Already => return "Already".into(),
         Outcome::NotYet(text) => ("NotYet", text),
+        Outcome::ByHand(text) => ("ByHand", text),
         Outcome::Temporary(text) => ("Temporary", text),
         Outcome::Failed(text) => ("Failed", text),
     };

@@ -168,8 +168,8 @@ fn command(argv: &[&str]) -> Command {
     Command {
         argv: argv.iter().map(|word| word.to_string()).collect(),
         vars: vec![("PATH".into(), PATH.into())],
-        user: None,
         limit: Duration::from_secs(20),
+        ..Command::default()
     }
 }
 

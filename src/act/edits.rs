@@ -1,12 +1,13 @@
 //! Records: intents, the provider, outcomes.
 
 use super::{Actor, Came};
+use crate::tlsa::Association;
 use crate::{
     config::Api,
     facts::Facts,
-    journal::{Origin, OwnerDoc, RecordDoc, RecordState, clock::Stamp, store::Store},
+    journal::{Journal, Origin, OwnerDoc, RecordDoc, RecordState, clock::Stamp, store::Store},
     plan::{Action, Edit, Trouble, model::endpoint},
-    provider::{Change, Context, Operation, Outcome},
+    provider::{Change, Context, Operation, Outcome, Standing},
 };
 use std::{collections::BTreeSet, io, time::Duration};
 
@@ -29,9 +30,10 @@ impl Actor<'_> {
         for api in apis {
             let its = |(_, edit): &(Operation, &Edit)| self.sections.get(&edit.lineage).is_some_and(|s| s.api == *api);
             let at: Vec<usize> = (0..edits.len()).filter(|at| its(&edits[*at])).collect();
-            let changes: Vec<Change> = at.iter().map(|at| change(edits[*at], store)).collect();
+            let changes: Vec<Change> = at.iter().map(|at| change(edits[*at], store.journal())).collect();
             let timeout = at.iter().filter_map(|at| self.sections.get(&edits[*at].1.lineage)).map(|s| s.timeout).max();
-            let outcomes = self.ask_provider(api, timeout.unwrap_or(300), &changes);
+            let standing = self.standing(api, store.journal());
+            let outcomes = self.ask_provider(api, timeout.unwrap_or(300), standing, &changes);
             for (at, outcome) in at.iter().zip(outcomes) {
                 let (operation, edit) = edits[*at];
                 came[*at] = note(store, operation, edit, outcome, restored[*at]);
@@ -41,18 +43,40 @@ impl Actor<'_> {
         Ok(came)
     }
 
-    fn ask_provider(&self, api: &Api, timeout: u64, changes: &[Change]) -> Vec<Outcome> {
+    /// What this provider published and nobody is about to delete: a provider that keeps all of it in one place can see whether
+    /// it is complete.
+    fn standing(&self, api: &Api, journal: &Journal) -> Vec<Standing> {
+        let stands = |doc: &RecordDoc| doc.origin == Origin::Published && doc.state == RecordState::Published;
+        let ttl = |doc: &RecordDoc| {
+            let sections = doc.lineages.iter().filter_map(|name| self.sections.get(name));
+            sections.filter(|section| section.api == *api).map(|section| section.record_ttl).min()
+        };
+        let at = |owner: &OwnerDoc| {
+            let records = owner.records.iter().filter(|(_, doc)| stands(doc));
+            let standing = |(record, doc): (&Association, &RecordDoc)| {
+                let (zone, owner) = (owner.zone.clone(), owner.target.clone());
+                Some(Standing { zone, owner, record: record.clone(), ttl: ttl(doc)? })
+            };
+            records.filter_map(standing).collect::<Vec<_>>()
+        };
+        journal.owners.values().flat_map(at).collect()
+    }
+
+    fn ask_provider(&self, api: &Api, timeout: u64, standing: Vec<Standing>, changes: &[Change]) -> Vec<Outcome> {
         let context = Context {
             timeout: Duration::from_secs(timeout),
             letsencrypt_directory: self.config.letsencrypt_directory.clone(),
             renewed_domains: self.renewed_domains.clone(),
             resolvers: self.config.resolvers_or_system(self.env).unwrap_or_default(),
+            state_directory: self.config.state_directory.clone(),
+            standing,
         };
         api.provider().apply(self.env, &context, changes)
     }
 }
 
-fn edit_of(action: &Action) -> Option<(Operation, &Edit)> {
+/// The edit that an action makes.
+pub(crate) fn edit_of(action: &Action) -> Option<(Operation, &Edit)> {
     match action {
         Action::Add(edit) => Some((Operation::Add, edit)),
         Action::Delete(edit) => Some((Operation::Delete, edit)),
@@ -108,9 +132,10 @@ fn beside(store: &mut Store, edit: &Edit, change: impl Fn(&mut OwnerDoc)) {
     others.filter(|owner| owner.records.contains_key(&edit.record)).for_each(change);
 }
 
-fn change((operation, edit): (Operation, &Edit), store: &Store) -> Change {
+/// What a provider is asked for.
+pub(crate) fn change((operation, edit): (Operation, &Edit), journal: &Journal) -> Change {
     let (port, protocol, domain) = endpoint(&edit.query);
-    let doc = store.journal().owners.get(&edit.query);
+    let doc = journal.owners.get(&edit.query);
     Change {
         operation,
         owner: doc.map_or(edit.query.clone(), |doc| doc.target.clone()),
@@ -153,6 +178,15 @@ fn note(store: &mut Store, operation: Operation, edit: &Edit, outcome: Outcome, 
                 other.set(record, state, now);
             });
             Came::Done
+        }
+        Outcome::ByHand(_) => {
+            // It is handed over: from here on only the name servers tell. They are believed when a record shows that is published,
+            // and when one is gone that was deleted.
+            if let (Operation::Delete, Some(doc)) = (operation, known.and_then(|owner| owner.records.get_mut(record))) {
+                (doc.state, doc.since) = (RecordState::Deleted, now);
+                beside(store, edit, |other| other.set(record, state, now));
+            }
+            Came::ByHand
         }
         Outcome::NotYet(why) => Came::Later(format!("{lineage}: {owner}: not deleted yet, {record}: {why}")),
         Outcome::Temporary(why) => Came::Later(format!("{lineage}: {owner}: cannot {verb} {record} now: {why}")),

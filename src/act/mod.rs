@@ -37,6 +37,8 @@ pub struct Actor<'a> {
 pub enum Came {
     /// It was done.
     Done,
+    /// It is for somebody to do by hand, which passes like [`Came::Later`].
+    ByHand,
     /// Not now, and no failure: tried again at the next run.
     Later(String),
     /// It failed.

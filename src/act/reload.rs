@@ -20,6 +20,7 @@ impl Actor<'_> {
             argv: words.to_vec(),
             vars: vec![("PATH".into(), PATH.into()), ("LC_ALL".into(), "C".into())],
             user: None,
+            input: String::new(),
             limit: Duration::from_secs(limit),
         };
         let began = store.edit().clock.read(self.env.boot());

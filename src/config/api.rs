@@ -32,6 +32,11 @@ impl Api {
         self.provider.as_ref()
     }
 
+    /// Does it know when a change has been made, so that its word can be taken?
+    pub fn knows_when_done(&self) -> bool {
+        self.provider.knows_when_done()
+    }
+
     /// Do several changes at one owner become visible together?
     pub fn changes_at_once(&self) -> bool {
         self.provider.changes_at_once()

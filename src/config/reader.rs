@@ -257,6 +257,21 @@ impl Reader<'_> {
         }
     }
 
+    /// Somebody has to be able to tell when a record is up.
+    fn can_tell(&mut self, header: &Header, settings: &Settings, defaults: &Settings, api: &super::Api) -> bool {
+        let can = api.knows_when_done() || settings.verify.or(defaults.verify) != Some(super::Verify::Provider);
+        if !can {
+            let message = format!(
+                "\"{}\" leaves work to somebody, so only the name servers can tell when a record is up, and \"verify = provider\" does \
+                 not ask them",
+                header.name.text
+            );
+            let hint = "leave out \"verify\", or give \"zonefile\" a command after \"refresh:\"";
+            self.report.error(header.line, header.name.fault(message).hint(hint));
+        }
+        can
+    }
+
     fn finish(&mut self, target: Target, defaults: &Settings, all_broken: bool, config: &mut Config) {
         let Target { header, settings, damaged } = target;
         let line = header.line;
@@ -291,6 +306,10 @@ impl Reader<'_> {
             self.report.warning(line, fault);
         }
         match (tlsa, api, broken) {
+            (Some(tlsa), Some(api), false) if !self.can_tell(&header, &settings, defaults, &api) => {
+                drop((tlsa, api));
+                config.broken.extend(Some(name).filter(|name| is_lineage(name)));
+            }
             (Some(tlsa), Some(api), false) => config.sections.push(settings.section(defaults, name, line, tlsa, api)),
             _ => {
                 config.broken.extend(Some(name).filter(|name| is_lineage(name)));

@@ -23,7 +23,7 @@ pub(super) struct Settings {
     pub api: Option<Api>,
     record_ttl: Option<u32>,
     reload: Option<Vec<Vec<String>>>,
-    verify: Option<Verify>,
+    pub verify: Option<Verify>,
     probe: Option<Probe>,
     probe_address: Vec<(IpAddr, Option<u16>)>,
     hold: Option<u64>,

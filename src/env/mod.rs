@@ -73,6 +73,8 @@ pub struct Command {
     pub argv: Vec<String>,
     /// The whole environment of the child; nothing is inherited.
     pub vars: Vec<(String, String)>,
+    /// What it reads from standard input; nothing, not even an open pipe, if empty.
+    pub input: String,
     /// Run as this user with all its groups and umask 027.
     pub user: Option<User>,
     /// After this long the whole process group is killed.
@@ -179,6 +181,8 @@ pub trait Files {
     fn make_dir(&self, dir: &Path, mode: u32) -> io::Result<()>;
     /// Sets permission bits and, if given, the group. Does not follow a link.
     fn set_mode(&self, path: &Path, mode: u32, group: Option<u32>) -> io::Result<()>;
+    /// Sets owner and group. Does not follow a link.
+    fn set_owner(&self, path: &Path, uid: u32, gid: u32) -> io::Result<()>;
     /// Replaces `path` by a file with these bytes in one rename; the bytes are on disk before it.
     fn write(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()>;
     /// Replaces many files, each in one rename; the bytes of all are on disk before the first rename, the folders after

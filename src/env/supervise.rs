@@ -3,7 +3,7 @@
 //! The program starts itself anew with [`ARGUMENT`] for each command. The job comes as one line of JSON on standard input;
 //! while the parent lives it keeps that pipe open, so that its end, even by SIGKILL, is seen as the end of the input. What
 //! becomes of the command is told as one line of JSON, a [`Report`], on standard output. The command itself gets neither of
-//! these pipes: it reads nothing, and prints to what is standard error here.
+//! these pipes: it reads what the job holds for it, if anything, and prints to what is standard error here.
 //!
 //! Supervisor and command share a process group that is named after the supervisor. So the parent, too, can end the command at
 //! any moment, and as long as it has not reaped the supervisor the name means this group and no other.
@@ -46,6 +46,9 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(super) struct Job {
     pub argv: Vec<String>,
     pub vars: Vec<(String, String)>,
+    /// For its standard input.
+    #[serde(default)]
+    pub input: String,
     /// Login name (may be empty), uid, gid.
     pub user: Option<(String, u32, u32)>,
     pub limit: Duration,
@@ -95,7 +98,9 @@ fn supervise(job: &Job) -> Result<Report, String> {
     let mut child = start(job)?;
     // Signals to the whole group, of which we are one, are for the command. It would inherit the mask, hence only now; one that
     // signals its group in its first millisecond ends us too, which the parent reports as its end by that signal.
+    // All threads come after it, for they take the mask over.
     SigSet::all().thread_block().map_err(|errno| format!("signals cannot be blocked: {errno}"))?;
+    feed(&mut child, job.input.clone())?;
     watch(job.limit, &events(&child)?);
     let status = child.wait().map_err(|error| format!("lost sight of it: {error}"))?;
     Ok(report(status))
@@ -152,11 +157,19 @@ fn start(job: &Job) -> Result<Child, String> {
         .args(arguments)
         .env_clear()
         .envs(job.vars.iter().map(|(key, value)| (key, value)))
-        .stdin(Stdio::null())
+        .stdin(if job.input.is_empty() { Stdio::null() } else { Stdio::piped() })
         .stdout(out)
         .stderr(err)
         .spawn()
         .map_err(|error| why_not(&program, &error))
+}
+
+/// Writes to the command's standard input, and closes it. One that reads nothing loses nothing but that.
+fn feed(child: &mut Child, input: String) -> Result<(), String> {
+    match child.stdin.take() {
+        None => Ok(()),
+        Some(mut pipe) => look_out(move || drop(pipe.write_all(input.as_bytes()))),
+    }
 }
 
 /// Finds the program as execvp(3) would, but in the `PATH` that the program itself gets.

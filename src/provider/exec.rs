@@ -1,14 +1,12 @@
 //! `api = exec`: an external program, called once for each record, that keeps Alnitak's contract
 //! (`hooks/provider-example` spells it out for those who write one).
 
-use super::{Change, Context, Operation, Outcome, Provider, in_order};
+use super::{Change, Context, Operation, Outcome, PATH, Provider, in_order, last_words, printable};
 use crate::{
     config::{Fault, Scene, Word, command},
     env::{Command, Ended, Env, Status, User},
     name::DnsName,
 };
-
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// `api = exec [uid:UID] CMD ARGS…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +31,12 @@ pub(super) fn read_binary(scheme: &Word, words: &[Word], scene: &Scene) -> Resul
 
 /// `exec [uid:UID] CMD ARGS…`.
 fn read_with(scheme: &Word, words: &[Word], temporary_from: i32, scene: &Scene) -> Result<Box<dyn Provider>, Fault> {
+    let (user, argv) = program(scheme, words, scene)?;
+    Ok(Box::new(Exec { argv, user, temporary_from }))
+}
+
+/// `[uid:UID] CMD ARGS…`: whose privileges, and the words of the command.
+pub(super) fn program(scheme: &Word, words: &[Word], scene: &Scene) -> Result<(Option<User>, Vec<String>), Fault> {
     let uid = words.first().and_then(|word| word.after("uid:"));
     let (user, words) = match uid {
         None => (None, words),
@@ -47,7 +51,7 @@ fn read_with(scheme: &Word, words: &[Word], temporary_from: i32, scene: &Scene) 
         scheme.fault("no program is named").hint(hint)
     };
     let argv = command(words).transpose()?.ok_or_else(missing)?;
-    Ok(Box::new(Exec { argv, user, temporary_from }))
+    Ok((user, argv))
 }
 
 impl Provider for Exec {
@@ -68,6 +72,7 @@ fn call(env: &dyn Env, exec: &Exec, context: &Context, change: &Change) -> Outco
     let command = Command {
         argv: exec.argv.clone(),
         vars: variables(context, change),
+        input: String::new(),
         user: exec.user.clone(),
         limit: context.timeout,
     };
@@ -147,14 +152,6 @@ fn sentence(exec: &Exec, change: &Change, what: &str, output: &str) -> String {
         Operation::Add => "to publish",
         Operation::Delete => "to delete",
     };
-    let said = output.lines().rev().map(printable).find(|line| !line.is_empty());
-    let said = said.map_or(String::new(), |line| format!(": {line}"));
+    let said = last_words(output);
     format!("`{program}`, called {operation} a record at {}, {what}{said}", change.owner)
-}
-
-/// A line of the program's output, safe for a log and a terminal, and not too long for either.
-fn printable(line: &str) -> String {
-    let plain =
-        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
-    line.trim().chars().take(500).map(plain).collect()
 }

@@ -2,11 +2,14 @@
 //! touches nothing else, and says what became of each.
 
 pub mod exec;
+pub mod exec_json;
+pub mod manual;
 pub mod rfc2136;
+pub mod zonefile;
 
 use crate::{
     config::{Fault, Scene, Word},
-    env::Env,
+    env::{Boot, Env},
     name::DnsName,
     tlsa::Association,
 };
@@ -55,6 +58,8 @@ pub enum Outcome {
     Already,
     /// Not deleted: the provider does not see the record that must stay.
     NotYet(String),
+    /// Somebody has to do it by hand: told once, and by `status` until the name servers show it.
+    ByHand(String),
     /// Trouble that passes: tried again at the next run, no failure of this one.
     Temporary(String),
     /// An error: told, and tried again at the next run.
@@ -72,6 +77,23 @@ pub struct Context {
     pub renewed_domains: String,
     /// The recursive resolvers, for a server given by name.
     pub resolvers: Vec<std::net::SocketAddr>,
+    /// `state_directory`, for what must outlive a run. The run lock is held.
+    pub state_directory: std::path::PathBuf,
+    /// The records of ours that this provider has published and that are to stay.
+    pub standing: Vec<Standing>,
+}
+
+/// A record that is published.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Standing {
+    /// The zone that holds it, as last found.
+    pub zone: Option<DnsName>,
+    /// The name that holds the RRset.
+    pub owner: DnsName,
+    /// The record.
+    pub record: Association,
+    /// TTL in seconds for an RRset that does not exist.
+    pub ttl: u32,
 }
 
 /// One way to edit zones, as an `api` line sets it up.
@@ -89,45 +111,66 @@ pub trait Provider: Debug + Send + Sync {
     /// Carries out `changes` and says what became of each: as many outcomes as changes, in the same order. Touches nothing else in
     /// the zone. Whatever it waits for has a time limit, and "not known" is [`Outcome::Temporary`] or [`Outcome::Failed`], never `Done`.
     fn apply(&self, env: &dyn Env, context: &Context, changes: &[Change]) -> Vec<Outcome>;
+
+    /// Does it know when a change has been made? If not, only name servers can tell.
+    fn knows_when_done(&self) -> bool {
+        true
+    }
+
+    /// What somebody has to do by hand for this change; `None` where the provider does all of it.
+    fn by_hand(&self, _change: &Change) -> Option<String> {
+        None
+    }
 }
 
 /// Reads the words after the scheme; the first argument is the scheme itself, for complaints about the line as a whole.
 pub(crate) type Reader = fn(&Word, &[Word], &Scene) -> Result<Box<dyn Provider>, Fault>;
 
 /// The providers that there are, by the first word of their `api` lines.
-pub(crate) const PROVIDERS: &[(&str, Reader)] =
-    &[("exec", exec::read), ("binary", exec::read_binary), ("rfc2136", rfc2136::read)];
+pub(crate) const PROVIDERS: &[(&str, Reader)] = &[
+    ("exec", exec::read),
+    ("binary", exec::read_binary),
+    ("exec-json", exec_json::read),
+    ("rfc2136", rfc2136::read),
+    ("zonefile", zonefile::read),
+    ("manual", manual::read),
+];
 
 /// Names that an operator may try, and that this version does not have.
-pub(crate) const PLANNED: &[&str] = &[
-    "cloudflare",
-    "cloudflare4",
-    "zonefile",
-    "desec",
-    "hetzner",
-    "gandi",
-    "ovh",
-    "route53",
-    "powerdns",
-    "inwx",
-    "netcup",
-];
+pub(crate) const PLANNED: &[&str] =
+    &["cloudflare", "cloudflare4", "desec", "hetzner", "gandi", "ovh", "route53", "powerdns", "inwx", "netcup"];
+
+/// The search path of programs that a provider starts.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Facts older than this are not acted upon.
 pub const FRESH: Duration = Duration::from_secs(60);
+
+/// A stopwatch for [`FRESH`], which begins with the call of a provider.
+struct Began(Boot);
+
+impl Began {
+    fn now(env: &dyn Env) -> Began {
+        Began(env.boot())
+    }
+
+    /// Why this change may no longer be made: a delete rests on facts, and they grow old.
+    fn too_late(&self, env: &dyn Env, change: &Change) -> Option<Outcome> {
+        let now = env.boot();
+        let late = now.id != self.0.id || u128::from(now.millis.saturating_sub(self.0.millis)) > FRESH.as_millis();
+        let late = late && change.operation == Operation::Delete;
+        late.then(|| Outcome::NotYet("the last look at the name servers is too long ago by now".into()))
+    }
+}
 
 /// Makes changes one at a time, in order. Deletes are made only while the facts that they rest on are fresh. After a change at an owner
 /// has failed, nothing more is done there: the order is what keeps every step matching.
 fn in_order(env: &dyn Env, changes: &[Change], mut one: impl FnMut(&Change) -> Outcome) -> Vec<Outcome> {
     let mut failed = BTreeSet::new();
-    let began = env.boot();
-    let late = || {
-        let now = env.boot();
-        now.id != began.id || u128::from(now.millis.saturating_sub(began.millis)) > FRESH.as_millis()
-    };
+    let began = Began::now(env);
     let outcome = |change: &Change| {
-        if change.operation == Operation::Delete && late() {
-            return Outcome::NotYet("the last look at the name servers is too long ago by now".into());
+        if let Some(outcome) = began.too_late(env, change) {
+            return outcome;
         }
         if failed.contains(&change.owner) {
             return Outcome::Temporary("an earlier step at this owner has to succeed first".into());
@@ -139,4 +182,25 @@ fn in_order(env: &dyn Env, changes: &[Change], mut one: impl FnMut(&Change) -> O
         outcome
     };
     changes.iter().map(outcome).collect()
+}
+
+/// The record of a change as a line of a zone file. What is to be removed may have any TTL there.
+pub(crate) fn line(change: &Change) -> String {
+    match change.operation {
+        Operation::Add => format!("{} {} IN TLSA {}", change.owner, change.ttl, change.record),
+        Operation::Delete => format!("{} IN TLSA {}", change.owner, change.record),
+    }
+}
+
+/// A line of a program's output, safe for a log and a terminal, and not too long for either.
+fn printable(line: &str) -> String {
+    let plain =
+        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
+    line.trim().chars().take(500).map(plain).collect()
+}
+
+/// The last thing that a program said, after a colon; nothing if it said nothing.
+fn last_words(output: &str) -> String {
+    let said = output.lines().rev().map(printable).find(|line| !line.is_empty());
+    said.map_or(String::new(), |line| format!(": {line}"))
 }

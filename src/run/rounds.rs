@@ -4,8 +4,8 @@ use super::{CONFIGURATION, FAILED, Mode, Report, Run, look::Known};
 use crate::{
     act::{Actor, Came},
     journal::{clock::Stamp, store::Store},
-    plan::{Action, Cause, Goal, Input, Plan, Reason, Trouble, Wait, check::check, plan},
-    report::prometheus::Ran,
+    plan::{Action, Cause, Goal, Input, Plan, Reason, Trouble, Wait, check::check, model::Model, plan},
+    report::{prometheus::Ran, status::by_hand},
 };
 use serde::Serialize;
 use std::{
@@ -30,6 +30,8 @@ pub struct Summary {
     pub waits: Vec<Wait>,
     /// What passes by itself.
     pub later: Vec<String>,
+    /// What somebody has to do by hand.
+    pub by_hand: Vec<String>,
     /// What is wrong.
     pub troubles: Vec<Trouble>,
     /// The moment of the last look.
@@ -48,6 +50,7 @@ struct Told<'a> {
     done: &'a [Action],
     waits: Vec<ToldWait<'a>>,
     later: &'a [String],
+    by_hand: &'a [String],
     troubles: &'a [Trouble],
 }
 
@@ -88,6 +91,7 @@ impl Run<'_> {
                 actions.retain(|action| !matches!(action, Action::Reload { .. }));
             }
             (summary.now, summary.waits) = (Some(now), waits);
+            summary.by_hand = self.by_hand(input);
             if actions.is_empty() {
                 store.commit(self.env)?;
                 let looks_on = settled.is_some_and(|end: Stamp| end > now) && self.settles(&summary.waits);
@@ -127,6 +131,21 @@ impl Run<'_> {
     }
 
     /// Is this step one for the command that was called?
+    /// What waits for somebody's hand, whether it was asked for now or before.
+    fn by_hand(&self, input: Input<'_>) -> Vec<String> {
+        let concerned = self.sections.iter().filter(|(_, section)| !section.api.knows_when_done());
+        let names: Vec<&String> = concerned.map(|(name, _)| name).collect();
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let (model, none) = (Model::new(input), Plan::default());
+        let of = |name: &&String| -> Vec<String> {
+            let told = by_hand(&model, &none, name).into_iter();
+            told.map(|todo| format!("{name}: {}: {}", todo.says, todo.line)).collect()
+        };
+        names.iter().flat_map(of).collect()
+    }
+
     fn is_for(&self, action: &Action) -> bool {
         let published = matches!(action, Action::Store { .. } | Action::Adopt { .. } | Action::Add(_));
         match &self.mode {
@@ -185,6 +204,7 @@ impl Run<'_> {
             done: &summary.done,
             waits: summary.waits.iter().map(|wait| ToldWait { wait, texts: texts(wait, now) }).collect(),
             later: &summary.later,
+            by_hand: &summary.by_hand,
             troubles: &summary.troubles,
         };
         let mut text = serde_json::to_string_pretty(&told).unwrap_or_default();
@@ -209,6 +229,15 @@ impl Run<'_> {
         for trouble in &summary.troubles {
             tracing::error!("{trouble}");
         }
+        // Once, as long as it stays the same: it may take somebody days, and `status` tells it all the time.
+        let told =
+            self.recall().ok().and_then(|recalled| recalled.last_run).map(|last| last.by_hand).unwrap_or_default();
+        for text in &summary.by_hand {
+            match told.contains(text) {
+                true => tracing::debug!("by hand: {text}"),
+                false => tracing::warn!("by hand: {text}"),
+            }
+        }
         for text in &summary.later {
             tracing::warn!("{text}");
         }
@@ -225,7 +254,8 @@ impl Run<'_> {
     fn next_in(&self, summary: &Summary, now: Stamp) -> u64 {
         let reasons = summary.waits.iter().flat_map(|wait| &wait.reasons).filter(|reason| reason.passes());
         let wait = |reason: &Reason| reason.until().map_or(TRY_AGAIN, |until| until.until(now));
-        let failed = (!summary.troubles.is_empty() || !summary.later.is_empty()).then_some(TRY_AGAIN);
+        let failed = (!summary.troubles.is_empty() || !summary.later.is_empty() || !summary.by_hand.is_empty())
+            .then_some(TRY_AGAIN);
         let recheck = self.sections.values().map(|section| section.recheck).filter(|recheck| *recheck > 0).min();
         reasons.map(wait).chain(failed).chain(recheck).min().unwrap_or(86_400)
     }
@@ -246,7 +276,9 @@ fn texts(wait: &Wait, now: Stamp) -> Vec<String> {
 impl Summary {
     /// Is something left that time will settle?
     fn is_pending(&self) -> bool {
-        !self.later.is_empty() || self.waits.iter().flat_map(|wait| &wait.reasons).any(Reason::passes)
+        !self.later.is_empty()
+            || !self.by_hand.is_empty()
+            || self.waits.iter().flat_map(|wait| &wait.reasons).any(Reason::passes)
     }
 
     /// Takes down what came of an action. One that failed, and an edit of any outcome, is not tried again in this run.
@@ -258,6 +290,7 @@ impl Summary {
                 self.done.push(action.clone());
                 !edit
             }
+            Came::ByHand => false,
             Came::Later(text) => {
                 self.later.push(text);
                 false

@@ -225,6 +225,12 @@ impl Setup {
         self
     }
 
+    /// Edit the zone in another way.
+    pub fn api(mut self, api: &str) -> Setup {
+        self.api = api.into();
+        self
+    }
+
     /// Edit the zone with dynamic updates to the primary, without a key.
     pub fn api_rfc2136(mut self) -> Setup {
         self.api = format!("rfc2136 ns1.{APEX}");

@@ -102,7 +102,7 @@ fn record(world: &World, number: usize) -> Association {
 }
 
 fn run(world: &World, argv: Vec<String>, vars: Vec<(String, String)>) -> Ended {
-    world.run(&Command { argv, vars, user: None, limit: Duration::from_secs(300) })
+    world.run(&Command { argv, vars, limit: Duration::from_secs(300), ..Command::default() })
 }
 
 fn provider(world: &World, operation: &str, record: &Association) -> Status {

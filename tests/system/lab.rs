@@ -21,17 +21,44 @@ pub const ACME: &str = "https://127.0.0.1:14000/dir";
 const RESOLVER: &str = "127.0.0.53";
 
 /// The files that the servers and `hooks/provider-nsupdate` read; `@DIR@` in them is the directory of the laboratory.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 8] = [
     ("named.conf", include_str!("etc/named.conf")),
     ("named/root.zone", include_str!("etc/root.zone")),
     ("named/test.zone", include_str!("etc/test.zone")),
     ("named/example.test.zone", include_str!("etc/example.test.zone")),
-    ("knot.conf", include_str!("etc/knot.conf")),
     ("root.hints", include_str!("etc/root.hints")),
     ("unbound.conf", include_str!("etc/unbound.conf")),
     ("pebble.json", include_str!("etc/pebble.json")),
     ("nsupdate.conf", include_str!("etc/nsupdate.conf")),
 ];
+
+/// Who serves `example.test`, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Primary {
+    /// BIND, which signs it and takes updates; knot follows.
+    Updates,
+    /// BIND, from a file that includes another; knot follows.
+    Bind,
+    /// knot, from such a file; BIND follows.
+    Knot,
+    /// NSD, from such a file that was signed by hand; BIND follows.
+    Nsd,
+}
+
+impl Primary {
+    /// Its files, and what tells BIND of the zone.
+    fn files(self) -> Vec<(&'static str, &'static str)> {
+        let knot = ("knot.conf", include_str!("etc/knot.conf"));
+        let included = ("zones/example.test.zone", include_str!("etc/included.zone"));
+        let secondary = ("zones.conf", include_str!("etc/included-secondary.conf"));
+        match self {
+            Primary::Updates => vec![knot, ("zones.conf", include_str!("etc/updates.conf"))],
+            Primary::Bind => vec![knot, included, ("zones.conf", include_str!("etc/included-bind.conf"))],
+            Primary::Knot => vec![("knot.conf", include_str!("etc/included-knot.conf")), included, secondary],
+            Primary::Nsd => vec![("nsd.conf", include_str!("etc/included-nsd.conf")), included, secondary],
+        }
+    }
+}
 
 /// All servers, up and running until this is dropped.
 pub struct Lab {
@@ -40,16 +67,17 @@ pub struct Lab {
 
 impl Lab {
     /// Starts everything and waits until it answers: about two seconds.
-    pub fn start() -> io::Result<Lab> {
+    pub fn start(primary: Primary) -> io::Result<Lab> {
         let namespace = Namespace::new(&[SERVERS[0], SERVERS[1], RESOLVER], RESOLVER)?;
         let lab = Lab { namespace };
-        for dir in ["named", "knot"] {
+        for dir in ["named", "knot", "nsd", "zones", "keys"] {
             fs::create_dir(lab.path(dir))?;
         }
-        for (name, text) in FILES {
+        fs::write(lab.path("zones/example.test.tlsa"), "")?;
+        for (name, text) in FILES.into_iter().chain(primary.files()) {
             fs::write(lab.path(name), text.replace("@DIR@", lab.path("").to_str().unwrap().trim_end_matches('/')))?;
         }
-        lab.start_name_servers()?;
+        lab.start_name_servers(primary)?;
         lab.start_resolver()?;
         lab.start_acme()?;
         Ok(lab)
@@ -103,15 +131,55 @@ impl Lab {
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
 
-    fn start_name_servers(&self) -> io::Result<()> {
+    fn start_name_servers(&self, primary: Primary) -> io::Result<()> {
         let key = self.path("tsig.key");
         fs::write(&key, must(Command::new("tsig-keygen").args(["-a", "hmac-sha256", "daneroll"]))?)?;
         must(Command::new("chmod").arg("600").arg(&key))?;
+        must(Command::new("rndc-confgen").args(["-a", "-c", &self.text("rndc.key")]))?;
+        match primary {
+            Primary::Updates | Primary::Bind => {
+                self.start_named()?;
+                self.start_knot()
+            }
+            Primary::Knot => {
+                self.start_knot()?;
+                self.start_named()
+            }
+            Primary::Nsd => {
+                self.start_nsd()?;
+                self.start_named()
+            }
+        }
+    }
+
+    fn start_named(&self) -> io::Result<()> {
         let named = self.unconfined("named")?;
         self.namespace.serve("named", &[&named, "-g", "-c", &self.text("named.conf")], &[])?;
-        self.wait("named", || Ok(self.dig(SERVERS[0], "example.test", "DNSKEY")?.contains("\tRRSIG\t")))?;
+        self.wait("named", || self.is_signed(SERVERS[0]))
+    }
+
+    fn start_knot(&self) -> io::Result<()> {
         self.namespace.serve("knot", &["knotd", "-c", &self.text("knot.conf")], &[])?;
-        self.wait("knot", || Ok(self.dig(SERVERS[1], "example.test", "SOA")?.contains("\tSOA\t")))
+        self.wait("knot", || self.is_signed(SERVERS[1]))
+    }
+
+    fn start_nsd(&self) -> io::Result<()> {
+        let keys = self.text("keys");
+        must(
+            Command::new("dnssec-keygen")
+                .args("-a ECDSAP256SHA256 -f KSK -L 2 -K".split(' '))
+                .args([&keys, "example.test"]),
+        )?;
+        let (from, to) = (self.text("zones/example.test.zone"), self.text("zones/example.test.signed"));
+        let options = "-z -S -N unixtime -o example.test -K";
+        must(Command::new("dnssec-signzone").args(options.split(' ')).args([&keys, "-d", &keys, "-f", &to, &from]))?;
+        let nsd = self.unconfined("nsd")?;
+        self.namespace.serve("nsd", &[&nsd, "-d", "-c", &self.text("nsd.conf")], &[])?;
+        self.wait("nsd", || self.is_signed(SERVERS[1]))
+    }
+
+    fn is_signed(&self, server: &str) -> io::Result<bool> {
+        Ok(self.dig(server, "example.test", "DNSKEY")?.contains("\tRRSIG\t"))
     }
 
     fn start_resolver(&self) -> io::Result<()> {

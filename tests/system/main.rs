@@ -4,6 +4,7 @@
 // Test code: a panic is how it reports.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod includes;
 mod lab;
 mod namespace;
 mod oracle;
@@ -148,7 +149,7 @@ fn prerequisites() -> Result<(), String> {
     if !geteuid().is_root() {
         return Err("needs root, for a network namespace and port 53".to_owned());
     }
-    let tools = "bash certbot dig dnssec-keygen dnssec-signzone ip knotc knotd named nginx openssl pebble postfix setpriv sha256sum timeout tsig-keygen unbound";
+    let tools = "bash certbot dig dnssec-keygen dnssec-signzone flock ip knotc knotd named nginx nsd nsd-control openssl pebble postfix setpriv sha256sum timeout tsig-keygen unbound";
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs: Vec<_> = std::env::split_paths(&path).collect();
     let missing: Vec<_> = tools.split(' ').filter(|tool| !dirs.iter().any(|dir| dir.join(tool).is_file())).collect();

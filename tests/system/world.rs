@@ -1,7 +1,7 @@
 //! One host: a certificate from certbot, a service that loads it at start and on reload, and daneroll between them.
 
 use crate::{
-    lab::{ACME, Lab, SERVERS, spki_sha256},
+    lab::{ACME, Lab, Primary, SERVERS, spki_sha256},
     namespace::must,
     oracle,
     sampler::Sampler,
@@ -59,8 +59,13 @@ impl World {
 
     /// The same with a service of another kind: its lines of the configuration.
     pub fn with_service(name: &'static str, api: &str, settle: u32, service: &str) -> World {
+        World::among(Primary::Updates, name, api, settle, service)
+    }
+
+    /// The same with other name servers.
+    pub fn among(primary: Primary, name: &'static str, api: &str, settle: u32, service: &str) -> World {
         let begun = Instant::now();
-        let world = World { lab: Lab::start().unwrap(), name, begun };
+        let world = World { lab: Lab::start(primary).unwrap(), name, begun };
         world.tell("servers are up");
         let args = ["certonly", "--standalone", "--http-01-port", "5002", "--server", ACME, "--agree-tos"];
         world.certbot(&[&args[..], &["--register-unsafely-without-email", "-d", LINEAGE]].concat());

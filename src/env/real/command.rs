@@ -120,10 +120,10 @@ impl Pipes {
 
 /// The command as the supervisor reads it. It goes through a pipe, since arguments and environment can be seen by others.
 fn line(command: &Command) -> String {
-    let Command { argv, vars, user, limit } = command.clone();
+    let Command { argv, vars, input, user, limit } = command.clone();
     let user = user.map(|user| (user.name, user.uid, user.gid));
     // Strings and numbers can always be written; an empty line would be refused by the supervisor.
-    let line = serde_json::to_string(&Job { argv, vars, user, limit }).unwrap_or_default();
+    let line = serde_json::to_string(&Job { argv, vars, input, user, limit }).unwrap_or_default();
     line + "\n"
 }
 

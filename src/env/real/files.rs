@@ -7,7 +7,7 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::{
     fcntl::{AT_FDCWD, AtFlags, OFlag},
     sys::stat::{FchmodatFlags, Mode, fchmodat},
-    unistd::{Gid, fchownat},
+    unistd::{Gid, Uid, fchownat},
 };
 use std::{
     collections::BTreeSet,
@@ -81,6 +81,12 @@ impl Files for Real {
             fchmodat(AT_FDCWD, path, Mode::from_bits_truncate(mode), FchmodatFlags::NoFollowSymlink)
         };
         set().map_err(|errno| failed("set owner and mode of", path, &errno.into()))
+    }
+
+    fn set_owner(&self, path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        let set = fchownat(AT_FDCWD, path, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW);
+        set.map_err(|errno| failed("set owner and group of", path, &errno.into()))
     }
 
     fn write(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {

@@ -172,6 +172,10 @@ impl Files for World {
         self.writing("set_mode", path, |disk| disk.change(path, Some(mode), None, group))
     }
 
+    fn set_owner(&self, path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+        self.writing("set_owner", path, |disk| disk.change(path, None, Some(uid), Some(gid)))
+    }
+
     fn write(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         let new = temporary(path);
         let midway = |disk: &mut Disk| {

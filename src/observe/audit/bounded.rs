@@ -67,6 +67,9 @@ impl Files for Bounded<'_> {
     fn set_mode(&self, _: &Path, _: u32, _: Option<u32>) -> io::Result<()> {
         refuse()
     }
+    fn set_owner(&self, _: &Path, _: u32, _: u32) -> io::Result<()> {
+        refuse()
+    }
     fn write(&self, _: &Path, _: &[u8], _: u32) -> io::Result<()> {
         refuse()
     }

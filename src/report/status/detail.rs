@@ -29,16 +29,30 @@ pub fn detail(page: &mut Page, lineage: &Lineage) {
         page.gap();
         owner(page, lineage, at);
     }
-    if !(lineage.awaits.is_empty() && lineage.owes.is_empty() && lineage.next.is_empty()) {
+    if !(lineage.awaits.is_empty() && lineage.owes.is_empty() && lineage.by_hand.is_empty() && lineage.next.is_empty())
+    {
         page.gap();
     }
     lineage.awaits.iter().for_each(|wait| awaited(page, wait));
     for command in &lineage.owes {
         page.paragraph("  ", &format!("Owed: `{command}`; each run tries it until it succeeds."), Colour::Yellow);
     }
+    by_hand(page, lineage);
     if !lineage.next.is_empty() {
         page.paragraph("  ", "The next run will:", Colour::None);
         lineage.next.iter().for_each(|step| page.paragraph("    - ", &shorten(step), Colour::None));
+    }
+}
+
+/// Each line stands there as it has to be in the zone, however long it is.
+fn by_hand(page: &mut Page, lineage: &Lineage) {
+    let mut last = "";
+    for todo in &lineage.by_hand {
+        if todo.says != last {
+            page.paragraph("  ", &format!("By hand: {}:", todo.says), Colour::Yellow);
+        }
+        last = &todo.says;
+        page.raw(4, &todo.line);
     }
 }
 

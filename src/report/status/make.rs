@@ -119,6 +119,7 @@ fn lineage(sources: &Sources<'_>, model: &Model<'_>, name: &str, files: &Lineage
         owners,
         awaits: awaits.map(|wait| awaits::told(input, wait)).collect(),
         owes: owes.unwrap_or_default(),
+        by_hand: super::by_hand(model, plan, name),
         next: plan.actions.iter().filter(|action| is_for(action, name)).map(Action::to_string).collect(),
         troubles,
         barred: known.and_then(|lineage| lineage.doc.barred.clone()),

@@ -2,6 +2,7 @@
 //! What is told comes from the plan that a run would make now.
 
 mod awaits;
+mod by_hand;
 mod certificates;
 mod detail;
 mod hosts;
@@ -11,6 +12,7 @@ mod phase;
 mod table;
 pub mod text;
 
+pub use by_hand::by_hand;
 pub use make::{Sources, make};
 pub use phase::Phase;
 
@@ -68,6 +70,9 @@ pub struct LastRun {
     /// What passes by itself.
     #[serde(default)]
     pub later: Vec<String>,
+    /// What somebody has to do by hand.
+    #[serde(default, skip_serializing)]
+    pub by_hand: Vec<String>,
 }
 
 /// What was wrong in a run.
@@ -114,6 +119,8 @@ pub struct Lineage {
     pub awaits: Vec<Await>,
     /// Reload commands that have not succeeded since the last switch.
     pub owes: Vec<String>,
+    /// What somebody has to do by hand.
+    pub by_hand: Vec<ByHand>,
     /// What a run would do now.
     pub next: Vec<String>,
     /// What is wrong.
@@ -133,6 +140,19 @@ pub struct LookedUp {
     pub leaving: Vec<DnsName>,
     /// Names of the certificate that no host can have.
     pub left_out: Vec<String>,
+}
+
+/// A record that somebody has to publish or remove.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ByHand {
+    /// `add` or `remove`.
+    pub operation: &'static str,
+    /// Where.
+    pub owner: DnsName,
+    /// The line as a zone file has it; one to remove may be written in another way there.
+    pub line: String,
+    /// What there is to do.
+    pub says: String,
 }
 
 /// Where the dane directory leads.

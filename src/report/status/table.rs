@@ -89,6 +89,11 @@ impl Page {
         }
     }
 
+    /// A line that is not wrapped, for somebody to copy.
+    pub fn raw(&mut self, indent: usize, text: &str) {
+        self.text += &format!("{}{}\n", " ".repeat(indent), plain(text));
+    }
+
     /// An empty line, but not at the beginning.
     pub fn gap(&mut self) {
         if !self.text.is_empty() {

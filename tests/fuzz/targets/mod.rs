@@ -15,12 +15,13 @@ mod tamper;
 mod tree;
 mod words;
 pub mod world;
+mod zonefile;
 
 /// A target.
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their folders in `corpus/`.
-pub const ALL: [(&str, Target); 15] = [
+pub const ALL: [(&str, Target); 17] = [
     ("certificate", certificates::certificate),
     ("command_line", words::command_line),
     ("configuration", configuration::configuration),
@@ -28,6 +29,7 @@ pub const ALL: [(&str, Target); 15] = [
     ("dns_answer", dns::answer),
     ("dns_tampered", tamper::tampered),
     ("exec_answer", provider::exec_answer),
+    ("exec_json_answer", provider::exec_json_answer),
     ("journal", journal::journal),
     ("key", certificates::key),
     ("pem", certificates::pem),
@@ -36,6 +38,7 @@ pub const ALL: [(&str, Target); 15] = [
     ("tsig_key", configuration::tsig_key),
     ("update_answer", provider::update_answer),
     ("words", words::words),
+    ("zone_file", zonefile::zone_file),
 ];
 
 /// The target of that name.

@@ -11,6 +11,7 @@ use daneroll::{
     provider::{
         Change, Context, Operation, Outcome, Provider,
         exec::Exec,
+        exec_json::ExecJson,
         rfc2136::{Rfc2136, TsigKey},
     },
 };
@@ -51,12 +52,33 @@ pub fn exec_answer(data: &[u8]) {
             Outcome::Already => status == Status::Exited(1) && operation == Operation::Add,
             Outcome::NotYet(_) => status == Status::Exited(1) && operation == Operation::Delete,
             Outcome::Temporary(_) => matches!(status, Status::Exited(128..)),
+            Outcome::ByHand(_) => false,
             Outcome::Failed(_) => !matches!(status, Status::Exited(0 | 1)),
         };
         assert!(fits, "{status:?} became {outcome:?}");
         if !matches!(status, Status::NotStarted(_)) {
             check(&outcome);
         }
+    }
+}
+
+/// Exit code (a byte), and what it prints in answer to an addition and a deletion. No more may count as done than it says itself.
+pub fn exec_json_answer(data: &[u8]) {
+    let [code, output @ ..] = data else { return };
+    let (code, output) = (i32::from(*code), String::from_utf8_lossy(output).into_owned());
+    let world = World::new();
+    let ended = Ended { status: Status::Exited(code), output: output.clone() };
+    world.program(PROGRAM, move |_, _| ended.clone());
+    let api = ExecJson { argv: vec![PROGRAM.to_owned()], user: None };
+    let outcomes = api.apply(&world, &context(), &[change(Operation::Add), change(Operation::Delete)]);
+    assert_eq!(outcomes.len(), 2);
+    let silent = !output.lines().any(|line| line.trim_start().starts_with('{'));
+    for (at, outcome) in outcomes.iter().enumerate() {
+        check(outcome);
+        let said = output.contains(&(at + 1).to_string())
+            && (output.contains("done") || output.contains("already") || output.contains('\\'));
+        let done = matches!(outcome, Outcome::Done | Outcome::Already);
+        assert!(!done || said || (code == 0 && silent), "{code} {output:?} became {outcome:?}");
     }
 }
 
@@ -82,7 +104,7 @@ pub fn update_answer(data: &[u8]) {
 fn check(outcome: &Outcome) {
     match outcome {
         Outcome::Done | Outcome::Already => {}
-        Outcome::NotYet(why) | Outcome::Temporary(why) | Outcome::Failed(why) => {
+        Outcome::NotYet(why) | Outcome::ByHand(why) | Outcome::Temporary(why) | Outcome::Failed(why) => {
             assert_plain(why);
             assert!(!why.contains('\n') && why.len() < 8000, "{why:?}");
         }
@@ -95,6 +117,8 @@ fn context() -> Context {
         letsencrypt_directory: "/etc/letsencrypt".into(),
         renewed_domains: String::new(),
         resolvers: Vec::new(),
+        state_directory: "/var/lib/daneroll".into(),
+        standing: Vec::new(),
     }
 }
 
@@ -217,6 +241,9 @@ impl Files for Wire<'_> {
         unreachable!("a provider writes files")
     }
     fn set_mode(&self, _: &Path, _: u32, _: Option<u32>) -> io::Result<()> {
+        unreachable!("a provider writes files")
+    }
+    fn set_owner(&self, _: &Path, _: u32, _: u32) -> io::Result<()> {
         unreachable!("a provider writes files")
     }
     fn write(&self, _: &Path, _: &[u8], _: u32) -> io::Result<()> {

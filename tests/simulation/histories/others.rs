@@ -149,7 +149,7 @@ impl Host<'_> {
         ];
         let vars = vars.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let argv = vec!["/sim/provider".to_owned()];
-        let _ = self.world.run(&Command { argv, vars, limit: Duration::from_secs(300), user: None });
+        let _ = self.world.run(&Command { argv, vars, limit: Duration::from_secs(300), ..Command::default() });
     }
 }
 

@@ -8,10 +8,12 @@ mod hooks;
 mod lookups;
 mod names;
 mod probes;
+mod programs;
 mod renewal;
 mod rules;
 mod services;
 mod tools;
+mod zonefile;
 
 use crate::lab::{APEX, HOUR, Lab, Setup, service_name};
 use daneroll::env::sim::zone::name;
