@@ -1,7 +1,7 @@
 //! `api = exec`: an external program, called once for each record, that keeps Alnitak's contract
 //! (`hooks/provider-example` spells it out for those who write one).
 
-use super::{Change, Context, Operation, Outcome, Provider, in_order};
+use super::{Change, Context, Operation, Outcome, Provider, in_order, printable};
 use crate::{
     config::{Fault, Scene, Word, command},
     env::{Command, Ended, Env, Status, User},
@@ -146,11 +146,4 @@ fn sentence(exec: &Exec, change: &Change, what: &str, output: &str) -> String {
     let said = output.lines().rev().map(printable).find(|line| !line.is_empty());
     let said = said.map_or(String::new(), |line| format!(": {line}"));
     format!("`{program}`, called {operation} a record at {}, {what}{said}", change.owner)
-}
-
-/// A line of the program's output, safe for a log and a terminal, and not too long for either.
-fn printable(line: &str) -> String {
-    let plain =
-        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
-    line.trim().chars().take(500).map(plain).collect()
 }

@@ -1,7 +1,10 @@
 //! What edits the zone. A provider knows nothing of rollovers: it adds and deletes the single records that it is told,
 //! touches nothing else, and says what became of each.
 
+pub mod cloudflare;
 pub mod exec;
+pub mod http;
+pub mod powerdns;
 pub mod rfc2136;
 
 use crate::{
@@ -90,23 +93,17 @@ pub trait Provider: Debug + Send + Sync {
 pub(crate) type Reader = fn(&Word, &[Word], &Scene) -> Result<Box<dyn Provider>, Fault>;
 
 /// The providers that there are, by the first word of their `api` lines.
-pub(crate) const PROVIDERS: &[(&str, Reader)] =
-    &[("exec", exec::read), ("binary", exec::read_binary), ("rfc2136", rfc2136::read)];
+pub(crate) const PROVIDERS: &[(&str, Reader)] = &[
+    ("exec", exec::read),
+    ("binary", exec::read_binary),
+    ("rfc2136", rfc2136::read),
+    ("cloudflare", cloudflare::read),
+    ("cloudflare4", cloudflare::read_with_zone),
+    ("powerdns", powerdns::read),
+];
 
 /// Names that an operator may try, and that this version does not have.
-pub(crate) const PLANNED: &[&str] = &[
-    "cloudflare",
-    "cloudflare4",
-    "zonefile",
-    "desec",
-    "hetzner",
-    "gandi",
-    "ovh",
-    "route53",
-    "powerdns",
-    "inwx",
-    "netcup",
-];
+pub(crate) const PLANNED: &[&str] = &["zonefile", "desec", "hetzner", "gandi", "ovh", "route53", "inwx", "netcup"];
 
 /// Facts older than this are not acted upon.
 pub const FRESH: Duration = Duration::from_secs(60);
@@ -134,4 +131,11 @@ fn in_order(env: &dyn Env, changes: &[Change], mut one: impl FnMut(&Change) -> O
         outcome
     };
     changes.iter().map(outcome).collect()
+}
+
+/// A line of what others say, safe for a log and a terminal, and not too long for either.
+fn printable(line: &str) -> String {
+    let plain =
+        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
+    line.trim().chars().take(500).map(plain).collect()
 }

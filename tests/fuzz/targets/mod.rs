@@ -20,7 +20,7 @@ pub mod world;
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their folders in `corpus/`.
-pub const ALL: [(&str, Target); 15] = [
+pub const ALL: [(&str, Target); 16] = [
     ("certificate", certificates::certificate),
     ("command_line", words::command_line),
     ("configuration", configuration::configuration),
@@ -28,6 +28,7 @@ pub const ALL: [(&str, Target); 15] = [
     ("dns_answer", dns::answer),
     ("dns_tampered", tamper::tampered),
     ("exec_answer", provider::exec_answer),
+    ("http_answer", provider::http_answer),
     ("journal", journal::journal),
     ("key", certificates::key),
     ("pem", certificates::pem),
