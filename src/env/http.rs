@@ -61,14 +61,25 @@ pub struct HttpResponse {
 pub struct Unanswered {
     /// Why, in words that follow the name of the server: `gave no answer within 20 s`.
     pub why: String,
-    /// May the request have arrived all the same, and been obeyed?
-    pub sent: bool,
+    /// How far it got.
+    pub how: Lost,
+}
+
+/// Where a request or its answer was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// It was not sent, and somebody has to do something about that.
+    NotSent,
+    /// The server could not be reached, which passes.
+    Unreached,
+    /// It may have arrived, and been obeyed.
+    Unanswered,
 }
 
 impl Unanswered {
-    /// The request never left this host.
+    /// The request cannot be sent.
     pub fn unsent(why: impl Into<String>) -> Unanswered {
-        Unanswered { why: why.into(), sent: false }
+        Unanswered { why: why.into(), how: Lost::NotSent }
     }
 }
 

@@ -7,7 +7,7 @@ pub mod sim;
 pub mod supervise;
 
 pub(crate) use http::is_loopback;
-pub use http::{HttpRequest, HttpResponse, Method, Unanswered};
+pub use http::{HttpRequest, HttpResponse, Lost, Method, Unanswered};
 
 use crate::{name::DnsName, probe::Protocol};
 use hickory_resolver::proto::{op::Message, rr::RecordType};

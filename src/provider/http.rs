@@ -3,7 +3,7 @@
 use super::{Context, Outcome, printable};
 use crate::{
     config::{Fault, Scene, Secret, Word},
-    env::is_loopback,
+    env::{Lost, Unanswered, is_loopback},
 };
 use std::{fmt, time::Duration};
 use url::Url;
@@ -73,6 +73,16 @@ impl fmt::Display for Base {
 impl fmt::Debug for Base {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// Why there is no answer, and what becomes of what was to be done; `hint` is added where it may have been done.
+pub(super) fn unanswered(server: &dyn fmt::Display, unanswered: &Unanswered, hint: &str) -> Outcome {
+    let why = &unanswered.why;
+    match unanswered.how {
+        Lost::NotSent => Outcome::Failed(format!("{server} {why}")),
+        Lost::Unreached => Outcome::Temporary(format!("{server} {why}")),
+        Lost::Unanswered => Outcome::Temporary(format!("{server} {why}{hint}")),
     }
 }
 

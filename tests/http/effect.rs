@@ -8,7 +8,7 @@ use crate::{
 };
 use daneroll::{
     config::Secret,
-    env::{Env, HttpRequest, Method},
+    env::{Env, HttpRequest, Lost, Method},
 };
 use rcgen::{CertifiedKey, KeyPair};
 use rustls::{ServerConfig, ServerConnection};
@@ -71,7 +71,7 @@ fn servers_that_do_not_answer() {
         let unanswered = real().http(&ask(address)).unwrap_err();
         assert!(began.elapsed() < Duration::from_secs(3), "{unanswered:?}");
         assert!(!unanswered.why.contains("hush") && !unanswered.why.contains("/path"), "{unanswered:?}");
-        (unanswered.why, unanswered.sent)
+        (unanswered.why, unanswered.how)
     };
     for (manner, expected) in [
         (Manner::Silence, "gave no whole answer within 1 s"),
@@ -80,11 +80,11 @@ fn servers_that_do_not_answer() {
         (Manner::Closed, "broke off: "),
         (Manner::Half, "broke off: "),
     ] {
-        let (why, sent) = text(serve(move |_| Reply::in_manner(manner)));
-        assert!(why.starts_with(expected) && sent, "{manner:?}: {why}");
+        let (why, how) = text(serve(move |_| Reply::in_manner(manner)));
+        assert!(why.starts_with(expected) && how == Lost::Unanswered, "{manner:?}: {why}");
     }
-    let (why, sent) = text(closed);
-    assert!(why.contains("Connection refused") && !sent, "{why}");
+    let (why, how) = text(closed);
+    assert!(why.contains("Connection refused") && how == Lost::Unreached, "{why}");
 }
 
 /// A TLS server that answers 401 to whoever trusts it.
@@ -115,7 +115,7 @@ fn tls_is_checked() {
     let port = tls_server(&key).port();
     let url = format!("https://localhost:{port}/");
     let unanswered = real().http(&HttpRequest { limit: Duration::from_secs(5), ..request(url) }).unwrap_err();
-    assert!(unanswered.why.contains("certificate") && !unanswered.sent, "{unanswered:?}");
+    assert!(unanswered.why.contains("SSL_CERT_FILE") && unanswered.how == Lost::NotSent, "{unanswered:?}");
     // With its certificate among the trusted ones, by name and not by address.
     let lab = Lab::new();
     let file = secret(&lab, "cf.ini", "dns_cloudflare_api_token = abc\n");
@@ -141,7 +141,7 @@ fn requests_that_cannot_be_sent() {
         [request("no address".into()), HttpRequest { headers: unfit, ..request("http://127.0.0.1:9/".into()) }]
     {
         let unanswered = real().http(&request).unwrap_err();
-        assert!(unanswered.why.starts_with("cannot be asked: ") && !unanswered.sent, "{unanswered:?}");
+        assert!(unanswered.why.starts_with("cannot be asked: ") && unanswered.how == Lost::NotSent, "{unanswered:?}");
         let shown = format!("{unanswered:?} {request:?}");
         assert!(!shown.contains("hush") && !shown.contains("104, 117"), "{shown}");
     }

@@ -47,6 +47,8 @@ pub struct State {
     pub rows: Vec<Row>,
     /// Rows in a page at most, whatever is asked.
     pub page: usize,
+    /// Are pages counted?
+    pub counts: bool,
     /// The least TTL but "automatic".
     pub least_ttl: u64,
     pub faults: Vec<Fault>,
@@ -73,6 +75,7 @@ impl StandIn {
             zones: vec![zone],
             rows: Vec::new(),
             page: 100,
+            counts: true,
             least_ttl: 60,
             faults: Vec::new(),
             calls: Vec::new(),
@@ -223,7 +226,13 @@ impl State {
         let number = |at: usize| query[at].1.parse::<usize>().map_err(|error| error.to_string());
         let (per_page, at) = (number(2)?.min(self.page), number(3)?);
         let rows = self.rows.iter().filter(|row| row.name == query[1].1).map(show).collect();
-        Ok(page(rows, at, per_page))
+        let reply = page(rows, at, per_page);
+        if self.counts {
+            return Ok(reply);
+        }
+        let mut body: Value = serde_json::from_slice(&reply.body).unwrap();
+        body.as_object_mut().unwrap().remove("result_info");
+        Ok(Reply::new(200, body.to_string()))
     }
 
     fn make(&mut self, zone: &str, request: &Request) -> Result<Reply, String> {

@@ -1,13 +1,13 @@
 //! HTTP requests, one connection each: what waits unused between two of our steps, servers close, and a request that meets such a
 //! connection looks like one whose answer was lost.
 
-use crate::env::{HttpRequest, HttpResponse, Method, Unanswered, is_loopback};
+use crate::env::{HttpRequest, HttpResponse, Lost, Method, Unanswered, is_loopback};
 use reqwest::{
     Client, Error, Response, Url,
     header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
-use std::{error::Error as _, sync::OnceLock, time::Duration};
+use std::{error::Error as _, io, sync::OnceLock, time::Duration};
 
 /// For the look-up of the host, the connection and TLS.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -83,7 +83,7 @@ async fn body(mut response: Response, request: &HttpRequest) -> Result<Vec<u8>, 
     while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(error, request.limit))? {
         if body.len() + chunk.len() > request.largest {
             let why = format!("gave an answer of more than {} bytes", request.largest);
-            return Err(Unanswered { why, sent: true });
+            return Err(Unanswered { why, how: Lost::Unanswered });
         }
         body.extend_from_slice(&chunk);
     }
@@ -91,18 +91,38 @@ async fn body(mut response: Response, request: &HttpRequest) -> Result<Vec<u8>, 
 }
 
 fn too_late(limit: Duration) -> Unanswered {
-    Unanswered { why: format!("gave no whole answer within {} s", limit.as_secs()), sent: true }
+    Unanswered { why: format!("gave no whole answer within {} s", limit.as_secs()), how: Lost::Unanswered }
 }
 
 /// The address is left out: whoever asked names the server.
 fn unanswered(error: Error, limit: Duration) -> Unanswered {
     let error = error.without_url();
-    match (error.is_connect(), error.is_timeout()) {
-        (true, true) => Unanswered::unsent(format!("cannot be reached within {} s", CONNECT.min(limit).as_secs())),
-        (true, false) => Unanswered::unsent(format!("cannot be reached: {}", chain(&error))),
-        (false, true) => too_late(limit),
-        _ if error.is_builder() => Unanswered::unsent(format!("cannot be asked: {}", chain(&error))),
-        _ => Unanswered { why: format!("broke off: {}", chain(&error)), sent: true },
+    let why = chain(&error);
+    let (why, how) = match (error.is_connect(), error.is_timeout()) {
+        (false, true) => return too_late(limit),
+        (true, true) => (format!("cannot be reached within {} s", CONNECT.min(limit).as_secs()), Lost::Unreached),
+        (true, false) if is_distrusted(&error) => {
+            let hint = "is its CA among those of this host (ca-certificates, SSL_CERT_FILE), and the clock right?";
+            (format!("cannot be trusted: {why}: {hint}"), Lost::NotSent)
+        }
+        (true, false) => (format!("cannot be reached: {why}"), Lost::Unreached),
+        _ if error.is_builder() => (format!("cannot be asked: {why}"), Lost::NotSent),
+        _ => (format!("broke off: {why}"), Lost::Unanswered),
+    };
+    Unanswered { why, how }
+}
+
+/// Did its certificate not hold? That does not pass by itself.
+fn is_distrusted(error: &Error) -> bool {
+    std::iter::successors(error.source(), |cause| (*cause).source()).any(is_about_certificate)
+}
+
+/// Errors of input and output hide the error that they carry from `source()`, and may be nested.
+fn is_about_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    match (error.downcast_ref::<rustls::Error>(), error.downcast_ref::<io::Error>()) {
+        (Some(error), _) => matches!(error, rustls::Error::InvalidCertificate(_)),
+        (None, Some(error)) => error.get_ref().is_some_and(|inner| is_about_certificate(inner)),
+        (None, None) => false,
     }
 }
 

@@ -37,7 +37,9 @@ pub mod zone;
 
 pub use process::{Killed, When};
 
-use super::{Answered, Ask, Boot, Command, Ended, Env, HttpRequest, HttpResponse, Status, Unanswered, Visit, Visited};
+use super::{
+    Answered, Ask, Boot, Command, Ended, Env, HttpRequest, HttpResponse, Lost, Status, Unanswered, Visit, Visited,
+};
 use clock::Clock;
 use disk::Disk;
 use dns::Dns;
@@ -230,7 +232,7 @@ impl Env for World {
 
     /// Nobody speaks HTTP here.
     fn http(&self, _: &HttpRequest) -> Result<HttpResponse, Unanswered> {
-        Err(Unanswered::unsent("cannot be reached: refused the connection"))
+        Err(Unanswered { why: "cannot be reached: refused the connection".into(), how: Lost::Unreached })
     }
 
     fn resolvers(&self) -> Result<Vec<SocketAddr>, String> {

@@ -63,10 +63,10 @@ pub(super) struct Complaint {
 }
 
 impl Answer {
-    /// Is there nothing after this page?
+    /// Is there nothing after this page? Where that is not said, an empty page is the last one.
     pub(super) fn is_last(&self, page: u64) -> bool {
         let empty = self.result.as_array().is_none_or(Vec::is_empty);
-        empty || self.result_info.as_ref().and_then(|info| info.total_pages).is_none_or(|total| page >= total)
+        empty || self.result_info.as_ref().and_then(|info| info.total_pages).is_some_and(|total| page >= total)
     }
 }
 

@@ -6,9 +6,12 @@ use super::{
 };
 use crate::{
     config::Secret,
-    env::{Env, HttpRequest, Method},
+    env::{Env, HttpRequest, Lost, Method},
     name::DnsName,
-    provider::{Change, Operation, Outcome, http::about},
+    provider::{
+        Change, Operation, Outcome,
+        http::{self, about},
+    },
 };
 use serde_json::Value;
 use std::{cell::Cell, collections::BTreeMap, time::Duration};
@@ -20,7 +23,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Before we look whether what was not confirmed has taken effect.
 const BREATH: Duration = Duration::from_millis(500);
 /// The longest answer: a page of a hundred records, and then some.
-const LARGEST: usize = 1 << 20;
+const LARGEST: usize = 4 << 20;
 
 /// One use of the API.
 pub(super) struct Session<'a> {
@@ -153,8 +156,8 @@ impl<'a> Session<'a> {
         };
         loop {
             let response = self.env.http(&request).map_err(|unanswered| {
-                let outcome = Outcome::Temporary(format!("{self} {}", unanswered.why));
-                if unanswered.sent { Trouble::Lost(outcome) } else { Trouble::All(outcome) }
+                let outcome = http::unanswered(self, &unanswered, "");
+                if unanswered.how == Lost::Unanswered { Trouble::Lost(outcome) } else { Trouble::All(outcome) }
             })?;
             tracing::debug!("{method} {}: {}", request.url, response.status);
             if response.status != 429 {

@@ -6,11 +6,11 @@ use super::{
     work::Work,
 };
 use crate::{
-    env::{Env, HttpRequest, HttpResponse, Method},
+    env::{Env, HttpRequest, HttpResponse, Lost, Method},
     name::DnsName,
     provider::{
         Change, Outcome,
-        http::{about, is_identifier, said, said_in},
+        http::{self, about, is_identifier, said, said_in},
     },
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -179,9 +179,9 @@ impl<'a> Session<'a> {
             largest: LARGEST,
         };
         let response = self.env.http(&request).map_err(|unanswered| {
-            let hint = if unanswered.sent { " (does its `webserver-allow-from` name this host?)" } else { "" };
-            let outcome = Outcome::Temporary(format!("{self} {}{hint}", unanswered.why));
-            if unanswered.sent { Trouble::Lost(outcome) } else { Trouble::All(outcome) }
+            let hint = " (does its `webserver-allow-from` name this host?)";
+            let outcome = http::unanswered(self, &unanswered, hint);
+            if unanswered.how == Lost::Unanswered { Trouble::Lost(outcome) } else { Trouble::All(outcome) }
         })?;
         tracing::debug!("{method} {}: {}", request.url, response.status);
         Ok(response)

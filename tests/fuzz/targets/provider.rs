@@ -7,7 +7,7 @@ use super::{
 use daneroll::{
     config::Secret,
     env::{
-        Answered, Ask, Boot, Command, Ended, Env, Files, HttpRequest, HttpResponse, Lock, Method, Stat, Status,
+        Answered, Ask, Boot, Command, Ended, Env, Files, HttpRequest, HttpResponse, Lock, Lost, Method, Stat, Status,
         Unanswered, Visit, Visited, sim::World,
     },
     name::DnsName,
@@ -212,7 +212,7 @@ impl Env for Wire<'_> {
         sent.push(request.clone());
         assert!(sent.len() < 500, "too many requests");
         let Some((status, body)) = part.and_then(<[u8]>::split_first) else {
-            return Err(Unanswered { why: "broke off".into(), sent: true });
+            return Err(Unanswered { why: "broke off".into(), how: Lost::Unanswered });
         };
         let status = [200, 200, 204, 302, 400, 403, 429, 503][usize::from(status % 8)];
         Ok(HttpResponse { status, retry_after: None, body: body.to_vec() })
