@@ -138,10 +138,10 @@ fn refusals() {
 }
 
 /// What something in between does to a request before or after the server has seen it.
-type Mischief = dyn Fn(&Request, &Pdns) -> Option<Reply> + Send + Sync;
+pub type Mischief = dyn Fn(&Request, &Pdns) -> Option<Reply> + Send + Sync;
 
 /// A way to the server, with mischief before each request is passed on, and after it.
-fn through(pdns: &Arc<Pdns>, before: Box<Mischief>, after: Box<Mischief>) -> SocketAddr {
+pub fn through(pdns: &Arc<Pdns>, before: Box<Mischief>, after: Box<Mischief>) -> SocketAddr {
     let pdns = Arc::downgrade(pdns);
     serve(move |request| {
         let Some(pdns) = pdns.upgrade() else { return Reply::in_manner(Manner::Closed) };

@@ -6,7 +6,8 @@ use crate::{
     lab::{Issued, LINEAGE, Lab, until},
     name,
     pdns::{KEY, Pdns},
-    server::{Reply, recorder},
+    powerdns::through,
+    server::{Reply, Request, recorder},
     standin::{StandIn, State, TOKEN, Wrong, lost, refusal, throttled},
 };
 use daneroll::tlsa::Association;
@@ -16,7 +17,10 @@ use std::{
     fs,
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 const OWNER: &str = "_25._tcp.mx.example.test";
@@ -66,11 +70,10 @@ fn roll(lab: &Lab, records: impl Fn() -> BTreeSet<String>, mut before: impl FnMu
     lab.issue(LINEAGE, 2, &generations[1]);
     before("post");
     lab.run(&["--post"]).speaks_plainly();
-    let shown = Mutex::new(());
+    before("published");
     until("the rollover is done", || {
-        let _one = shown.lock();
         let run = lab.run(&["-l-"]).speaks_plainly();
-        assert!(run.code == 0 || run.err.contains("refuses (9999 Not today)"), "{run:#?}");
+        assert!(run.code == 0 || run.err.contains("refuses") && run.err.contains("Not today"), "{run:#?}");
         let served = lab.read(&format!("dane/{LINEAGE}/cert.pem"));
         let now = records();
         assert!(now.contains(&hashes[0]) || served == generations[1].cert, "the old record went before the switch");
@@ -126,7 +129,7 @@ fn through_cloudflares_stand_in() {
 
 #[test]
 fn through_powerdns() {
-    let Some(pdns) = Pdns::start() else { return };
+    let Some(pdns) = Pdns::start().map(Arc::new) else { return };
     let resolver = DnsServer::start("example.test", None);
     let lab = Lab::new();
     let file = secret(&lab, "pdns.key", "changed-since\n");
@@ -135,11 +138,25 @@ fn through_powerdns() {
     lab.run(&["--reset"]).ends(0);
     lab.run(&[]).fails(1, &[&file, "401", "api-key"]);
     secret(&lab, "pdns.key", &format!("{KEY}\n"));
+    // Once an answer is lost, and once an update refused.
+    let (lose, refuse) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (loses, refuses) = (lose.clone(), refuse.clone());
+    let once = |flag: &AtomicBool, request: &Request| request.method == "PATCH" && flag.swap(false, Ordering::Relaxed);
+    let before = move |request: &Request, _: &Pdns| {
+        once(&refuses, request).then(|| Reply::new(422, "{\"error\": \"Not today\"}"))
+    };
+    let after = move |request: &Request, _: &Pdns| once(&loses, request).then(lost);
+    let between = through(&pdns, Box::new(before), Box::new(after));
+    configure(&lab, &format!("powerdns http://{between} key:{file}"), resolver.address, pdns.dns);
     let hexes = || pdns.at(&format!("{OWNER}.")).2.into_iter().map(|(content, _)| content[6..].to_owned()).collect();
     roll(&lab, hexes, |step| {
         let more = match step {
             "foreign" => FOREIGN[0],
-            "post" => FOREIGN[1],
+            "post" => {
+                lose.store(true, Ordering::Relaxed);
+                FOREIGN[1]
+            }
+            "published" => return refuse.store(true, Ordering::Relaxed),
             _ => return,
         };
         let now = pdns.at(&format!("{OWNER}.")).2.into_iter().map(|(content, _)| content);
@@ -147,6 +164,7 @@ fn through_powerdns() {
         let all: Vec<_> = all.iter().map(|content| (content.as_str(), false)).collect();
         pdns.set(&format!("{OWNER}."), 1, &all);
     });
+    assert!(!lose.load(Ordering::Relaxed) && !refuse.load(Ordering::Relaxed));
     assert_eq!(pdns.at(&format!("{OWNER}.")).0, 1, "an RRset keeps its TTL");
 }
 
