@@ -28,7 +28,7 @@ impl Pdns {
     /// A server with the zone example.test; `None` where it is not installed, which is noted.
     pub fn start() -> Option<Pdns> {
         if !Path::new("/usr/sbin/pdns_server").exists() || !Path::new(SCHEMA).exists() {
-            skip("http: PowerDNS: pdns_server or its SQLite backend is missing");
+            skip("PowerDNS: pdns_server or its SQLite backend is missing");
             return None;
         }
         let dir = tempfile::tempdir().unwrap();
