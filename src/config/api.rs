@@ -1,6 +1,7 @@
 //! `api = SCHEME …`.
 
 use super::{
+    Secret,
     diagnostic::Fault,
     grammar::Entry,
     keys,
@@ -9,22 +10,25 @@ use super::{
 };
 use crate::provider::{PLANNED, PROVIDERS, Provider};
 use std::{
+    cell::RefCell,
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
+use zeroize::Zeroizing;
 
 /// `api = SCHEME …`: the provider that edits the zone. Two are the same if the operator wrote the same words.
 #[derive(Clone)]
 pub struct Api {
-    line: String,
+    /// May hold a key.
+    line: Secret,
     provider: Arc<dyn Provider>,
 }
 
 impl Api {
     /// A provider that came from no configuration.
     pub fn of(provider: impl Provider + 'static) -> Api {
-        Api { line: format!("{provider:?}"), provider: Arc::new(provider) }
+        Api { line: Secret(format!("{provider:?}").into_bytes()), provider: Arc::new(provider) }
     }
 
     /// What edits the zone.
@@ -64,21 +68,43 @@ impl fmt::Debug for Api {
 
 /// What the line of a provider may refer to.
 pub(crate) struct Scene<'a> {
-    /// Directory of the configuration file, for relative paths of key files.
+    /// The configuration file.
+    pub path: &'a Path,
+    /// Its directory, for relative paths of key files.
     pub directory: &'a Path,
     /// Users and files.
     pub lookups: &'a dyn Lookups,
+    /// What is odd about the line that is being read, and works.
+    pub warnings: RefCell<Vec<Fault>>,
 }
 
 impl Scene<'_> {
     /// The file that a word names, and what is in it: a secret, so others must not be able to read or change it.
-    pub fn secret(&self, file: &Word) -> Result<(PathBuf, String), Fault> {
+    pub fn secret(&self, file: &Word) -> Result<(PathBuf, Zeroizing<String>), Fault> {
         let path = self.directory.join(&file.text);
         match lookup::secret_file(self.lookups, &path) {
             Ok(text) => Ok((path, text)),
             Err((message, Some(hint))) => Err(file.fault(message).hint(hint)),
             Err((message, None)) => Err(file.fault(message)),
         }
+    }
+
+    /// A secret that stands in the line itself: nobody but its owner may read the configuration file then, and a file of its own
+    /// is better.
+    pub fn inline_secret(&self, word: &Word, instead: &str) -> Result<(), Fault> {
+        lookup::is_secret(self.lookups, self.path).map_err(|(message, hint)| {
+            let fault = word.fault(message);
+            if let Some(hint) = hint { fault.hint(hint) } else { fault }
+        })?;
+        let message =
+            "a secret stands in the configuration itself, which is shown around more easily than a file of its own";
+        self.warn(word.fault(message).hint(instead));
+        Ok(())
+    }
+
+    /// Tells something that is odd, and works.
+    pub fn warn(&self, fault: Fault) {
+        self.warnings.borrow_mut().push(fault);
     }
 }
 
@@ -98,7 +124,7 @@ pub(super) fn read(entry: &Entry, scene: &Scene) -> Result<Api, Fault> {
         });
     };
     let line = shell_words::join(entry.words.iter().map(|word| &word.text));
-    Ok(Api { line, provider: read(scheme, words, scene)?.into() })
+    Ok(Api { line: Secret(line.into_bytes()), provider: read(scheme, words, scene)?.into() })
 }
 
 /// A program with its arguments; `None` if there are no words.

@@ -133,15 +133,33 @@ fn secret_argument(lower: &str, line: &str) -> Option<usize> {
     let values = ["key:", "token:", "secret:", "password:"].iter().flat_map(|tag| {
         lower.match_indices(tag).map(|(at, _)| at + tag.len()).filter(|&from| {
             let value = line[from..].split_whitespace().next().unwrap_or_default();
-            !lower.contains("rfc2136") || !is_file_name(value)
+            match lower {
+                _ if lower.contains("rfc2136") => !is_file_name(value),
+                _ if lower.contains("powerdns") => !is_path(value),
+                _ => true,
+            }
         })
     });
-    values.min()
+    let with_user = line.find("://").filter(|at| line[*at..].contains('@')).map(|at| at + 3);
+    values.chain(bare_secret(lower, line)).chain(with_user).min()
+}
+
+/// Where a long word begins in a line about Cloudflare that is neither a file nor tagged: a token in the place of its file.
+fn bare_secret(lower: &str, line: &str) -> Option<usize> {
+    let from = lower.find("cloudflare")?;
+    let mut words = line[from..].split_whitespace().skip(1);
+    let word = words.find(|word| word.len() >= 24 && !word.contains([':', '/', '.']))?;
+    Some(word.as_ptr().addr() - line.as_ptr().addr())
 }
 
 /// Can this be the name of a key file, rather than the key itself?
 pub(crate) fn is_file_name(word: &str) -> bool {
     !word.contains([':', '=']) && (word.contains('.') || word.matches('/').count() > 1 || word.len() < 24)
+}
+
+/// Is this plainly the name of a file? For keys that are short and plain enough to pass for one.
+pub(crate) fn is_path(word: &str) -> bool {
+    !word.contains([':', '=']) && word.contains(['/', '.'])
 }
 
 #[cfg(test)]
@@ -156,6 +174,17 @@ mod tests {
             ("api = rfc2136 ns key:c2VjcmV0c2VjcmV0c2Vj= x", "api = rfc2136 ns key:********************= *"),
             ("api = rfc2136 ns key:hmac-sha256:k:c2Vj", "api = rfc2136 ns key:******************"),
             ("api = cloudflare email:a@b KEY:deadbeef z", "api = cloudflare email:a@b KEY:******** *"),
+            (
+                "api = cloudflare 0123456789abcdef0123456789abcdef01234567 x",
+                "api = cloudflare **************************************** *",
+            ),
+            (
+                "api = cloudflare /etc/letsencrypt/cloudflare-of-example.ini",
+                "api = cloudflare /etc/letsencrypt/cloudflare-of-example.ini",
+            ),
+            ("api = powerdns http://127.0.0.1:8081 key:changeme", "api = powerdns http://127.0.0.1:8081 key:********"),
+            ("api = powerdns http://127.0.0.1 key:pdns.key x", "api = powerdns http://127.0.0.1 key:pdns.key x"),
+            ("api = powerdns https://me:pass@ns1 x", "api = powerdns https://*********** *"),
             ("api = cloudflare token:/x", "api = cloudflare token:**"),
             ("  Secret = c2Vj==", "  Secret = ****=="),
             ("dns_cloudflare_api_token abc", "dns_cloudflare_api_token ***"),

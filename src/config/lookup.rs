@@ -3,6 +3,7 @@
 use crate::env::{Env, Kind, Stat, User};
 use nix::unistd;
 use std::{io, path::Path};
+use zeroize::Zeroizing;
 
 /// What the reader of a configuration asks of the world.
 pub trait Lookups {
@@ -57,11 +58,24 @@ fn group(name: &str) -> Result<Option<(String, u32)>, String> {
     Ok(group.map(|group| (group.name, group.gid.as_raw())))
 }
 
-/// Reads a file that holds a secret; the error says which rule it breaks and what to do.
-pub(super) fn secret_file(lookups: &dyn Lookups, path: &Path) -> Result<String, (String, Option<String>)> {
+/// Which rule a file with a secret breaks, and what to do.
+type Broken = (String, Option<String>);
+
+/// Reads a file that holds a secret.
+pub(super) fn secret_file(lookups: &dyn Lookups, path: &Path) -> Result<Zeroizing<String>, Broken> {
+    is_secret(lookups, path)?;
+    let bytes = lookups.read(path).map_err(|error| unreadable(&error, path))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        (format!("{} is not text", path.display()), None)
+    })?;
+    Ok(Zeroizing::new(text))
+}
+
+/// May a secret stand in this file: can only its owner and group read and change it?
+pub(super) fn is_secret(lookups: &dyn Lookups, path: &Path) -> Result<(), Broken> {
     let shown = path.display();
-    let unreadable = |error: io::Error| (format!("{shown} cannot be read: {}", reason(&error, path)), None);
-    let stat = lookups.stat(path).map_err(unreadable)?;
+    let stat = lookups.stat(path).map_err(|error| unreadable(&error, path))?;
     if stat.kind != Kind::File {
         return Err((format!("{shown} is not a regular file"), None));
     }
@@ -71,8 +85,11 @@ pub(super) fn secret_file(lookups: &dyn Lookups, path: &Path) -> Result<String, 
             return Err((message, Some(format!("run \"chmod o= {shown}\""))));
         }
     }
-    let bytes = lookups.read(path).map_err(unreadable)?;
-    String::from_utf8(bytes).map_err(|_| (format!("{shown} is not text"), None))
+    Ok(())
+}
+
+fn unreadable(error: &io::Error, path: &Path) -> Broken {
+    (format!("{} cannot be read: {}", path.display(), reason(error, path)), None)
 }
 
 /// What went wrong, without the path if the error names it already.

@@ -24,7 +24,7 @@ pub(crate) use values::{duration, port};
 pub(crate) use crate::name::{domain, host};
 pub(crate) use api::{Scene, command};
 pub(crate) use credentials::assignments;
-pub(crate) use diagnostic::{Fault, is_file_name};
+pub(crate) use diagnostic::{Fault, is_file_name, is_path};
 pub(crate) use words::Word;
 
 pub use reader::{DEFAULT_PATH, Loaded, Overrides, Unreadable, load, load_from, parse};
@@ -36,6 +36,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
 };
+use zeroize::Zeroize;
 
 /// Everything the configuration says, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,13 +171,19 @@ impl Wanted {
     }
 }
 
-/// Bytes that never reach a log: `Debug` shows nothing.
+/// Bytes that never reach a log: `Debug` shows nothing, and nothing is left in memory when they are no longer needed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub Vec<u8>);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     idna, name,
 };
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     fmt,
     path::{Path, PathBuf},
@@ -100,7 +101,8 @@ pub fn parse(path: &Path, bytes: &[u8], overrides: &Overrides, lookups: &dyn Loo
         report.error(line, fault);
     }
     let scopes = grammar::scopes(&text, &mut report);
-    let scene = Scene { directory: path.parent().unwrap_or(Path::new("/")), lookups };
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let scene = Scene { path, directory, lookups, warnings: RefCell::default() };
     let mut reader = Reader { report, scene, everywhere: Everywhere::default() };
     let mut config = reader.config(path, scopes, overrides);
     let Report { mut errors, mut warnings, .. } = reader.report;
@@ -179,6 +181,9 @@ impl Reader<'_> {
                     (&mut self.everywhere.seen, &mut self.everywhere.bad, done)
                 }
             };
+            for fault in self.scene.warnings.take() {
+                self.report.warning(entry.line, fault);
+            }
             let repeated = !seen.insert(key) && !REPEATABLE.contains(&key);
             match done {
                 Ok(()) if repeated => {

@@ -1,9 +1,13 @@
 //! The world: everything the program reads from it and does to it goes through [`Env`], so that the same
 //! [`run`](crate::run) drives real servers and the simulator of the tests.
 
+mod http;
 pub mod real;
 pub mod sim;
 pub mod supervise;
+
+pub(crate) use http::is_loopback;
+pub use http::{HttpRequest, HttpResponse, Lost, Method, Unanswered};
 
 use crate::{name::DnsName, probe::Protocol};
 use hickory_resolver::proto::{op::Message, rr::RecordType};
@@ -229,6 +233,9 @@ pub trait Env: Files {
     fn visit(&self, visits: &[Visit]) -> Vec<Visited>;
     /// Sends one message over TCP and returns the answer, both without the length prefix. Time limit: 15 s.
     fn exchange(&self, server: SocketAddr, message: &[u8]) -> Result<Vec<u8>, String>;
+    /// Sends one HTTP request and returns the answer, whatever its status. Follows no redirect; what is to go to this host itself
+    /// goes through no proxy.
+    fn http(&self, request: &HttpRequest) -> Result<HttpResponse, Unanswered>;
     /// The system's recursive resolvers.
     fn resolvers(&self) -> Result<Vec<SocketAddr>, String>;
     /// Has this host a route to addresses of that family at all?

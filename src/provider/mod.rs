@@ -1,9 +1,12 @@
 //! What edits the zone. A provider knows nothing of rollovers: it adds and deletes the single records that it is told,
 //! touches nothing else, and says what became of each.
 
+pub mod cloudflare;
 pub mod exec;
 pub mod exec_json;
+pub mod http;
 pub mod manual;
+pub mod powerdns;
 pub mod rfc2136;
 pub mod zonefile;
 
@@ -132,13 +135,15 @@ pub(crate) const PROVIDERS: &[(&str, Reader)] = &[
     ("binary", exec::read_binary),
     ("exec-json", exec_json::read),
     ("rfc2136", rfc2136::read),
+    ("cloudflare", cloudflare::read),
+    ("cloudflare4", cloudflare::read_with_zone),
+    ("powerdns", powerdns::read),
     ("zonefile", zonefile::read),
     ("manual", manual::read),
 ];
 
 /// Names that an operator may try, and that this version does not have.
-pub(crate) const PLANNED: &[&str] =
-    &["cloudflare", "cloudflare4", "desec", "hetzner", "gandi", "ovh", "route53", "powerdns", "inwx", "netcup"];
+pub(crate) const PLANNED: &[&str] = &["desec", "hetzner", "gandi", "ovh", "route53", "inwx", "netcup"];
 
 /// The search path of programs that a provider starts.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -192,7 +197,7 @@ pub(crate) fn line(change: &Change) -> String {
     }
 }
 
-/// A line of a program's output, safe for a log and a terminal, and not too long for either.
+/// A line of what others say, safe for a log and a terminal, and not too long for either.
 fn printable(line: &str) -> String {
     let plain =
         |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };

@@ -5,6 +5,7 @@ mod dns;
 mod files;
 mod flight;
 mod hostname;
+mod http;
 mod lock;
 pub mod probe;
 mod resolvers;
@@ -16,7 +17,7 @@ mod write;
 pub use dns::answer;
 pub use resolvers::nameservers;
 
-use super::{Answered, Ask, Boot, Command, Ended, Env, Status, Visit, Visited};
+use super::{Answered, Ask, Boot, Command, Ended, Env, HttpRequest, HttpResponse, Status, Unanswered, Visit, Visited};
 use nix::time::ClockId;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
@@ -31,6 +32,7 @@ pub struct Real {
     supervisor: PathBuf,
     /// Built at the first network question or command: most runs have neither.
     runtime: OnceLock<Result<Runtime, String>>,
+    http: http::Http,
     began: Instant,
 }
 
@@ -38,7 +40,7 @@ impl Real {
     /// `supervisor` is the program that watches over commands: started with
     /// [`supervise::ARGUMENT`](super::supervise::ARGUMENT) it must call [`supervise::main`](super::supervise::main).
     pub fn new(supervisor: PathBuf) -> Real {
-        Real { supervisor, runtime: OnceLock::new(), began: Instant::now() }
+        Real { supervisor, runtime: OnceLock::new(), http: http::Http::default(), began: Instant::now() }
     }
 
     fn runtime(&self) -> Result<&Runtime, String> {
@@ -54,6 +56,15 @@ impl Real {
         let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let id = format!("process-{}-{}", std::process::id(), (since_epoch - self.began.elapsed()).as_secs());
         Boot { id, millis: millis(self.began.elapsed()) }
+    }
+}
+
+impl Drop for Real {
+    /// Waits for nobody: the system's look-up of a host name may take long, and cannot be stopped.
+    fn drop(&mut self) {
+        if let Some(Ok(runtime)) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -101,6 +112,10 @@ impl Env for Real {
 
     fn exchange(&self, server: SocketAddr, message: &[u8]) -> Result<Vec<u8>, String> {
         self.runtime()?.block_on(tcp::exchange(server, message, tcp::UPDATE))
+    }
+
+    fn http(&self, request: &HttpRequest) -> Result<HttpResponse, Unanswered> {
+        self.runtime().map_err(Unanswered::unsent)?.block_on(self.http.send(request))
     }
 
     fn resolvers(&self) -> Result<Vec<SocketAddr>, String> {

@@ -37,7 +37,9 @@ pub mod zone;
 
 pub use process::{Killed, When};
 
-use super::{Answered, Ask, Boot, Command, Ended, Env, Status, Visit, Visited};
+use super::{
+    Answered, Ask, Boot, Command, Ended, Env, HttpRequest, HttpResponse, Lost, Status, Unanswered, Visit, Visited,
+};
 use clock::Clock;
 use disk::Disk;
 use dns::Dns;
@@ -226,6 +228,11 @@ impl Env for World {
     fn exchange(&self, server: SocketAddr, message: &[u8]) -> Result<Vec<u8>, String> {
         self.effect("exchange", &server.to_string(), |world| update::exchange(world, server, message))
             .unwrap_or_else(|error| Err(format!("{server}: {}", error.desc())))
+    }
+
+    /// Nobody speaks HTTP here.
+    fn http(&self, _: &HttpRequest) -> Result<HttpResponse, Unanswered> {
+        Err(Unanswered { why: "cannot be reached: refused the connection".into(), how: Lost::Unreached })
     }
 
     fn resolvers(&self) -> Result<Vec<SocketAddr>, String> {

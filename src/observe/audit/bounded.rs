@@ -1,6 +1,9 @@
 //! A world that may be looked at for so long, and not changed.
 
-use crate::env::{Answered, Ask, Boot, Command, Ended, Env, Files, Lock, Stat, Status, Visit, Visited};
+use crate::env::{
+    Answered, Ask, Boot, Command, Ended, Env, Files, HttpRequest, HttpResponse, Lock, Stat, Status, Unanswered, Visit,
+    Visited,
+};
 use std::{
     ffi::OsString,
     io,
@@ -132,6 +135,10 @@ impl Env for Bounded<'_> {
 
     fn exchange(&self, _: SocketAddr, _: &[u8]) -> Result<Vec<u8>, String> {
         Err("looking must not change anything".into())
+    }
+
+    fn http(&self, _: &HttpRequest) -> Result<HttpResponse, Unanswered> {
+        Err(Unanswered::unsent("is not asked: looking must not change anything"))
     }
 
     fn resolvers(&self) -> Result<Vec<SocketAddr>, String> {

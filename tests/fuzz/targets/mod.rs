@@ -21,7 +21,7 @@ mod zonefile;
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their folders in `corpus/`.
-pub const ALL: [(&str, Target); 17] = [
+pub const ALL: [(&str, Target); 18] = [
     ("certificate", certificates::certificate),
     ("command_line", words::command_line),
     ("configuration", configuration::configuration),
@@ -30,6 +30,7 @@ pub const ALL: [(&str, Target); 17] = [
     ("dns_tampered", tamper::tampered),
     ("exec_answer", provider::exec_answer),
     ("exec_json_answer", provider::exec_json_answer),
+    ("http_answer", provider::http_answer),
     ("journal", journal::journal),
     ("key", certificates::key),
     ("pem", certificates::pem),

@@ -6,12 +6,18 @@ use super::{
 };
 use daneroll::{
     config::Secret,
-    env::{Answered, Ask, Boot, Command, Ended, Env, Files, Lock, Stat, Status, Visit, Visited, sim::World},
+    env::{
+        Answered, Ask, Boot, Command, Ended, Env, Files, HttpRequest, HttpResponse, Lock, Lost, Method, Stat, Status,
+        Unanswered, Visit, Visited, sim::World,
+    },
     name::DnsName,
     provider::{
         Change, Context, Operation, Outcome, Provider,
+        cloudflare::{Cloudflare, Known, Login, Zone},
         exec::Exec,
         exec_json::ExecJson,
+        http::Base,
+        powerdns::PowerDns,
         rfc2136::{Rfc2136, TsigKey},
     },
 };
@@ -20,6 +26,7 @@ use hickory_resolver::proto::{
     rr::{TSigResponseContext, TSigner, rdata::tsig::TsigAlgorithm},
 };
 use std::{
+    cell::RefCell,
     ffi::OsString,
     io,
     net::{IpAddr, SocketAddr},
@@ -88,7 +95,7 @@ pub fn update_answer(data: &[u8]) {
     let Some((how, rest)) = data.split_first() else { return };
     let world = World::new();
     world::add_dns(&world, false);
-    let wire = Wire { world: &world, how: *how, rest };
+    let wire = Wire { world: &world, how: *how, rest, sent: RefCell::default() };
     let name: DnsName = "daneroll.example.com.".parse().unwrap();
     let key = TsigKey { name, algorithm: "hmac-sha256".into(), secret: Secret(SECRET.to_vec()) };
     let server = Rfc2136 { host: "192.0.2.1".into(), port: 53, key: Some(key), zone: "example.com".parse().ok() };
@@ -97,6 +104,41 @@ pub fn update_answer(data: &[u8]) {
         let signed = how % 4 == 2 && rest.first().is_some_and(|code| code % 16 == 0);
         assert!(signed || outcome != Outcome::Done, "an answer that nobody signed counts");
         check(&outcome);
+    }
+}
+
+/// A byte that tells which provider is to do what, and what it is answered (see [`Wire::http`]). Whatever that is, the requests go
+/// where they are to go, the secret stays where it belongs, and nothing is done without asking for it.
+pub fn http_answer(data: &[u8]) {
+    let Some((how, rest)) = data.split_first() else { return };
+    let world = World::new();
+    let wire = Wire { world: &world, how: *how, rest, sent: RefCell::default() };
+    let (base, secret) = (Base::parse("https://api.example/v").unwrap(), Secret(SECRET.to_vec()));
+    let source = "/etc/key".to_owned();
+    let zone = (how & 8 == 0).then(|| "example.com".parse().unwrap());
+    let provider: Box<dyn Provider> = match how & 1 {
+        0 => {
+            let (login, zone) = (Login::Token(secret), zone.map(Zone::Name));
+            Box::new(Cloudflare { login, source, zone, base, known: Known::default() })
+        }
+        _ => Box::new(PowerDns { base, key: secret, source, server: "localhost".into(), zone }),
+    };
+    let operation = if how & 16 == 0 { Operation::Add } else { Operation::Delete };
+    let outcomes = provider.apply(&wire, &context(), &[change(operation)]);
+    let sent = wire.sent.borrow();
+    let hidden = |text: &str| !text.as_bytes().windows(SECRET.len()).any(|window| window == SECRET);
+    for request in sent.iter() {
+        let path = request.url.strip_prefix("https://api.example/v/");
+        let Some(path) = path else { panic!("a request goes elsewhere: {}", request.url) };
+        assert!(path.starts_with("zones") || path.starts_with("api/v1/servers/localhost/zones"), "{path}");
+        assert!(!path.contains("/..") && !path.contains("//"), "{path}");
+        assert!(hidden(path) && request.body.as_deref().is_none_or(hidden));
+    }
+    let wrote = sent.iter().any(|request| request.method != Method::Get);
+    for outcome in &outcomes {
+        check(outcome);
+        assert!(hidden(&format!("{outcome:?}")));
+        assert!(*outcome != Outcome::Done || wrote, "done without a request");
     }
 }
 
@@ -143,6 +185,8 @@ struct Wire<'a> {
     world: &'a World,
     how: u8,
     rest: &'a [u8],
+    /// HTTP requests.
+    sent: RefCell<Vec<HttpRequest>>,
 }
 
 impl Wire<'_> {
@@ -183,6 +227,19 @@ impl Wire<'_> {
 impl Env for Wire<'_> {
     fn exchange(&self, _: SocketAddr, message: &[u8]) -> Result<Vec<u8>, String> {
         self.answer_to(message).ok_or_else(|| "closed the connection".into())
+    }
+    /// One part of the rest after the other, between zero bytes: a byte for the status, and the body. Where there is none the answer
+    /// is lost.
+    fn http(&self, request: &HttpRequest) -> Result<HttpResponse, Unanswered> {
+        let mut sent = self.sent.borrow_mut();
+        let part = self.rest.split(|byte| *byte == 0).nth(sent.len());
+        sent.push(request.clone());
+        assert!(sent.len() < 500, "too many requests");
+        let Some((status, body)) = part.and_then(<[u8]>::split_first) else {
+            return Err(Unanswered { why: "broke off".into(), how: Lost::Unanswered });
+        };
+        let status = [200, 200, 204, 302, 400, 403, 429, 503][usize::from(status % 8)];
+        Ok(HttpResponse { status, retry_after: None, body: body.to_vec() })
     }
     fn ask(&self, asks: &[Ask]) -> Vec<Answered> {
         let told = Message::from_vec(self.rest).ok().filter(|_| self.how % 4 == 3);
