@@ -78,6 +78,7 @@ impl OwnerDoc {
         }
         for doc in self.records.values_mut() {
             doc.since = sound(doc.since);
+            (doc.accepted, doc.tried) = (doc.accepted.map(sound), doc.tried.map(sound));
         }
         self
     }

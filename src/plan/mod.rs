@@ -5,6 +5,7 @@ mod alarm;
 mod back;
 pub mod check;
 mod delete;
+mod effect;
 mod files;
 pub mod gate;
 pub mod model;
@@ -240,7 +241,9 @@ pub fn plan(input: Input<'_>) -> Plan {
     switch::reload(&model, &mut plan);
     delete::delete(&model, &mut plan);
     files::forget(&model, &mut plan);
+    effect::read_back(&model, &mut plan);
     alarm::raise(&model, &mut plan);
+    switch::before_others(&model, &mut plan);
     plan
 }
 

@@ -6,11 +6,15 @@ pub mod rfc2136;
 
 use crate::{
     config::{Fault, Scene, Word},
-    env::Env,
+    env::{Boot, Env, Job},
     name::DnsName,
     tlsa::Association,
 };
-use std::{collections::BTreeSet, fmt::Debug, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    time::Duration,
+};
 
 /// Add or delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +85,12 @@ pub trait Provider: Debug + Send + Sync {
     /// Do several changes at one owner become visible together? If not, they are made in the order in which they are given.
     fn changes_at_once(&self) -> bool;
 
+    /// Providers are asked side by side; those of one lane one after the other, since they must not be at work together (they write
+    /// the same file, say). `None`: nobody minds.
+    fn lane(&self) -> Option<&str> {
+        None
+    }
+
     /// Carries out `changes` and says what became of each: as many outcomes as changes, in the same order. Touches nothing else in
     /// the zone. Whatever it waits for has a time limit, and "not known" is [`Outcome::Temporary`] or [`Outcome::Failed`], never `Done`.
     fn apply(&self, env: &dyn Env, context: &Context, changes: &[Change]) -> Vec<Outcome>;
@@ -111,18 +121,64 @@ pub(crate) const PLANNED: &[&str] = &[
 /// Facts older than this are not acted upon.
 pub const FRESH: Duration = Duration::from_secs(60);
 
+/// Is it so long since `began` that nothing may be deleted on the facts of that time? A change that was to be deleted is settled then.
+pub(crate) fn late(env: &dyn Env, began: &Boot) -> Option<Outcome> {
+    let now = env.boot();
+    let late = now.id != began.id || u128::from(now.millis.saturating_sub(began.millis)) > FRESH.as_millis();
+    late.then(|| Outcome::NotYet("the last look at the name servers is too long ago by now".into()))
+}
+
 /// Makes changes one at a time, in order. Deletes are made only while the facts that they rest on are fresh. After a change at an owner
 /// has failed, nothing more is done there: the order is what keeps every step matching.
-fn in_order(env: &dyn Env, changes: &[Change], mut one: impl FnMut(&Change) -> Outcome) -> Vec<Outcome> {
+fn in_order(env: &dyn Env, changes: &[Change], one: impl FnMut(&Change) -> Outcome) -> Vec<Outcome> {
+    steps(env, &env.boot(), changes.iter(), one)
+}
+
+/// The same, with so many owners at once: the order counts at each of them only.
+fn by_owner(
+    env: &dyn Env,
+    changes: &[Change],
+    at_once: usize,
+    one: impl Fn(&dyn Env, &Change) -> Outcome + Sync,
+) -> Vec<Outcome> {
+    if at_once <= 1 {
+        return in_order(env, changes, |change| one(env, change));
+    }
+    let mut owners: BTreeMap<&DnsName, Part> = BTreeMap::new();
+    for (at, change) in changes.iter().enumerate() {
+        owners.entry(&change.owner).or_default().0.push((at, change));
+    }
+    let mut parts: Vec<Part> = owners.into_values().collect();
+    let (began, one) = (&env.boot(), &one);
+    env.side_by_side(parts.iter_mut().map(|part| part_job(part, began, one)).collect(), at_once);
+    let settled = parts.into_iter().flat_map(|(placed, outcomes)| placed.into_iter().zip(outcomes));
+    let settled: BTreeMap<usize, Outcome> = settled.map(|((at, _), outcome)| (at, outcome)).collect();
+    settled.into_values().collect()
+}
+
+/// Changes with their places, and what became of them.
+type Part<'a> = (Vec<(usize, &'a Change)>, Vec<Outcome>);
+
+fn part_job<'a>(
+    (placed, outcomes): &'a mut Part<'_>,
+    began: &'a Boot,
+    one: &'a (impl Fn(&dyn Env, &Change) -> Outcome + Sync),
+) -> Job<'a> {
+    Box::new(move |env| {
+        *outcomes = steps(env, began, placed.iter().map(|(_, change)| *change), |change| one(env, change))
+    })
+}
+
+fn steps<'a>(
+    env: &dyn Env,
+    began: &Boot,
+    changes: impl Iterator<Item = &'a Change>,
+    mut one: impl FnMut(&Change) -> Outcome,
+) -> Vec<Outcome> {
     let mut failed = BTreeSet::new();
-    let began = env.boot();
-    let late = || {
-        let now = env.boot();
-        now.id != began.id || u128::from(now.millis.saturating_sub(began.millis)) > FRESH.as_millis()
-    };
     let outcome = |change: &Change| {
-        if change.operation == Operation::Delete && late() {
-            return Outcome::NotYet("the last look at the name servers is too long ago by now".into());
+        if let (Operation::Delete, Some(late)) = (change.operation, late(env, began)) {
+            return late;
         }
         if failed.contains(&change.owner) {
             return Outcome::Temporary("an earlier step at this owner has to succeed first".into());
@@ -133,5 +189,5 @@ fn in_order(env: &dyn Env, changes: &[Change], mut one: impl FnMut(&Change) -> O
         }
         outcome
     };
-    changes.iter().map(outcome).collect()
+    changes.map(outcome).collect()
 }

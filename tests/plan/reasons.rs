@@ -2,7 +2,7 @@
 
 use crate::{
     certs::{id, name, record},
-    scene::{NOW, Scene, address},
+    scene::{NOW, Scene, address, ago},
 };
 use daneroll::{
     plan::{Reason, Step, Trouble, Wait, span},
@@ -69,7 +69,19 @@ fn all() -> Vec<(Reason, Option<u64>, &'static str)> {
         (Reason::Seen { seen: NOW, until: NOW.after(60) }, Some(60), "0 s ago: its records are kept for 60 s more"),
         (Reason::Unseen { until: None }, None, "for 7 d"),
         (Reason::Unseen { until: Some(NOW.after(60)) }, Some(60), "for 60 s more"),
-        (Reason::NotVisible { owner }, None, "have yet to show"),
+        (Reason::NotVisible { owner: owner.clone() }, None, "have yet to show"),
+        (
+            Reason::WithoutEffect {
+                owner,
+                record: record("A"),
+                publishes: true,
+                servers: vec!["ns1 (192.0.2.1:53)".into(); 4],
+                nowhere: true,
+                accepted: ago(600),
+            },
+            None,
+            "said 10 min ago that it published",
+        ),
     ]
 }
 
@@ -83,7 +95,7 @@ fn sentences_and_times() {
         kinds.push(kind(&reason));
     }
     kinds.dedup();
-    assert_eq!(kinds.len(), 18, "a reason is missing here: {kinds:?}");
+    assert_eq!(kinds.len(), 19, "a reason is missing here: {kinds:?}");
 }
 
 /// A time that has come is not told.
@@ -119,6 +131,7 @@ fn every_reason_occurs() {
         "lineage b; pinned B; live B; stored B; presented B; ours B C; lineage mx; pinned A; live A; stored A; presented A; \
          ours A C; unconfigured; ns1 A B C",
         "pinned B; live B; stored B; presented B; ours B; deleted A; ns1 A B; ",
+        "pinned A; live A; stored A; presented A; ours A; accepted 600; ns1 -",
         "probe; pinned A; live A; stored A; presented A; ns1 -",
         "probe; pinned A; live A; stored A; presented A; ns1 -; mx1 B ?",
         "probe; pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; reloaded R 400; seen A 9",

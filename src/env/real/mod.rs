@@ -8,6 +8,7 @@ mod hostname;
 mod lock;
 pub mod probe;
 mod resolvers;
+mod side;
 mod tcp;
 mod verdict;
 mod visit;
@@ -16,7 +17,7 @@ mod write;
 pub use dns::answer;
 pub use resolvers::nameservers;
 
-use super::{Answered, Ask, Boot, Command, Ended, Env, Status, Visit, Visited};
+use super::{Answered, Ask, Boot, Command, Ended, Env, Job, Status, Visit, Visited};
 use nix::time::ClockId;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
@@ -122,6 +123,10 @@ impl Env for Real {
             Ok(runtime) => runtime.block_on(command::run(&self.supervisor, command)).unwrap_or_else(not_started),
             Err(error) => not_started(error),
         }
+    }
+
+    fn side_by_side(&self, jobs: Vec<Job<'_>>, at_once: usize) {
+        side::side_by_side(self, jobs, at_once);
     }
 }
 

@@ -86,6 +86,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::Unreadable { .. } => "unreadable",
         Reason::Unconfigured { .. } => "unconfigured",
         Reason::NotVisible { .. } => "not visible",
+        Reason::WithoutEffect { .. } => "without effect",
     }
 }
 

@@ -5,6 +5,7 @@ mod directory;
 mod dns;
 mod dnssec;
 mod hooks;
+mod outage;
 mod probes;
 mod renewal;
 mod rules;
