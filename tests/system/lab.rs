@@ -1,7 +1,10 @@
 //! The servers: BIND that signs `example.test` and takes updates (127.0.0.11), a knot secondary (127.0.0.12), unbound
 //! as resolver (127.0.0.53), and pebble, an ACME server for tests (127.0.0.1:14000).
 
-use crate::namespace::{Namespace, must};
+use crate::{
+    hidden::{self, Primary},
+    namespace::{Namespace, must},
+};
 use std::{
     collections::BTreeSet,
     fs, io,
@@ -21,8 +24,10 @@ pub const ACME: &str = "https://127.0.0.1:14000/dir";
 const RESOLVER: &str = "127.0.0.53";
 
 /// The files that the servers and `hooks/provider-nsupdate` read; `@DIR@` in them is the directory of the laboratory.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 11] = [
     ("named.conf", include_str!("etc/named.conf")),
+    ("named-secondary.conf", include_str!("etc/named-secondary.conf")),
+    ("nsd.conf", include_str!("etc/nsd.conf")),
     ("named/root.zone", include_str!("etc/root.zone")),
     ("named/test.zone", include_str!("etc/test.zone")),
     ("named/example.test.zone", include_str!("etc/example.test.zone")),
@@ -41,15 +46,24 @@ pub struct Lab {
 impl Lab {
     /// Starts everything and waits until it answers: about two seconds.
     pub fn start() -> io::Result<Lab> {
-        let namespace = Namespace::new(&[SERVERS[0], SERVERS[1], RESOLVER], RESOLVER)?;
+        Lab::with(None)
+    }
+
+    /// The same with another primary, which nobody sees; BIND and NSD follow it.
+    pub fn behind(primary: Primary) -> io::Result<Lab> {
+        Lab::with(Some(primary))
+    }
+
+    fn with(primary: Option<Primary>) -> io::Result<Lab> {
+        let namespace = Namespace::new(&[SERVERS[0], SERVERS[1], hidden::ADDRESS, RESOLVER], RESOLVER)?;
         let lab = Lab { namespace };
-        for dir in ["named", "knot"] {
+        for dir in ["named", "knot", "nsd"] {
             fs::create_dir(lab.path(dir))?;
         }
         for (name, text) in FILES {
             fs::write(lab.path(name), text.replace("@DIR@", lab.path("").to_str().unwrap().trim_end_matches('/')))?;
         }
-        lab.start_name_servers()?;
+        lab.start_name_servers(primary)?;
         lab.start_resolver()?;
         lab.start_acme()?;
         Ok(lab)
@@ -103,15 +117,23 @@ impl Lab {
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
 
-    fn start_name_servers(&self) -> io::Result<()> {
+    fn start_name_servers(&self, primary: Option<Primary>) -> io::Result<()> {
         let key = self.path("tsig.key");
         fs::write(&key, must(Command::new("tsig-keygen").args(["-a", "hmac-sha256", "daneroll"]))?)?;
         must(Command::new("chmod").arg("600").arg(&key))?;
+        if let Some(primary) = primary {
+            primary.start(self)?;
+            self.wait("hidden", || Ok(self.dig(hidden::ADDRESS, "example.test", "DNSKEY")?.contains("\tRRSIG\t")))?;
+        }
+        let conf = if primary.is_some() { "named-secondary.conf" } else { "named.conf" };
         let named = self.unconfined("named")?;
-        self.namespace.serve("named", &[&named, "-g", "-c", &self.text("named.conf")], &[])?;
+        self.namespace.serve("named", &[&named, "-g", "-c", &self.text(conf)], &[])?;
         self.wait("named", || Ok(self.dig(SERVERS[0], "example.test", "DNSKEY")?.contains("\tRRSIG\t")))?;
-        self.namespace.serve("knot", &["knotd", "-c", &self.text("knot.conf")], &[])?;
-        self.wait("knot", || Ok(self.dig(SERVERS[1], "example.test", "SOA")?.contains("\tSOA\t")))
+        let (label, conf) = (if primary.is_some() { "nsd" } else { "knot" }, self.text("knot.conf"));
+        let nsd = self.text("nsd.conf");
+        let argv = if primary.is_some() { vec!["nsd", "-d", "-c", &nsd] } else { vec!["knotd", "-c", &conf] };
+        self.namespace.serve(label, &argv, &[])?;
+        self.wait(label, || Ok(self.dig(SERVERS[1], "example.test", "SOA")?.contains("\tSOA\t")))
     }
 
     fn start_resolver(&self) -> io::Result<()> {

@@ -59,8 +59,12 @@ impl World {
 
     /// The same with a service of another kind: its lines of the configuration.
     pub fn with_service(name: &'static str, api: &str, settle: u32, service: &str) -> World {
-        let begun = Instant::now();
-        let world = World { lab: Lab::start().unwrap(), name, begun };
+        World::on(Lab::start().unwrap(), name, api, settle, service)
+    }
+
+    /// The same in a laboratory of another kind.
+    pub fn on(lab: Lab, name: &'static str, api: &str, settle: u32, service: &str) -> World {
+        let world = World { lab, name, begun: Instant::now() };
         world.tell("servers are up");
         let args = ["certonly", "--standalone", "--http-01-port", "5002", "--server", ACME, "--agree-tos"];
         world.certbot(&[&args[..], &["--register-unsafely-without-email", "-d", LINEAGE]].concat());
@@ -146,7 +150,8 @@ impl World {
                 thread::sleep(Duration::from_millis(50));
                 records = self.lab.tlsa(server);
             }
-            assert_eq!(records, wanted, "at {server}; knot:\n{}", self.lab.tail("knot"));
+            let tails = ["hidden", "named", "knot"].map(|label| format!("{label}:\n{}", self.lab.tail(label)));
+            assert_eq!(records, wanted, "at {server}; {}", tails.join("\n"));
         }
     }
 
@@ -158,7 +163,12 @@ impl World {
     /// Plain runs, one a second as an eager cron would, until both servers show nothing but the key of `number` and the
     /// dane directory serves it. A minute at most.
     pub fn roll_over_to(&self, number: u32) {
-        let wanted = BTreeSet::from([self.key(number)]);
+        self.roll_over_with(number, &[]);
+    }
+
+    /// The same where others have records, too.
+    pub fn roll_over_with(&self, number: u32, others: &[&str]) {
+        let wanted: BTreeSet<String> = others.iter().map(|&key| key.to_owned()).chain([self.key(number)]).collect();
         let deadline = Instant::now() + Duration::from_secs(60);
         let mut last = self.served();
         loop {
