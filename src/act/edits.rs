@@ -15,6 +15,9 @@ use std::{collections::BTreeSet, io, time::Duration};
 /// Providers that are asked at once: more than anybody has, so that those which hang do not hold up the others.
 const AT_ONCE: usize = 32;
 
+/// What becomes of a change that could not be made for a reason that passes.
+const AGAIN: &str = "the next run tries again";
+
 /// What one provider is asked to do, and what came of it.
 struct Share<'a> {
     api: &'a Api,
@@ -182,8 +185,10 @@ fn note(store: &mut Store, operation: Operation, edit: &Edit, outcome: Outcome, 
             }
             Came::Done
         }
-        Outcome::NotYet(why) => Came::Later(format!("{lineage}: {owner}: not deleted yet, {record}: {why}")),
-        Outcome::Temporary(why) => Came::Later(format!("{lineage}: {owner}: cannot {verb} {record} now: {why}")),
+        Outcome::NotYet(why) => Came::Later(format!("{lineage}: {owner}: not deleted yet, {record}: {why}; {AGAIN}")),
+        Outcome::Temporary(why) => {
+            Came::Later(format!("{lineage}: {owner}: cannot {verb} {record} now: {why}; {AGAIN}"))
+        }
         Outcome::Failed(why) => Came::Failed(Trouble::of(lineage, format!("{owner}: cannot {verb} {record}: {why}"))),
     }
 }

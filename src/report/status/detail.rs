@@ -21,6 +21,9 @@ pub fn detail(page: &mut Page, lineage: &Lineage) {
     for trouble in &lineage.troubles {
         page.paragraph("  ! ", &shorten(trouble), Colour::Red);
     }
+    for later in &lineage.later {
+        page.paragraph("  ! ", &shorten(&format!("in the last run: {later}")), Colour::Yellow);
+    }
     generations(page, lineage);
     page.paragraph("  ", &dane(&lineage.dane), Colour::None);
     for at in &lineage.owners {
