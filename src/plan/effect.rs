@@ -23,7 +23,11 @@ const PASSES: u64 = 86_400;
 
 /// Names what was accepted and does not show, and what has been tried for long.
 pub fn read_back(model: &Model<'_>, plan: &mut Plan) {
-    for owner in model.owners.values().filter(|owner| !owner.answers().is_empty()) {
+    let is_open = |doc: &RecordDoc| doc.accepted.is_some() || doc.tried.is_some();
+    for owner in model.owners.values().filter(|owner| owner.doc.records.values().any(is_open)) {
+        if owner.answers().is_empty() {
+            continue;
+        }
         let desired = desired_records(model, owner);
         for (record, doc) in &owner.doc.records {
             let publishes = !doc.state.going();
