@@ -40,7 +40,9 @@ fn owner(name: &str, now: Stamp) -> OwnerDoc {
         ns_ttl: 600,
     };
     let state = RecordState::Deleting;
-    let doc = RecordDoc { origin: Origin::Found, state, since: now, lineages: BTreeSet::from(["mx".into()]) };
+    let lineages = BTreeSet::from(["mx".into()]);
+    let doc =
+        RecordDoc { lineages, accepted: Some(now), tried: Some(now), ..RecordDoc::new(Origin::Found, state, now) };
     OwnerDoc {
         zone: Some("example.com".parse().unwrap()),
         asked: Some(now),

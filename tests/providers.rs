@@ -12,7 +12,7 @@ use daneroll::{
     provider::{
         Change, Context, Operation, Outcome, Provider,
         exec::Exec,
-        rfc2136::{Rfc2136, TsigKey},
+        rfc2136::{Place, Rfc2136, TsigKey},
     },
     tlsa::Association,
 };
@@ -83,7 +83,7 @@ fn keeping(change: Change, byte: u8) -> Change {
 
 fn exec(script: &str, changes: &[Change], temporary_from: i32) -> Vec<Outcome> {
     let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    Exec { argv, user: None, temporary_from }.apply(&real(), &context(), changes)
+    Exec { argv, user: None, at_once: 1, temporary_from }.apply(&real(), &context(), changes)
 }
 
 #[test]
@@ -135,12 +135,12 @@ fn programs_that_do_not_run() {
         ("no-such-provider", "no program `no-such-provider` in PATH"),
     ] {
         let argv = vec![program.to_owned()];
-        let api = Exec { argv, user: None, temporary_from: 128 };
+        let api = Exec { argv, user: None, at_once: 1, temporary_from: 128 };
         let outcome = api.apply(&real(), &context(), &[add(A, 1)]).pop().unwrap();
         let Outcome::Failed(text) = outcome else { panic!("{outcome:?}") };
         assert!(text.contains(expected) && text.contains(program) && text.contains(A), "{text}");
     }
-    let api = Exec { argv: vec!["sleep".into(), "60".into()], user: None, temporary_from: 128 };
+    let api = Exec { argv: vec!["sleep".into(), "60".into()], user: None, at_once: 1, temporary_from: 128 };
     let outcome = api.apply(&real(), &Context { timeout: Duration::from_secs(1), ..context() }, &[add(A, 1)]);
     assert!(matches!(&outcome[..], [Outcome::Failed(text)] if text.contains("still running after 1 s")), "{outcome:?}");
 }
@@ -153,7 +153,7 @@ fn environment_of_the_program() {
         format!("#!/bin/sh\nenv -0 | sort -z | tr '\\0' ';' >> {}/env\necho >> {0}/env\n", dir.path().display());
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-    let api = Exec { argv: vec![program.to_str().unwrap().into()], user: None, temporary_from: 128 };
+    let api = Exec { argv: vec![program.to_str().unwrap().into()], user: None, at_once: 1, temporary_from: 128 };
     let publish = Change { zone: None, domain: name("MX.mail.Example.com"), ..add(A, 0xAB) };
     let outcomes = api.apply(&real(), &context(), &[publish, keeping(delete(A, 1), 2)]);
     assert_eq!(outcomes, [Outcome::Done, Outcome::Done]);
@@ -174,14 +174,70 @@ fn environment_of_the_program() {
     assert_eq!(seen.join(";"), expected);
 }
 
+/// Calls at one owner are made in their order, and one that fails ends them; at others they go on.
+#[test]
+fn calls_at_different_owners_may_run_side_by_side() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().display();
+    // Each call waits until one for every owner is under way.
+    let script = format!(
+        "touch {path}/$TLSA_DOMAIN; n=0; until [ $(ls {path} | wc -l) = 3 ]; do sleep 0.05; n=$((n+1)); [ $n -lt 100 ] || exit 9; done; \
+         [ $TLSA_DOMAIN != b.example.com ]"
+    );
+    let argv = ["/bin/sh", "-c", &script].map(str::to_owned).to_vec();
+    let owner = |host: &str, byte| Change { domain: name(host), ..add(&format!("_25._tcp.{host}"), byte) };
+    let changes = [("a", 1), ("b", 1), ("c", 1), ("a", 2), ("b", 2)]
+        .map(|(host, byte)| owner(&format!("{host}.example.com"), byte));
+    let api = Exec { argv, user: None, at_once: 8, temporary_from: 128 };
+    let outcomes = api.apply(&real(), &context(), &changes);
+    let told: Vec<String> = outcomes.iter().map(shown).collect();
+    assert_eq!(told, ["Done", "Already", "Done", "Done", "Already"]);
+}
+
+/// A zone that hangs costs its time limit once, and the others are served; one zone after another, and all is given up.
+#[test]
+fn a_zone_that_hangs() {
+    let changes = |zones: &[&str]| -> Vec<Change> {
+        let of = |zone: &&str| {
+            ["x", "y"].map(|host| Change {
+                zone: Some(name(zone)),
+                domain: name(zone),
+                ..add(&format!("_25._tcp.{host}.{zone}"), 1)
+            })
+        };
+        zones.iter().flat_map(of).collect()
+    };
+    let context = Context { timeout: Duration::from_secs(1), ..context() };
+    let argv = ["/bin/sh", "-c", "case $ZONE_DOMAIN in slow*) sleep 60;; esac"].map(str::to_owned).to_vec();
+    for (at_once, zones, expected) in [
+        (1, &["slow.a", "b", "c"][..], "Failed Temporary Done Done Done Done"),
+        (
+            1,
+            &["slow.a", "slow.b", "slow.c", "d"],
+            "Failed Temporary Failed Temporary Failed Temporary Temporary Temporary",
+        ),
+        (16, &["slow.a", "b", "c"], "Failed Failed Done Done Done Done"),
+    ] {
+        let api = Exec { argv: argv.clone(), user: None, at_once, temporary_from: 128 };
+        let outcomes = api.apply(&real(), &context, &changes(zones));
+        let told: Vec<String> =
+            outcomes.iter().map(|outcome| shown(outcome).split(':').next().unwrap().to_owned()).collect();
+        assert_eq!(told.join(" "), expected, "{zones:?}: {outcomes:?}");
+    }
+}
+
 // api = rfc2136
 
 fn key() -> TsigKey {
     TsigKey { name: name(KEY), algorithm: "hmac-sha256".into(), secret: Secret(SECRET.to_vec()) }
 }
 
+fn place(address: SocketAddr) -> Place {
+    Place { host: address.ip().to_string(), port: address.port() }
+}
+
 fn config(address: SocketAddr) -> Rfc2136 {
-    Rfc2136 { host: address.ip().to_string(), port: address.port(), key: Some(key()), zone: None }
+    Rfc2136 { servers: vec![place(address)], key: Some(key()), zone: None }
 }
 
 /// A server of example.com that has a foreign record and records 1 and 2 at `A` (TTL 77), and nothing at `B`.
@@ -250,7 +306,7 @@ fn a_record_goes_only_while_the_one_that_stays_is_there() {
 fn refusals_are_told_in_words_and_change_nothing() {
     use ResponseCode as Code;
     for (fault, kind, expected) in [
-        (Fault::Code(Code::Refused), "Failed", "allow this key"),
+        (Fault::Code(Code::Refused), "Failed", "(REFUSED)"),
         (Fault::Code(Code::ServFail), "Failed", "see its log"),
         (Fault::Code(Code::NotAuth), "Failed", "name the primary"),
         (Fault::Code(Code::NotZone), "Failed", "correct `zone:`"),
@@ -259,7 +315,7 @@ fn refusals_are_told_in_words_and_change_nothing() {
         (Fault::Code(Code::YXDomain), "Failed", "YXDOMAIN"),
         (Fault::Code(Code::from(0, 12)), "Failed", "zone example.com."),
         (Fault::Code(Code::NXRRSet), "Temporary", "another program"),
-        (Fault::Tsig(TsigError::BadKey), "Failed", "does not know the TSIG key daneroll.example. (BADKEY)"),
+        (Fault::Tsig(TsigError::BadKey), "Failed", "does not take the TSIG key daneroll.example. (BADKEY)"),
         (Fault::Tsig(TsigError::BadSig), "Failed", "is not the server's (BADSIG)"),
         (Fault::Tsig(TsigError::BadTime), "Failed", "differ by more than 300 s"),
         (Fault::Tsig(TsigError::BadTrunc), "Failed", "BADTRUNC"),
@@ -356,12 +412,62 @@ fn a_lost_answer_is_made_up_for() {
         server.state().faults.push(Fault::Lost(lost));
         // Two addresses, of which the second finds what was done through the first.
         server.state().hosts.insert(name("ns1.example.com"), vec![Ipv4Addr::LOCALHOST; 2]);
-        let config = Rfc2136 { host: "ns1.example.com".into(), ..config(server.address) };
+        let port = server.address.port();
+        let servers = vec![Place { host: "ns1.example.com".into(), port }];
+        let config = Rfc2136 { servers, ..config(server.address) };
         let context = Context { resolvers: vec![server.address], ..context() };
         let outcomes = config.apply(&real(), &context, &[add(A, 3)]);
         assert!(shown(&outcomes[0]).starts_with(expected), "{outcomes:?}");
         assert_eq!(shown(&update(&server, &[add(A, 3)])[0]), afterwards);
         assert_eq!(at(&server.state(), A), (77, vec![1, 2, 3, 0xF0]));
+    }
+}
+
+/// One server that holds the zone and another that holds it too, each with what it has of it.
+#[test]
+fn another_server_takes_the_place_of_one_that_does_not_do_it() {
+    let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let [refuses, lame, knows_no_key, silent] =
+        [Fault::Code(ResponseCode::Refused), Fault::Lame, Fault::Tsig(TsigError::BadKey), Fault::Closed].map(|fault| {
+            let server = server();
+            server.state().faults.push(fault);
+            server
+        });
+    let other = DnsServer::start("example.net", Some(KEY));
+    let addresses = [refuses.address, lame.address, knows_no_key.address, silent.address, other.address, closed];
+    for first in addresses {
+        let second = server();
+        let servers = vec![place(first), place(second.address)];
+        let config = Rfc2136 { servers, ..config(first) };
+        assert_eq!(config.apply(&real(), &context(), &[add(A, 3), delete(A, 1)]), vec![Outcome::Done; 2], "{first}");
+        assert_eq!(at(&second.state(), A), (77, vec![2, 3, 0xF0]), "{first}");
+    }
+    for (servers, kind, parts) in [
+        ([refuses.address, knows_no_key.address], "Failed", ["REFUSED", "BADKEY"]),
+        ([closed, refuses.address], "Temporary", ["REFUSED", "refused the connection"]),
+        ([lame.address, other.address], "Failed", ["is not an authority", "name the primary"]),
+    ] {
+        let config = Rfc2136 { servers: servers.map(place).to_vec(), ..config(closed) };
+        let told = shown(&config.apply(&real(), &context(), &[add(A, 3)])[0]);
+        assert!(told.starts_with(kind) && parts.iter().all(|part| told.contains(part)), "{told}");
+    }
+}
+
+/// The first server takes the update and its answer is lost: the second, which has the same zone, finds it done; one that has a
+/// zone of its own does it once more.
+#[test]
+fn an_answer_lost_by_the_first_of_two_servers() {
+    let first = server();
+    first.state().faults.push(Fault::Lost(1));
+    let config = Rfc2136 { servers: vec![place(first.address); 2], ..config(first.address) };
+    assert_eq!(config.apply(&real(), &context(), &[add(A, 3), delete(A, 1)]), vec![Outcome::Done; 2]);
+    assert_eq!(at(&first.state(), A), (77, vec![2, 3, 0xF0]));
+    let (first, second) = (server(), server());
+    first.state().faults.push(Fault::Lost(1));
+    let config = Rfc2136 { servers: vec![place(first.address), place(second.address)], ..config };
+    assert_eq!(config.apply(&real(), &context(), &[add(A, 3), delete(A, 1)]), vec![Outcome::Done; 2]);
+    for server in [first, second] {
+        assert_eq!(at(&server.state(), A), (77, vec![2, 3, 0xF0]));
     }
 }
 
@@ -395,7 +501,7 @@ fn servers_that_cannot_be_reached_or_named() {
         ("ns1.example.net", vec![resolver.address], "Temporary", "answers Query Refused"),
         ("ns1..example", vec![resolver.address], "Failed", "no host name"),
     ] {
-        let config = Rfc2136 { host: host.into(), ..config(closed) };
+        let config = Rfc2136 { servers: vec![Place { host: host.into(), port: closed.port() }], ..config(closed) };
         let context = Context { resolvers, ..context() };
         let outcomes = config.apply(&real(), &context, &[add(A, 3), add(B, 3)]);
         assert_eq!(outcomes.len(), 2);

@@ -4,42 +4,51 @@ use super::{Actor, Came};
 use crate::tlsa::Association;
 use crate::{
     config::Api,
+    env::{Env, Job},
     facts::Facts,
     journal::{Journal, Origin, OwnerDoc, RecordDoc, RecordState, clock::Stamp, store::Store},
+    name::DnsName,
     plan::{Action, Edit, Trouble, model::endpoint},
     provider::{Change, Context, Operation, Outcome, Standing},
 };
 use std::{collections::BTreeSet, io, time::Duration};
 
+/// Providers that are asked at once: more than anybody has, so that those which hang do not hold up the others.
+const AT_ONCE: usize = 32;
+
+/// What becomes of a change that could not be made for a reason that passes.
+const AGAIN: &str = "the next run tries again";
+
+/// What one provider is asked to do, and what came of it.
+struct Share<'a> {
+    api: &'a Api,
+    context: Context,
+    /// The places of its changes among all.
+    at: Vec<usize>,
+    changes: Vec<Change>,
+    outcomes: Vec<Outcome>,
+}
+
 impl Actor<'_> {
-    /// Adds or deletes records: all intents to the journal, then each provider with everything that is its, then all outcomes.
-    pub(super) fn edit(&self, actions: &[Action], facts: &Facts, store: &mut Store) -> io::Result<Vec<Came>> {
+    /// Adds or deletes records: all intents to the journal, then all providers side by side, each with everything that is its,
+    /// then all outcomes, in the order of the actions.
+    pub(super) fn edit(&self, actions: &[&Action], facts: &Facts, store: &mut Store) -> io::Result<Vec<Came>> {
         if self.is_stale(facts, store) {
             return Ok(vec![Came::Stale; actions.len()]);
         }
-        let edits: Vec<(Operation, &Edit)> = actions.iter().filter_map(edit_of).collect();
+        let edits: Vec<(Operation, &Edit)> = actions.iter().filter_map(|action| edit_of(action)).collect();
         let restored: Vec<bool> = edits.iter().map(|(operation, edit)| intend(store, *operation, edit)).collect();
         store.commit(self.env)?;
+        let mut shares = self.shares(&edits, store);
+        self.ask_providers(&mut shares);
         let mut came: Vec<Came> = vec![Came::Stale; edits.len()];
-        let mut apis: Vec<&Api> = Vec::new();
-        for section in edits.iter().filter_map(|(_, edit)| self.sections.get(&edit.lineage)) {
-            if !apis.contains(&&section.api) {
-                apis.push(&section.api);
+        for share in shares {
+            for (at, outcome) in share.at.into_iter().zip(share.outcomes) {
+                let (operation, edit) = edits[at];
+                came[at] = note(store, operation, edit, outcome, restored[at]);
             }
         }
-        for api in apis {
-            let its = |(_, edit): &(Operation, &Edit)| self.sections.get(&edit.lineage).is_some_and(|s| s.api == *api);
-            let at: Vec<usize> = (0..edits.len()).filter(|at| its(&edits[*at])).collect();
-            let changes: Vec<Change> = at.iter().map(|at| change(edits[*at], store.journal())).collect();
-            let timeout = at.iter().filter_map(|at| self.sections.get(&edits[*at].1.lineage)).map(|s| s.timeout).max();
-            let standing = self.standing(api, store.journal());
-            let outcomes = self.ask_provider(api, timeout.unwrap_or(300), standing, &changes);
-            for (at, outcome) in at.iter().zip(outcomes) {
-                let (operation, edit) = edits[*at];
-                came[*at] = note(store, operation, edit, outcome, restored[*at]);
-            }
-            store.commit(self.env)?;
-        }
+        store.commit(self.env)?;
         Ok(came)
     }
 
@@ -62,16 +71,62 @@ impl Actor<'_> {
         journal.owners.values().flat_map(at).collect()
     }
 
-    fn ask_provider(&self, api: &Api, timeout: u64, standing: Vec<Standing>, changes: &[Change]) -> Vec<Outcome> {
-        let context = Context {
-            timeout: Duration::from_secs(timeout),
-            letsencrypt_directory: self.config.letsencrypt_directory.clone(),
-            renewed_domains: self.renewed_domains.clone(),
-            resolvers: self.config.resolvers_or_system(self.env).unwrap_or_default(),
-            state_directory: self.config.state_directory.clone(),
-            standing,
-        };
-        api.provider().apply(self.env, &context, changes)
+    /// The edits by provider, in the order in which these come first.
+    fn shares(&self, edits: &[(Operation, &Edit)], store: &Store) -> Vec<Share<'_>> {
+        let resolvers = self.config.resolvers_or_system(self.env).unwrap_or_default();
+        let mut shares: Vec<Share<'_>> = Vec::new();
+        for (at, edit) in edits.iter().enumerate() {
+            let Some(section) = self.sections.get(&edit.1.lineage) else { continue };
+            let known = shares.iter().position(|share| *share.api == section.api);
+            let place = known.unwrap_or_else(|| {
+                let context = Context {
+                    timeout: Duration::ZERO,
+                    letsencrypt_directory: self.config.letsencrypt_directory.clone(),
+                    renewed_domains: self.renewed_domains.clone(),
+                    resolvers: resolvers.clone(),
+                    state_directory: self.config.state_directory.clone(),
+                    standing: self.standing(&section.api, store.journal()),
+                };
+                let (at, changes, outcomes) = (Vec::new(), Vec::new(), Vec::new());
+                shares.push(Share { api: &section.api, context, at, changes, outcomes });
+                shares.len() - 1
+            });
+            let share = &mut shares[place];
+            share.context.timeout = share.context.timeout.max(Duration::from_secs(section.timeout));
+            share.at.push(at);
+            share.changes.push(change(*edit, store.journal()));
+        }
+        shares
+    }
+
+    /// Each on its own, but one after the other those that must not be at work together, and those that edit the same owner: there
+    /// the order counts.
+    fn ask_providers(&self, shares: &mut [Share<'_>]) {
+        let mut lanes: Vec<Vec<&mut Share<'_>>> = Vec::new();
+        for share in shares {
+            let (mut together, others): (Vec<_>, Vec<_>) =
+                lanes.into_iter().partition(|lane| lane.iter().any(|other| other.minds(share)));
+            together.push(vec![share]);
+            lanes = others;
+            lanes.push(together.into_iter().flatten().collect());
+        }
+        self.env.side_by_side(lanes.into_iter().map(ask_in_turn).collect(), AT_ONCE);
+    }
+}
+
+fn ask_in_turn<'a>(lane: Vec<&'a mut Share<'_>>) -> Job<'a> {
+    Box::new(move |env| lane.into_iter().for_each(|share| share.outcomes = share.ask(env)))
+}
+
+impl Share<'_> {
+    fn minds(&self, other: &Share<'_>) -> bool {
+        let (lane, its) = (self.api.provider().lane(), other.api.provider().lane());
+        let owners: BTreeSet<&DnsName> = self.changes.iter().map(|change| &change.owner).collect();
+        (lane.is_some() && lane == its) || other.changes.iter().any(|change| owners.contains(&change.owner))
+    }
+
+    fn ask(&self, env: &dyn Env) -> Vec<Outcome> {
+        self.api.provider().apply(env, &self.context, &self.changes)
     }
 }
 
@@ -97,30 +152,27 @@ fn intend(store: &mut Store, operation: Operation, edit: &Edit) -> bool {
             if again {
                 owner.published_again(&edit.record, now);
             }
-            let new = || RecordDoc {
-                origin: Origin::Published,
-                state: RecordState::Publishing,
-                since: now,
-                lineages: BTreeSet::new(),
-            };
+            let new = || RecordDoc::new(Origin::Published, RecordState::Publishing, now);
             let doc = owner.records.entry(edit.record.clone()).or_insert_with(new);
-            (doc.state, doc.since) = (RecordState::Publishing, now);
+            doc.intend(RecordState::Publishing, now);
             doc.lineages.insert(edit.lineage.clone());
         }
         Operation::Delete => {
             if let Some(doc) = owner.records.get_mut(&edit.record) {
-                (doc.state, doc.since) = (RecordState::Deleting, now);
+                doc.intend(RecordState::Deleting, now);
             }
         }
     }
-    beside(store, edit, |other| match operation {
-        Operation::Add => {
-            if other.records[&edit.record].state.going() {
+    beside(store, edit, |other| {
+        let Some(doc) = other.records.get_mut(&edit.record) else { return };
+        match operation {
+            Operation::Add if doc.state.going() => {
+                doc.intend(RecordState::Publishing, now);
                 other.published_again(&edit.record, now);
             }
-            other.set(&edit.record, RecordState::Publishing, now);
+            Operation::Add => doc.intend(RecordState::Publishing, now),
+            Operation::Delete => doc.intend(RecordState::Deleting, now),
         }
-        Operation::Delete => other.set(&edit.record, RecordState::Deleting, now),
     });
     again
 }
@@ -168,14 +220,15 @@ fn note(store: &mut Store, operation: Operation, edit: &Edit, outcome: Outcome, 
                     known.published_again(record, now);
                 }
                 let Some(doc) = known.records.get_mut(record) else { return Came::Done };
-                doc.since = now;
-                doc.state = state;
+                doc.accept(state, now);
             }
             beside(store, edit, |other| {
                 if restored {
                     other.published_again(record, now);
                 }
-                other.set(record, state, now);
+                if let Some(doc) = other.records.get_mut(record) {
+                    doc.accept(state, now);
+                }
             });
             Came::Done
         }
@@ -188,8 +241,10 @@ fn note(store: &mut Store, operation: Operation, edit: &Edit, outcome: Outcome, 
             }
             Came::ByHand
         }
-        Outcome::NotYet(why) => Came::Later(format!("{lineage}: {owner}: not deleted yet, {record}: {why}")),
-        Outcome::Temporary(why) => Came::Later(format!("{lineage}: {owner}: cannot {verb} {record} now: {why}")),
+        Outcome::NotYet(why) => Came::Later(format!("{lineage}: {owner}: not deleted yet, {record}: {why}; {AGAIN}")),
+        Outcome::Temporary(why) => {
+            Came::Later(format!("{lineage}: {owner}: cannot {verb} {record} now: {why}; {AGAIN}"))
+        }
         Outcome::Failed(why) => Came::Failed(Trouble::of(lineage, format!("{owner}: cannot {verb} {record}: {why}"))),
     }
 }

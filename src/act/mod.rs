@@ -12,7 +12,7 @@ use crate::{
     facts::Facts,
     journal::{Origin, RecordDoc, RecordState, clock::Stamp, store::Store},
     lineage::layout::has_bundle,
-    plan::{Action, Trouble},
+    plan::{Action, Edit, Trouble},
     provider::FRESH,
 };
 use keeper::Keeper;
@@ -48,25 +48,42 @@ pub enum Came {
 }
 
 impl Actor<'_> {
-    /// Carries out actions in their order, records of one provider together. As many results as actions.
+    /// Carries out actions in their order, records that follow each other together. As many results as actions.
     pub fn carry_out(&self, actions: &[Action], facts: &Facts, store: &mut Store) -> std::io::Result<Vec<Came>> {
         store.commit(self.env)?;
         let mut came = Vec::with_capacity(actions.len());
         let mut rest = actions;
         while let Some(first) = rest.first() {
-            let edits = |action: &&Action| std::mem::discriminant(*action) == std::mem::discriminant(first);
-            let together = match first {
-                Action::Add(_) | Action::Delete(_) => rest.iter().take_while(edits).count(),
-                _ => 1,
-            };
-            let (now, later) = rest.split_at(together);
-            came.extend(match first {
-                Action::Add(_) | Action::Delete(_) => self.edit(now, facts, store)?,
-                action => vec![self.step(action, facts, store)],
-            });
+            let is_edit = |action: &&Action| matches!(action, Action::Add(_) | Action::Delete(_));
+            let together = rest.iter().take_while(is_edit).count();
+            let (now, later) = rest.split_at(together.max(1));
+            match together {
+                0 => came.push(self.step(first, facts, store)),
+                _ => came.extend(self.edits(now, facts, store)?),
+            }
             rest = later;
         }
         store.commit(self.env)?;
+        Ok(came)
+    }
+
+    /// One change per zone and run where the provider makes changes at once. Else deletes come after all additions, so that one that
+    /// takes long leaves the others fresh facts to delete by, in the next round.
+    fn edits(&self, actions: &[Action], facts: &Facts, store: &mut Store) -> std::io::Result<Vec<Came>> {
+        let at_once =
+            |edit: &Edit| self.sections.get(&edit.lineage).is_some_and(|section| section.api.changes_at_once());
+        let is_first = |action: &Action| match action {
+            Action::Delete(edit) => at_once(edit),
+            _ => true,
+        };
+        let mut came = vec![Came::Stale; actions.len()];
+        for first in [true, false] {
+            let at: Vec<usize> = (0..actions.len()).filter(|at| is_first(&actions[*at]) == first).collect();
+            let now: Vec<&Action> = at.iter().map(|at| &actions[*at]).collect();
+            if !now.is_empty() {
+                at.into_iter().zip(self.edit(&now, facts, store)?).for_each(|(at, outcome)| came[at] = outcome);
+            }
+        }
         Ok(came)
     }
 
@@ -154,11 +171,11 @@ fn adopt(
     owner.lineages.insert(lineage.into());
     let found = || {
         tracing::info!(lineage, owner = %query, %record, "the record is there already");
-        RecordDoc { origin, state: RecordState::Published, since: now, lineages: Default::default() }
+        RecordDoc::new(origin, RecordState::Published, now)
     };
     let doc = owner.records.entry(record.clone()).or_insert_with(found);
     // That one more lineage needs it says nothing about whether it is there.
     if !doc.lineages.insert(lineage.into()) {
-        doc.state = RecordState::Published;
+        (doc.state, doc.tried) = (RecordState::Published, None);
     }
 }

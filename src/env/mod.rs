@@ -217,6 +217,9 @@ pub trait Files {
     fn lock(&self, path: &Path, wait: Duration) -> io::Result<Option<Lock>>;
 }
 
+/// Work that runs beside other work, in a world that it must use for everything.
+pub type Job<'a> = Box<dyn FnOnce(&dyn Env) + Send + 'a>;
+
 /// The world.
 pub trait Env: Files {
     /// The boot clock.
@@ -242,4 +245,7 @@ pub trait Env: Files {
     fn has_route(&self, to: IpAddr) -> bool;
     /// Runs a command to its end or time limit.
     fn run(&self, command: &Command) -> Ended;
+    /// Does all of this, so many jobs at once at most, and comes back when the last has ended. One that takes long holds up none
+    /// of the others while there are fewer such than `at_once`. Jobs begin in their order.
+    fn side_by_side(&self, jobs: Vec<Job<'_>>, at_once: usize);
 }

@@ -250,6 +250,34 @@ pub struct RecordDoc {
     /// Lineages that need or needed it.
     #[serde(default)]
     pub lineages: BTreeSet<String>,
+    /// When the provider first said that it is done; nothing once every server that answers has shown it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Stamp>,
+    /// When the provider was first asked, if it has not said since that it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried: Option<Stamp>,
+}
+
+impl RecordDoc {
+    /// A record that nobody needs yet.
+    pub fn new(origin: Origin, state: RecordState, since: Stamp) -> RecordDoc {
+        RecordDoc { origin, state, since, lineages: BTreeSet::new(), accepted: None, tried: None }
+    }
+
+    /// The provider is about to be asked.
+    pub fn intend(&mut self, state: RecordState, now: Stamp) {
+        if self.state.going() != state.going() {
+            (self.accepted, self.tried) = (None, None);
+        }
+        self.tried = self.tried.or(Some(now));
+        (self.state, self.since) = (state, now);
+    }
+
+    /// The provider says that it is done.
+    pub fn accept(&mut self, state: RecordState, now: Stamp) {
+        self.accepted = self.accepted.or(Some(now));
+        (self.state, self.since, self.tried) = (state, now, None);
+    }
 }
 
 /// Where a record of ours came from.

@@ -137,6 +137,7 @@ impl OwnerDoc {
             !(gone && server.leave(now))
         });
         self.confirm_deletes(servers.values());
+        self.read_back(servers.values());
     }
 
     /// Its name led to `before` by a CNAME, and no longer does: what we published stays there, and this owner begins anew.
@@ -182,6 +183,16 @@ impl OwnerDoc {
         };
         let left = self.left_behind.is_some();
         self.records.retain(|record, doc| !((left || doc.state == RecordState::Deleted) && gone(record)));
+    }
+
+    /// What a provider said is borne out once every address that answers shows it.
+    fn read_back<'a>(&mut self, views: impl Iterator<Item = &'a ServerView>) {
+        let shown = |view: &'a ServerView| view.answer.as_ref().ok()?.records.as_ref();
+        let answers: Vec<&BTreeSet<Association>> = views.filter_map(shown).collect();
+        for (record, doc) in &mut self.records {
+            let everywhere = !answers.is_empty() && answers.iter().all(|records| records.contains(record));
+            doc.accepted.take_if(|_| everywhere && doc.state == RecordState::Published);
+        }
     }
 
     /// A record that lineages of sections need here is left to them by those that `left`: that leave DANE, or whose section

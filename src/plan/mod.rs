@@ -5,6 +5,7 @@ mod alarm;
 mod back;
 pub mod check;
 mod delete;
+mod effect;
 mod files;
 pub mod gate;
 pub mod hosts;
@@ -243,7 +244,9 @@ pub fn plan(input: Input<'_>) -> Plan {
     delete::delete(&model, &mut plan);
     files::forget(&model, &mut plan);
     hosts::tell(&model, &mut plan);
+    effect::read_back(&model, &mut plan);
     alarm::raise(&model, &mut plan);
+    switch::before_others(&model, &mut plan);
     plan
 }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     config::Section,
-    journal::RecordState,
+    journal::{RecordDoc, RecordState},
     name::DnsName,
     tlsa::{Association, Chain, Group, Mismatch, Param},
 };
@@ -17,6 +17,8 @@ use std::collections::BTreeSet;
 
 /// After this many seconds without any server showing it, what a provider said it published is published again.
 const PATIENCE: u64 = 60;
+/// And at least so often, seconds.
+const LONGEST: u64 = 3600;
 
 /// How urgently a record is needed; the order in which records of one owner are published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -298,13 +300,19 @@ fn missing(
         }
         Some(doc) if doc.state == RecordState::Publishing => true,
         Some(_) if again && wanted.rank != Rank::Waiting && shown < answers.len() => true,
-        Some(doc) => shown == 0 && doc.since.elapsed(model.now()) >= PATIENCE,
+        Some(doc) => shown == 0 && doc.since.elapsed(model.now()) >= patience(doc),
     };
     if !add || !planned.insert(record.clone()) {
         return None;
     }
     let ttl = wanted.lineage.section?.record_ttl;
     Some(Action::Add(Edit { query, record, ttl, lineage, live: None }))
+}
+
+/// What has no effect is tried less and less often.
+fn patience(doc: &RecordDoc) -> u64 {
+    let tried_for = doc.accepted.map_or(0, |accepted| accepted.elapsed(doc.since));
+    tried_for.clamp(PATIENCE, LONGEST)
 }
 
 /// What publishing waits for, so that `status` can tell: used where a chain cannot be read.

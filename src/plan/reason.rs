@@ -185,6 +185,21 @@ pub enum Reason {
         /// Of this owner.
         owner: DnsName,
     },
+    /// The provider said long ago that a change is made, and it does not show.
+    WithoutEffect {
+        /// At this owner.
+        owner: DnsName,
+        /// This record.
+        record: Association,
+        /// Was it to be published, rather than deleted?
+        publishes: bool,
+        /// Name servers that do not show the change, with their addresses; never empty.
+        servers: Vec<String>,
+        /// Those are all that answer.
+        nowhere: bool,
+        /// When the provider said so first.
+        accepted: Stamp,
+    },
 }
 
 impl Reason {
@@ -300,9 +315,27 @@ impl Reason {
                  not made of port, protocol and domain), so delete it by hand"
             ),
             Reason::NotVisible { owner } => format!("the name servers of {owner} have yet to show that it is gone"),
+            Reason::WithoutEffect { owner, record, publishes, servers, nowhere, accepted } => {
+                let (done, lacks) = if *publishes { ("published", "not show") } else { ("deleted", "still show") };
+                let more = servers.len().saturating_sub(2);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let servers = servers.iter().take(2).map(String::as_str).collect::<Vec<_>>().join(", ");
+                format!(
+                    "the provider said {} ago that it {done} {record} at {owner}, and name servers do {lacks} it: \
+                     {servers}{more}; {}; it is tried again",
+                    span(accepted.elapsed(now)),
+                    if *nowhere { ELSEWHERE } else { LAGS }
+                )
+            }
         }
     }
 }
+
+/// What may be the matter if no server shows a change.
+const ELSEWHERE: &str = "does `api` edit the zone that they serve, and not another view, account or copy of it, or one below or above \
+                         it; does a hidden primary hand it on; is the name an alias there";
+/// The same if some do.
+const LAGS: &str = "do they hear of changes (NOTIFY), and may they transfer the zone";
 
 /// Seconds in words: `90 s`, `15 min`, `5 h`, `3 d`, rounded up.
 pub fn span(seconds: u64) -> String {

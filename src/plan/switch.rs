@@ -5,7 +5,7 @@ use super::{
     model::{Lineage, Model, Owner},
     reason::{Reason, Step, span},
 };
-use crate::{facts::Served, lineage::GenerationId};
+use crate::{facts::Served, lineage::GenerationId, name::DnsName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A rollover that is still blocked so long before the certificate expires is a failure, seconds.
@@ -123,6 +123,27 @@ fn mend(model: &Model<'_>, lineage: &Lineage<'_>, plan: &mut Plan) {
         }
         None => plan.troubles.push(Trouble::of(lineage.name, format!("{text}: its records are being published"))),
     }
+}
+
+/// Moves switches and reloads before the additions of others: what needs no provider does not wait for one that takes its time. A
+/// lineage at whose owners something is added keeps the order of the plan.
+pub fn before_others(model: &Model<'_>, plan: &mut Plan) {
+    let is_addition = |action: &Action| matches!(action, Action::Add(_));
+    let Some(first) = plan.actions.iter().position(is_addition) else { return };
+    let added = plan.actions.iter().filter_map(|action| match action {
+        Action::Add(edit) => model.owners.get(&edit.query),
+        _ => None,
+    });
+    let targets: BTreeSet<&DnsName> = added.map(|owner| &owner.doc.target).collect();
+    let concerned = |name: &String| model.owners_of(name).any(|owner| targets.contains(&owner.doc.target));
+    let moves = |action: &Action| match action {
+        Action::Switch { lineage, .. } => !concerned(lineage),
+        Action::Reload { lineages, .. } => !lineages.iter().any(concerned),
+        _ => false,
+    };
+    let (moved, rest): (Vec<_>, Vec<_>) = plan.actions.split_off(first).into_iter().partition(moves);
+    plan.actions.extend(moved);
+    plan.actions.extend(rest);
 }
 
 /// Plans the reloads that are owed: each command once.

@@ -1,20 +1,32 @@
 //! `api = exec`: an external program, called once for each record, that keeps Alnitak's contract
 //! (`hooks/provider-example` spells it out for those who write one).
 
-use super::{Change, Context, Operation, Outcome, PATH, Provider, in_order, last_words, printable};
+use super::{Change, Context, Operation, Outcome, PATH, Provider, by_owner, last_words, printable};
 use crate::{
     config::{Fault, Scene, Word, command},
     env::{Command, Ended, Env, Status, User},
     name::DnsName,
 };
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
 
-/// `api = exec [uid:UID] CMD ARGS…`.
+/// So many zones whose calls ran into the time limit, and no further call is made.
+const HUNG: usize = 3;
+/// Most calls at once that an operator may wish for.
+const AT_ONCE: usize = 64;
+
+/// `api = exec [uid:UID] [parallel:N] CMD ARGS…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exec {
     /// Program and arguments.
     pub argv: Vec<String>,
     /// Whose privileges it gets.
     pub user: Option<User>,
+    /// Calls at once, each for another owner. More than one only if the operator says so: Alnitak made one after the other, and a
+    /// program that edits a file by hand would lose changes.
+    pub at_once: usize,
     /// Least exit code that means "trouble that passes": 128, with `binary` (Alnitak 0.1) 200.
     pub temporary_from: i32,
 }
@@ -29,29 +41,45 @@ pub(super) fn read_binary(scheme: &Word, words: &[Word], scene: &Scene) -> Resul
     read_with(scheme, words, 200, scene)
 }
 
-/// `exec [uid:UID] CMD ARGS…`.
+/// `exec [uid:UID] [parallel:N] CMD ARGS…`.
 fn read_with(scheme: &Word, words: &[Word], temporary_from: i32, scene: &Scene) -> Result<Box<dyn Provider>, Fault> {
-    let (user, argv) = program(scheme, words, scene)?;
-    Ok(Box::new(Exec { argv, user, temporary_from }))
+    let Program { argv, user, at_once } = program(scheme, words, scene)?;
+    Ok(Box::new(Exec { argv, user, at_once: at_once.unwrap_or(1), temporary_from }))
 }
 
-/// `[uid:UID] CMD ARGS…`: whose privileges, and the words of the command.
-pub(super) fn program(scheme: &Word, words: &[Word], scene: &Scene) -> Result<(Option<User>, Vec<String>), Fault> {
-    let uid = words.first().and_then(|word| word.after("uid:"));
-    let (user, words) = match uid {
-        None => (None, words),
-        Some(uid) => {
-            let user = scene.lookups.user(&uid.text).map_err(|why| uid.fault(why))?;
+/// What is to be started, and how.
+pub(super) struct Program {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Whose privileges it gets.
+    pub user: Option<User>,
+    /// `parallel:N`.
+    pub at_once: Option<usize>,
+}
+
+/// `[uid:UID] [parallel:N] CMD ARGS…`.
+pub(super) fn program(scheme: &Word, words: &[Word], scene: &Scene) -> Result<Program, Fault> {
+    let (mut user, mut at_once, mut words) = (None, None, words);
+    while let Some((word, rest)) = words.split_first() {
+        if let Some(uid) = word.after("uid:") {
+            let found = scene.lookups.user(&uid.text).map_err(|why| uid.fault(why))?;
             let unknown = || uid.fault(format!("this machine has no user \"{}\"", uid.text));
-            (Some(user.ok_or_else(unknown)?), &words[1..])
+            user = Some(found.ok_or_else(unknown)?);
+        } else if let Some(number) = word.after("parallel:") {
+            let wish = number.text.parse().ok().filter(|wish| (1..=AT_ONCE).contains(wish));
+            let odd = || number.fault(format!("\"parallel:\" is followed by a number from 1 to {AT_ONCE}"));
+            at_once = Some(wish.ok_or_else(odd)?);
+        } else {
+            break;
         }
-    };
+        words = rest;
+    }
     let missing = || {
         let hint = format!("write \"api = {} /path/to/program arguments\"", scheme.text);
         scheme.fault("no program is named").hint(hint)
     };
     let argv = command(words).transpose()?.ok_or_else(missing)?;
-    Ok((user, argv))
+    Ok(Program { argv, user, at_once })
 }
 
 impl Provider for Exec {
@@ -63,12 +91,39 @@ impl Provider for Exec {
         false
     }
 
+    /// One program is not at work twice, whatever its arguments, unless it may be.
+    fn lane(&self) -> Option<&str> {
+        self.argv.first().filter(|_| self.at_once == 1).map(String::as_str)
+    }
+
+    /// A call that runs into its time limit ends those for its zone: with a zone that hangs the others are still served.
     fn apply(&self, env: &dyn Env, context: &Context, changes: &[Change]) -> Vec<Outcome> {
-        in_order(env, changes, |change| call(env, self, context, change))
+        let hung: Mutex<BTreeSet<String>> = Mutex::default();
+        let hangs = || hung.lock().unwrap_or_else(PoisonError::into_inner);
+        by_owner(env, changes, self.at_once, |env, change| {
+            let zone = zone_domain(change);
+            let (its, all) = {
+                let hung = hangs();
+                (hung.contains(&zone), hung.len() >= HUNG)
+            };
+            if its || all {
+                let limit = context.timeout.as_secs();
+                let whose = if its { format!("zone {zone}") } else { format!("{HUNG} zones") };
+                return Outcome::Temporary(format!(
+                    "not called: a call for {whose} was ended after {limit} s just now"
+                ));
+            }
+            let (outcome, in_time) = call(env, self, context, change);
+            if !in_time {
+                hangs().insert(zone);
+            }
+            outcome
+        })
     }
 }
 
-fn call(env: &dyn Env, exec: &Exec, context: &Context, change: &Change) -> Outcome {
+/// One call: what came of it, and whether it ended in time.
+fn call(env: &dyn Env, exec: &Exec, context: &Context, change: &Change) -> (Outcome, bool) {
     let command = Command {
         argv: exec.argv.clone(),
         vars: variables(context, change),
@@ -81,7 +136,7 @@ fn call(env: &dyn Env, exec: &Exec, context: &Context, change: &Change) -> Outco
     for line in ended.output.lines() {
         tracing::info!("{program}: {}", printable(line));
     }
-    outcome(exec, context, change, &ended)
+    (outcome(exec, context, change, &ended), ended.status != Status::TimedOut)
 }
 
 /// The whole environment of the program.

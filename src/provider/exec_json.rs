@@ -1,7 +1,7 @@
 //! `api = exec-json`: an external program, called once for each zone with all its changes as JSON on standard input
 //! (daneroll-exec(7) is the contract).
 
-use super::{Began, Change, Context, Operation, Outcome, PATH, Provider, exec, last_words, printable};
+use super::{Change, Context, Operation, Outcome, PATH, Provider, exec, last_words, printable, too_late};
 use crate::{
     config::{Fault, Scene, Word},
     env::{Command, Ended, Env, Status, User},
@@ -23,7 +23,10 @@ pub struct ExecJson {
 }
 
 pub(super) fn read(scheme: &Word, words: &[Word], scene: &Scene) -> Result<Box<dyn Provider>, Fault> {
-    let (user, argv) = exec::program(scheme, words, scene)?;
+    let exec::Program { argv, user, at_once } = exec::program(scheme, words, scene)?;
+    if let (Some(_), Some(word)) = (at_once, words.iter().find(|word| word.text.starts_with("parallel:"))) {
+        return Err(word.fault("this program gets all changes of a zone at once, and one zone after the other"));
+    }
     Ok(Box::new(ExecJson { argv, user }))
 }
 
@@ -87,15 +90,20 @@ impl Provider for ExecJson {
         false
     }
 
+    /// One program is not at work twice.
+    fn lane(&self) -> Option<&str> {
+        self.argv.first().map(String::as_str)
+    }
+
     fn apply(&self, env: &dyn Env, context: &Context, changes: &[Change]) -> Vec<Outcome> {
-        let began = Began::now(env);
+        let began = env.boot();
         let mut outcomes = vec![Outcome::Temporary("it was not asked for".into()); changes.len()];
         let mut zones = BTreeMap::<Option<&DnsName>, Vec<usize>>::new();
         for (place, change) in changes.iter().enumerate() {
             zones.entry(change.zone.as_ref()).or_default().push(place);
         }
         for (zone, mut places) in zones {
-            places.retain(|place| match began.too_late(env, &changes[*place]) {
+            places.retain(|place| match too_late(env, &began, &changes[*place]) {
                 Some(outcome) => {
                     outcomes[*place] = outcome;
                     false

@@ -12,11 +12,15 @@ pub mod zonefile;
 
 use crate::{
     config::{Fault, Scene, Word},
-    env::{Boot, Env},
+    env::{Boot, Env, Job},
     name::DnsName,
     tlsa::Association,
 };
-use std::{collections::BTreeSet, fmt::Debug, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    time::Duration,
+};
 
 /// Add or delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,6 +115,12 @@ pub trait Provider: Debug + Send + Sync {
         true
     }
 
+    /// Providers are asked side by side; those of one lane one after the other, since they must not be at work together (they write
+    /// the same file, say). `None`: nobody minds.
+    fn lane(&self) -> Option<&str> {
+        None
+    }
+
     /// Carries out `changes` and says what became of each: as many outcomes as changes, in the same order. Touches nothing else in
     /// the zone. Whatever it waits for has a time limit, and "not known" is [`Outcome::Temporary`] or [`Outcome::Failed`], never `Done`.
     fn apply(&self, env: &dyn Env, context: &Context, changes: &[Change]) -> Vec<Outcome>;
@@ -151,30 +161,68 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// Facts older than this are not acted upon.
 pub const FRESH: Duration = Duration::from_secs(60);
 
-/// A stopwatch for [`FRESH`], which begins with the call of a provider.
-struct Began(Boot);
+/// Is it so long since `began` that nothing may be deleted on the facts of that time? A change that was to be deleted is settled then.
+pub(crate) fn late(env: &dyn Env, began: &Boot) -> Option<Outcome> {
+    let now = env.boot();
+    let late = now.id != began.id || u128::from(now.millis.saturating_sub(began.millis)) > FRESH.as_millis();
+    late.then(|| Outcome::NotYet("the last look at the name servers is too long ago by now".into()))
+}
 
-impl Began {
-    fn now(env: &dyn Env) -> Began {
-        Began(env.boot())
-    }
-
-    /// Why this change may no longer be made: a delete rests on facts, and they grow old.
-    fn too_late(&self, env: &dyn Env, change: &Change) -> Option<Outcome> {
-        let now = env.boot();
-        let late = now.id != self.0.id || u128::from(now.millis.saturating_sub(self.0.millis)) > FRESH.as_millis();
-        let late = late && change.operation == Operation::Delete;
-        late.then(|| Outcome::NotYet("the last look at the name servers is too long ago by now".into()))
-    }
+/// Why this change may no longer be made: a delete rests on facts, and they grow old.
+fn too_late(env: &dyn Env, began: &Boot, change: &Change) -> Option<Outcome> {
+    late(env, began).filter(|_| change.operation == Operation::Delete)
 }
 
 /// Makes changes one at a time, in order. Deletes are made only while the facts that they rest on are fresh. After a change at an owner
 /// has failed, nothing more is done there: the order is what keeps every step matching.
-fn in_order(env: &dyn Env, changes: &[Change], mut one: impl FnMut(&Change) -> Outcome) -> Vec<Outcome> {
+fn in_order(env: &dyn Env, changes: &[Change], one: impl FnMut(&Change) -> Outcome) -> Vec<Outcome> {
+    steps(env, &env.boot(), changes.iter(), one)
+}
+
+/// The same, with so many owners at once: the order counts at each of them only.
+fn by_owner(
+    env: &dyn Env,
+    changes: &[Change],
+    at_once: usize,
+    one: impl Fn(&dyn Env, &Change) -> Outcome + Sync,
+) -> Vec<Outcome> {
+    if at_once <= 1 {
+        return in_order(env, changes, |change| one(env, change));
+    }
+    let mut owners: BTreeMap<&DnsName, Part> = BTreeMap::new();
+    for (at, change) in changes.iter().enumerate() {
+        owners.entry(&change.owner).or_default().0.push((at, change));
+    }
+    let mut parts: Vec<Part> = owners.into_values().collect();
+    let (began, one) = (&env.boot(), &one);
+    env.side_by_side(parts.iter_mut().map(|part| part_job(part, began, one)).collect(), at_once);
+    let settled = parts.into_iter().flat_map(|(placed, outcomes)| placed.into_iter().zip(outcomes));
+    let settled: BTreeMap<usize, Outcome> = settled.map(|((at, _), outcome)| (at, outcome)).collect();
+    settled.into_values().collect()
+}
+
+/// Changes with their places, and what became of them.
+type Part<'a> = (Vec<(usize, &'a Change)>, Vec<Outcome>);
+
+fn part_job<'a>(
+    (placed, outcomes): &'a mut Part<'_>,
+    began: &'a Boot,
+    one: &'a (impl Fn(&dyn Env, &Change) -> Outcome + Sync),
+) -> Job<'a> {
+    Box::new(move |env| {
+        *outcomes = steps(env, began, placed.iter().map(|(_, change)| *change), |change| one(env, change))
+    })
+}
+
+fn steps<'a>(
+    env: &dyn Env,
+    began: &Boot,
+    changes: impl Iterator<Item = &'a Change>,
+    mut one: impl FnMut(&Change) -> Outcome,
+) -> Vec<Outcome> {
     let mut failed = BTreeSet::new();
-    let began = Began::now(env);
     let outcome = |change: &Change| {
-        if let Some(outcome) = began.too_late(env, change) {
+        if let Some(outcome) = too_late(env, began, change) {
             return outcome;
         }
         if failed.contains(&change.owner) {
@@ -186,7 +234,7 @@ fn in_order(env: &dyn Env, changes: &[Change], mut one: impl FnMut(&Change) -> O
         }
         outcome
     };
-    changes.iter().map(outcome).collect()
+    changes.map(outcome).collect()
 }
 
 /// The record of a change as a line of a zone file. What is to be removed may have any TTL there.

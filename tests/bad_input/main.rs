@@ -10,6 +10,7 @@ mod journal;
 mod lab;
 mod lineages;
 mod names;
+mod outage;
 mod output;
 mod people;
 mod places;

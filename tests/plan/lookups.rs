@@ -105,10 +105,7 @@ fn what_was_left_behind() {
         let place = name("tlsa.example.com");
         let doc = |of: &str| {
             let lineages = BTreeSet::from(["mx".to_owned()]);
-            (
-                record(of),
-                RecordDoc { origin: Origin::Published, state: RecordState::Published, since: ago(9000), lineages },
-            )
+            (record(of), RecordDoc { lineages, ..RecordDoc::new(Origin::Published, RecordState::Published, ago(9000)) })
         };
         let left = OwnerDoc {
             records: BTreeMap::from([doc("A")]),
@@ -120,8 +117,7 @@ fn what_was_left_behind() {
         scene.journal.owners.insert(place.clone(), left);
         let section = scene.sections.get_mut("mx").unwrap();
         section.api = daneroll::config::Api::of(daneroll::provider::rfc2136::Rfc2136 {
-            host: "ns1".into(),
-            port: 53,
+            servers: vec![daneroll::provider::rfc2136::Place { host: "ns1".into(), port: 53 }],
             key: None,
             zone: None,
         });

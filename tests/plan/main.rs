@@ -6,6 +6,7 @@ mod back;
 mod certs;
 mod checker;
 mod deletes;
+mod effects;
 mod enumeration;
 mod files;
 mod gates;

@@ -2,7 +2,7 @@
 
 use crate::{
     certs::{id, name, record},
-    scene::{NOW, Scene, address},
+    scene::{NOW, Scene, address, ago},
 };
 use daneroll::{
     hosts::Hosts,
@@ -77,7 +77,19 @@ fn all() -> Vec<(Reason, Option<u64>, &'static str)> {
         ),
         (Reason::LeftBehind { owner: owner.clone(), until: Some(NOW.after(60)) }, Some(60), "follow it for 60 s more"),
         (Reason::LeftBehind { owner: owner.clone(), until: None }, None, "delete it by hand"),
-        (Reason::NotVisible { owner }, None, "have yet to show"),
+        (Reason::NotVisible { owner: owner.clone() }, None, "have yet to show"),
+        (
+            Reason::WithoutEffect {
+                owner,
+                record: record("A"),
+                publishes: true,
+                servers: vec!["ns1 (192.0.2.1:53)".into(); 4],
+                nowhere: true,
+                accepted: ago(600),
+            },
+            None,
+            "said 10 min ago that it published",
+        ),
     ]
 }
 
@@ -91,7 +103,7 @@ fn sentences_and_times() {
         kinds.push(kind(&reason));
     }
     kinds.dedup();
-    assert_eq!(kinds.len(), 20, "a reason is missing here: {kinds:?}");
+    assert_eq!(kinds.len(), 21, "a reason is missing here: {kinds:?}");
 }
 
 /// A time that has come is not told.
@@ -127,6 +139,7 @@ fn every_reason_occurs() {
         "lineage b; pinned B; live B; stored B; presented B; ours B C; lineage mx; pinned A; live A; stored A; presented A; \
          ours A C; unconfigured; ns1 A B C",
         "pinned B; live B; stored B; presented B; ours B; deleted A; ns1 A B; ",
+        "pinned A; live A; stored A; presented A; ours A; accepted 600; ns1 -",
         "probe; pinned A; live A; stored A; presented A; ns1 -",
         "probe; pinned A; live A; stored A; presented A; ns1 -; mx1 B ?",
         "probe; pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; reloaded R 400; seen A 9",

@@ -81,7 +81,7 @@ fn section(name: &str) -> Section {
         line: 1,
         tlsa: Vec::new(),
         wanted: Vec::new(),
-        api: Api::of(Exec { argv: vec!["/sim/provider".into()], user: None, temporary_from: 128 }),
+        api: Api::of(Exec { argv: vec!["/sim/provider".into()], user: None, at_once: 1, temporary_from: 128 }),
         record_ttl: 300,
         reload: Vec::new(),
         verify: Verify::Authoritative,
@@ -227,6 +227,16 @@ impl Scene {
                 let record = record(words[0]);
                 self.owner().records.get_mut(&record).unwrap().since = ago(words[1].parse().unwrap());
             }
+            // The provider said so long ago that the owner's records are as they are; or was asked, and never did.
+            "accepted" | "tried" => {
+                let since = Some(ago(words[0].parse().unwrap()));
+                for doc in self.owner().records.values_mut() {
+                    match verb {
+                        "tried" => doc.tried = since,
+                        _ => doc.accepted = since,
+                    }
+                }
+            }
             "unasked" => {
                 let servers = self.view().servers.as_mut().unwrap();
                 servers.remove(&address(words[0])).unwrap();
@@ -319,7 +329,7 @@ impl Scene {
         let owner = self.owner();
         owner.lineages.insert(lineage.clone());
         for word in words {
-            let new = || RecordDoc { origin, state, since: ago(1000), lineages: BTreeSet::new() };
+            let new = || RecordDoc::new(origin, state, ago(1000));
             owner.records.entry(record(word)).or_insert_with(new).lineages.insert(lineage.clone());
         }
     }

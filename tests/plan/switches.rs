@@ -151,3 +151,20 @@ fn reloads() {
     let two = format!("{done}left A 60; reload R; port 465; tlsa; lineage b; {done}left A 60; reload R");
     assert_eq!(Scene::new(&two).actions(), "reload R");
 }
+
+/// What needs no provider comes before the additions of others. (`broken` tells that the order stays within a lineage.)
+#[test]
+fn before_the_additions_of_others() {
+    let adds = "held; pinned A; live A; stored A; presented A; ns1 -";
+    let switches =
+        "lineage b; port 26; pinned A; live B; stored A B; presented A; waiting B; ours A B; reload R; ns1 A B";
+    let reloads =
+        "lineage b; port 26; pinned B; live B; stored A B; left A 60; presented B; ours A B; reload R; ns1 A B";
+    for (script, planned) in [(switches, ["switch b.B", "add A"]), (reloads, ["reload R", "add A"])] {
+        let mut scene = Scene::new(&format!("{adds}; {script}"));
+        scene.sections.get_mut("b").unwrap().tlsa.retain(|line| line.port == 26);
+        let actions = scene.actions();
+        let places = planned.map(|part| actions.find(part).unwrap_or(usize::MAX));
+        assert!(places[0] < places[1], "{script}: {actions}");
+    }
+}

@@ -1,7 +1,10 @@
 //! The servers: BIND that signs `example.test` and takes updates (127.0.0.11), a knot secondary (127.0.0.12), unbound
 //! as resolver (127.0.0.53), and pebble, an ACME server for tests (127.0.0.1:14000).
 
-use crate::namespace::{Namespace, must};
+use crate::{
+    hidden,
+    namespace::{Namespace, must},
+};
 use std::{
     collections::BTreeSet,
     fs, io,
@@ -43,6 +46,8 @@ pub enum Primary {
     Knot,
     /// NSD, from such a file that was signed by hand; BIND follows.
     Nsd,
+    /// One that nobody sees and that takes updates; BIND and NSD follow.
+    Hidden(hidden::Primary),
 }
 
 impl Primary {
@@ -56,6 +61,10 @@ impl Primary {
             Primary::Bind => vec![knot, included, ("zones.conf", include_str!("etc/included-bind.conf"))],
             Primary::Knot => vec![("knot.conf", include_str!("etc/included-knot.conf")), included, secondary],
             Primary::Nsd => vec![("nsd.conf", include_str!("etc/included-nsd.conf")), included, secondary],
+            Primary::Hidden(_) => {
+                let named = ("named.conf", include_str!("etc/named-secondary.conf"));
+                vec![named, ("nsd.conf", include_str!("etc/nsd.conf"))]
+            }
         }
     }
 }
@@ -68,7 +77,7 @@ pub struct Lab {
 impl Lab {
     /// Starts everything and waits until it answers: about two seconds.
     pub fn start(primary: Primary) -> io::Result<Lab> {
-        let namespace = Namespace::new(&[SERVERS[0], SERVERS[1], RESOLVER], RESOLVER)?;
+        let namespace = Namespace::new(&[SERVERS[0], SERVERS[1], hidden::ADDRESS, RESOLVER], RESOLVER)?;
         let lab = Lab { namespace };
         for dir in ["named", "knot", "nsd", "zones", "keys"] {
             fs::create_dir(lab.path(dir))?;
@@ -146,8 +155,15 @@ impl Lab {
                 self.start_named()
             }
             Primary::Nsd => {
+                self.sign()?;
                 self.start_nsd()?;
                 self.start_named()
+            }
+            Primary::Hidden(primary) => {
+                primary.start(self)?;
+                self.wait("hidden", || self.is_signed(hidden::ADDRESS))?;
+                self.start_named()?;
+                self.start_nsd()
             }
         }
     }
@@ -163,7 +179,8 @@ impl Lab {
         self.wait("knot", || self.is_signed(SERVERS[1]))
     }
 
-    fn start_nsd(&self) -> io::Result<()> {
+    /// Signs the zone by hand.
+    fn sign(&self) -> io::Result<()> {
         let keys = self.text("keys");
         must(
             Command::new("dnssec-keygen")
@@ -173,6 +190,10 @@ impl Lab {
         let (from, to) = (self.text("zones/example.test.zone"), self.text("zones/example.test.signed"));
         let options = "-z -S -N unixtime -o example.test -K";
         must(Command::new("dnssec-signzone").args(options.split(' ')).args([&keys, "-d", &keys, "-f", &to, &from]))?;
+        Ok(())
+    }
+
+    fn start_nsd(&self) -> io::Result<()> {
         let nsd = self.unconfined("nsd")?;
         self.namespace.serve("nsd", &[&nsd, "-d", "-c", &self.text("nsd.conf")], &[])?;
         self.wait("nsd", || self.is_signed(SERVERS[1]))

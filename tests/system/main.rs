@@ -4,6 +4,7 @@
 // Test code: a panic is how it reports.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod hidden;
 mod includes;
 mod lab;
 mod namespace;
@@ -135,6 +136,11 @@ fn ready(name: &str) -> bool {
         SWEPT.call_once(namespace::sweep);
         return true;
     };
+    skip(name, &why);
+    false
+}
+
+fn skip(name: &str, why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "with CI=true nothing may be skipped: {why}");
     let _ = writeln!(std::io::stderr(), "system {name}: skipped: {why}");
     if let Some(list) = std::env::var_os("DANEROLL_SKIPPED") {
@@ -142,7 +148,24 @@ fn ready(name: &str) -> bool {
         // One write, since other tests append at the same time.
         list.write_all(format!("system test {name}: {why}\n").as_bytes()).unwrap();
     }
-    false
+}
+
+/// Are these installed as well?
+fn have(name: &str, tools: &[&str]) -> bool {
+    let missing = installed(tools).err();
+    missing.iter().for_each(|why| skip(name, why));
+    missing.is_none()
+}
+
+fn installed(tools: &[&str]) -> Result<(), String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs: Vec<_> = std::env::split_paths(&path).collect();
+    let missing: Vec<_> =
+        tools.iter().copied().filter(|tool| !dirs.iter().any(|dir| dir.join(tool).is_file())).collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(format!("not installed: {}; tests/install does it", missing.join(" "))),
+    }
 }
 
 fn prerequisites() -> Result<(), String> {
@@ -150,12 +173,7 @@ fn prerequisites() -> Result<(), String> {
         return Err("needs root, for a network namespace and port 53".to_owned());
     }
     let tools = "bash certbot dig dnssec-keygen dnssec-signzone flock ip knotc knotd named nginx nsd nsd-control openssl pebble postfix setpriv sha256sum timeout tsig-keygen unbound";
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs: Vec<_> = std::env::split_paths(&path).collect();
-    let missing: Vec<_> = tools.split(' ').filter(|tool| !dirs.iter().any(|dir| dir.join(tool).is_file())).collect();
-    if !missing.is_empty() {
-        return Err(format!("not installed: {}; tests/install does it", missing.join(" ")));
-    }
+    installed(&tools.split(' ').collect::<Vec<_>>())?;
     let made = Command::new("unshare").args(["-n", "true"]).stderr(Stdio::null()).status();
     if !made.is_ok_and(|status| status.success()) {
         return Err("no network namespace can be made here".to_owned());

@@ -151,7 +151,8 @@ impl World {
                 thread::sleep(Duration::from_millis(50));
                 records = self.lab.tlsa(server);
             }
-            assert_eq!(records, wanted, "at {server}; knot:\n{}", self.lab.tail("knot"));
+            let tails = ["hidden", "named", "knot"].map(|label| format!("{label}:\n{}", self.lab.tail(label)));
+            assert_eq!(records, wanted, "at {server}; {}", tails.join("\n"));
         }
     }
 
@@ -163,7 +164,12 @@ impl World {
     /// Plain runs, one a second as an eager cron would, until both servers show nothing but the key of `number` and the
     /// dane directory serves it. A minute at most.
     pub fn roll_over_to(&self, number: u32) {
-        let wanted = BTreeSet::from([self.key(number)]);
+        self.roll_over_with(number, &[]);
+    }
+
+    /// The same where others have records, too.
+    pub fn roll_over_with(&self, number: u32, others: &[&str]) {
+        let wanted: BTreeSet<String> = others.iter().map(|&key| key.to_owned()).chain([self.key(number)]).collect();
         let deadline = Instant::now() + Duration::from_secs(60);
         let mut last = self.served();
         loop {

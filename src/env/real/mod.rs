@@ -9,6 +9,7 @@ mod http;
 mod lock;
 pub mod probe;
 mod resolvers;
+mod side;
 mod tcp;
 mod verdict;
 mod visit;
@@ -17,7 +18,9 @@ mod write;
 pub use dns::answer;
 pub use resolvers::nameservers;
 
-use super::{Answered, Ask, Boot, Command, Ended, Env, HttpRequest, HttpResponse, Status, Unanswered, Visit, Visited};
+use super::{
+    Answered, Ask, Boot, Command, Ended, Env, HttpRequest, HttpResponse, Job, Status, Unanswered, Visit, Visited,
+};
 use nix::time::ClockId;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
@@ -137,6 +140,10 @@ impl Env for Real {
             Ok(runtime) => runtime.block_on(command::run(&self.supervisor, command)).unwrap_or_else(not_started),
             Err(error) => not_started(error),
         }
+    }
+
+    fn side_by_side(&self, jobs: Vec<Job<'_>>, at_once: usize) {
+        side::side_by_side(self, jobs, at_once);
     }
 }
 

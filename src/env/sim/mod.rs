@@ -17,6 +17,7 @@
 //!   with escaped dots do not occur.
 //! - TCP, truncation, EDNS and message ids do not occur, apart from the bytes of an UPDATE.
 //! - Services read key and chain in one instant.
+//! - What runs side by side in the real world runs here one after the other, and the time that it takes adds up.
 
 pub mod answer;
 mod clock;
@@ -38,7 +39,7 @@ pub mod zone;
 pub use process::{Killed, When};
 
 use super::{
-    Answered, Ask, Boot, Command, Ended, Env, HttpRequest, HttpResponse, Lost, Status, Unanswered, Visit, Visited,
+    Answered, Ask, Boot, Command, Ended, Env, HttpRequest, HttpResponse, Job, Lost, Status, Unanswered, Visit, Visited,
 };
 use clock::Clock;
 use disk::Disk;
@@ -252,5 +253,10 @@ impl Env for World {
             if late { Ended { status: Status::TimedOut, ..ended } } else { ended }
         })
         .unwrap_or_else(|error| Ended { status: Status::NotStarted(error.desc().into()), output: String::new() })
+    }
+
+    /// One after the other: each job finds the time that the others took.
+    fn side_by_side(&self, jobs: Vec<Job<'_>>, _: usize) {
+        jobs.into_iter().for_each(|job| job(self));
     }
 }

@@ -1,8 +1,8 @@
 //! A world that may be looked at for so long, and not changed.
 
 use crate::env::{
-    Answered, Ask, Boot, Command, Ended, Env, Files, HttpRequest, HttpResponse, Lock, Stat, Status, Unanswered, Visit,
-    Visited,
+    Answered, Ask, Boot, Command, Ended, Env, Files, HttpRequest, HttpResponse, Job, Lock, Stat, Status, Unanswered,
+    Visit, Visited,
 };
 use std::{
     ffi::OsString,
@@ -152,6 +152,10 @@ impl Env for Bounded<'_> {
     fn run(&self, _: &Command) -> Ended {
         let why = "looking must not change anything".to_owned();
         Ended { status: Status::NotStarted(why), output: String::new() }
+    }
+
+    fn side_by_side(&self, jobs: Vec<Job<'_>>, _: usize) {
+        jobs.into_iter().for_each(|job| job(self));
     }
 }
 

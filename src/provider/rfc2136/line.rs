@@ -1,39 +1,58 @@
 //! The `api` line of this provider.
 
-use super::{Rfc2136, TsigKey, key};
+use super::{Place, Rfc2136, TsigKey, key};
 use crate::{
     config::{self, Fault, Scene, Word, is_file_name},
     provider::Provider,
 };
 
-/// `rfc2136 HOST[:PORT] [key:FILE] [zone:ZONE]` or `rfc2136 FILE [zone:ZONE]`.
+/// `rfc2136 HOST[:PORT]… [key:FILE] [zone:ZONE]` or `rfc2136 FILE [zone:ZONE]`.
 pub(in super::super) fn read(scheme: &Word, words: &[Word], scene: &Scene) -> Result<Box<dyn Provider>, Fault> {
-    let (mut zone, mut key, mut server) = (None, None, None);
+    let (mut zone, mut key, mut servers) = (None, None, Vec::new());
     for word in words {
+        if let Some(again) = [("zone:", zone.is_some()), ("key:", key.is_some())]
+            .iter()
+            .find(|(mark, given)| *given && word.text.starts_with(mark))
+        {
+            return Err(word.fault(format!("a second \"{}\": one key and one zone in a line", again.0)));
+        }
         if let Some(name) = word.after("zone:") {
             zone = Some(config::domain(&name.text).map_err(|why| name.fault(why))?);
         } else if let Some(file) = word.after("key:") {
             key = Some(file);
-        } else if server.is_none() {
-            server = Some(word);
         } else {
-            return Err(word.fault("one server, one key:FILE, one zone:ZONE, and no more"));
+            servers.push(word);
         }
     }
-    let Some(server) = server else {
+    let Some(server) = servers.first() else {
         let hint = "write \"api = rfc2136 ns1.example.com key:/etc/daneroll/tsig.key\"";
         return Err(scheme.fault("no server is named").hint(hint));
     };
-    if server.text.contains('/') || server.text.ends_with(".ini") {
+    if let Some(file) = servers.iter().find(|word| word.text.contains('/') || word.text.ends_with(".ini")) {
+        if let Some(other) = servers.iter().find(|other| other.column != file.column) {
+            let hint = format!("the file of a TSIG key is written key:{}", file.text);
+            return Err(other.fault("certbot's credentials file names the server: no other beside it").hint(hint));
+        }
         if let Some(key) = key {
             return Err(key.fault("certbot's credentials file holds the key already"));
         }
         let read = credentials(server, scene)?;
         return Ok(Box::new(Rfc2136 { zone, ..read }));
     }
-    let (host, port) = host_and_port(&server.text).map_err(|why| server.fault(why))?;
+    let mut places: Vec<Place> = Vec::new();
+    for word in servers {
+        let place = place(&word.text).map_err(|why| word.fault(why))?;
+        if places.contains(&place) {
+            return Err(word.fault("this server is named twice"));
+        }
+        places.push(place);
+    }
     let key = key.map(|file| key_file(&file, scene)).transpose()?;
-    Ok(Box::new(Rfc2136 { host, port, key, zone }))
+    Ok(Box::new(Rfc2136 { servers: places, key, zone }))
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    host_and_port(text).map(|(host, port)| Place { host, port })
 }
 
 /// A key in a file of its own.
@@ -53,7 +72,7 @@ fn credentials(file: &Word, scene: &Scene) -> Result<Rfc2136, Fault> {
     let found = key::credentials(&text).map_err(fault)?;
     let bare = found.server.trim_matches(['[', ']']);
     let (host, _) = host_and_port(bare).map_err(fault)?;
-    Ok(Rfc2136 { host, port: found.port, key: Some(found.key), zone: None })
+    Ok(Rfc2136 { servers: vec![Place { host, port: found.port }], key: Some(found.key), zone: None })
 }
 
 /// `HOST`, `HOST:PORT`, an IPv6 address bare or `[…]:PORT`; port 53 if there is none.

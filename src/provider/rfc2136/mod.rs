@@ -16,19 +16,32 @@ mod work;
 pub use key::TsigKey;
 pub(super) use line::read;
 
-use super::{Change, Context, Outcome, Provider};
+use super::{Change, Context, Operation, Outcome, Provider, late};
 use crate::{env::Env, name::DnsName};
 use server::Server;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 use work::Work;
 
-/// `api = rfc2136 HOST[:PORT] key:FILE [zone:ZONE]`.
+/// A server that takes updates.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rfc2136 {
+pub struct Place {
     /// Host name or address as written, without the port.
     pub host: String,
     /// Port, 53 by default.
     pub port: u16,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} port {}", self.host, self.port)
+    }
+}
+
+/// `api = rfc2136 HOST[:PORT]… key:FILE [zone:ZONE]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rfc2136 {
+    /// The servers, never none: those after the first take its place where it does not do what is asked.
+    pub servers: Vec<Place>,
     /// TSIG key; `None` sends unsigned updates (a server that goes by address).
     pub key: Option<TsigKey>,
     /// `zone:`, else found by SOA.
@@ -42,12 +55,17 @@ impl Provider for Rfc2136 {
 
     /// Sends the updates: one for each zone, and owner by owner where a server refuses the whole.
     fn apply(&self, env: &dyn Env, context: &Context, changes: &[Change]) -> Vec<Outcome> {
+        let began = env.boot();
         let server = match Server::find(env, self, context) {
             Ok(server) => server,
             Err(outcome) => return vec![outcome; changes.len()],
         };
         let (zones, mut settled) = by_zone(&server, changes);
-        for (zone, placed) in zones {
+        for (zone, mut placed) in zones {
+            if let Some(late) = late(env, &began) {
+                let deletes = placed.extract_if(.., |(_, change)| change.operation == Operation::Delete);
+                settled.extend(deletes.map(|(place, _)| (place, late.clone())));
+            }
             settled.extend(update_zone(&server, &zone, placed));
         }
         // A change that nothing was said about would be a mistake here; it must not pass for done.
@@ -66,6 +84,7 @@ type Placed<'a> = (usize, &'a Change);
 type Settled = (usize, Outcome);
 
 /// Why an update was not made.
+#[derive(Debug)]
 enum Trouble {
     /// The RRset is not what the prerequisites say (NXRRSET, YXRRSET); it may be when we look again.
     Changed { vanished: bool },

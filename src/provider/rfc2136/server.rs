@@ -1,6 +1,6 @@
 //! The server that takes the updates: where it is, what it has, what is its zone.
 
-use super::{Rfc2136, Trouble, message, signed, view, view::View, work::Work};
+use super::{Place, Rfc2136, Trouble, message, signed, view, view::View, work::Work};
 use crate::{
     env::{Answered, Ask, Env},
     name::DnsName,
@@ -17,27 +17,45 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-/// The server and its addresses.
+/// The server and its addresses; where there are several servers, the one that does what is asked.
 pub(super) struct Server<'a> {
     pub env: &'a dyn Env,
     config: &'a Rfc2136,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address<'a>>,
     /// Which address answered last; the others come after it.
     preferred: Cell<usize>,
 }
 
+/// One address of a server.
+#[derive(Clone, Copy)]
+struct Address<'a> {
+    address: SocketAddr,
+    /// Whose it is.
+    place: &'a Place,
+}
+
 impl fmt::Display for Server<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} port {}", self.config.host, self.config.port)
+        let known = self.addresses.get(self.preferred.get()).map(|address| address.place);
+        known.or(self.config.servers.first()).map_or(Ok(()), |place| place.fmt(f))
     }
 }
 
 impl<'a> Server<'a> {
-    /// Looks up the addresses.
+    /// Looks up the addresses. Of several servers one must have some.
     pub(super) fn find(env: &'a dyn Env, config: &'a Rfc2136, context: &Context) -> Result<Server<'a>, Outcome> {
-        let addresses = addresses(env, &config.host, &context.resolvers)?;
-        let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, config.port)).collect();
-        Ok(Server { env, config, addresses, preferred: Cell::new(0) })
+        let (mut addresses, mut unknown) = (Vec::new(), Vec::new());
+        for place in &config.servers {
+            let address = |ip| Address { address: SocketAddr::new(ip, place.port), place };
+            match self::addresses(env, &place.host, &context.resolvers) {
+                Ok(found) => addresses.extend(found.into_iter().map(address)),
+                Err(outcome) => unknown.push(outcome),
+            }
+        }
+        match addresses.is_empty() {
+            true => Err(all_of(unknown)),
+            false => Ok(Server { env, config, addresses, preferred: Cell::new(0) }),
+        }
     }
 
     /// The zone of each change: from the configuration, from whoever made the change, or from the server itself.
@@ -87,10 +105,11 @@ impl<'a> Server<'a> {
         View::of(self, owner, answered)
     }
 
-    /// Asks the first address that answers anything.
+    /// Asks the first address that knows the names, else tells what the first said that answered at all.
     fn ask(&self, names: &[&DnsName], kind: RecordType) -> Vec<Answered> {
-        let mut answers = Vec::new();
+        let (mut answers, mut has_answered) = (Vec::new(), false);
         for (place, server) in self.in_turn() {
+            let server = server.address;
             let ask = |name: &&DnsName| Ask {
                 server,
                 name: (*name).clone(),
@@ -98,39 +117,97 @@ impl<'a> Server<'a> {
                 recursion: false,
                 checking_disabled: false,
             };
-            answers = self.env.ask(&names.iter().map(ask).collect::<Vec<_>>());
-            if answers.iter().any(Result::is_ok) {
-                self.preferred.set(place);
+            let now = self.env.ask(&names.iter().map(ask).collect::<Vec<_>>());
+            let knows = now.iter().flatten().any(view::is_authoritative);
+            if knows || !has_answered {
+                has_answered = now.iter().any(Result::is_ok);
+                if has_answered {
+                    self.preferred.set(place);
+                }
+                answers = now;
+            }
+            if knows {
                 break;
             }
         }
         answers
     }
 
-    fn in_turn(&self) -> impl Iterator<Item = (usize, SocketAddr)> {
+    fn in_turn(&self) -> impl Iterator<Item = (usize, Address<'a>)> + use<'a> {
         let all = self.addresses.iter().copied().enumerate();
         let (first, others) = all.partition::<Vec<_>, _>(|(place, _)| *place == self.preferred.get());
         first.into_iter().chain(others)
     }
 
-    /// Sends one update for all of `works` and understands the answer. An address that does not take the connection is
-    /// passed over; should one have done the work and lost the answer, the next one's prerequisites tell.
+    /// Sends one update for all of `works` and understands the answer. An address that does not take the connection, and a server that
+    /// refuses, are passed over. Should one have done the work and lost the answer, the next one's prerequisites tell; should
+    /// the servers not know of each other, the same single records are added or deleted twice, which changes nothing.
     pub(super) fn update(&self, zone: &DnsName, works: &[Work]) -> Result<(), Trouble> {
         let update = message::update(zone, works);
-        let label = match works {
-            [work] => format!("{self}, zone {zone}, {}", work.owner),
-            works => format!("{self}, zone {zone}, {} owners", works.len()),
+        let what = match works {
+            [work] => work.owner.to_string(),
+            works => format!("{} owners", works.len()),
         };
-        let mut errors = Vec::new();
-        for (_, address) in self.in_turn() {
-            let request = signed::Request::new(self, self.config.key.as_ref(), update.clone()).map_err(Trouble::All)?;
-            match self.env.exchange(address, &request.bytes) {
-                Ok(answer) => return request.understand(&label, &answer, self.env.wall()),
-                Err(error) => errors.push(format!("{} {error}", address.ip())),
+        let (mut errors, mut refused) = (Vec::new(), Vec::<(&Place, Trouble)>::new());
+        for (turn, Address { address, place }) in self.in_turn() {
+            if refused.iter().any(|(known, _)| *known == place) {
+                continue;
+            }
+            let request = signed::Request::new(place, self.config.key.as_ref(), update.clone(), self.env.wall());
+            let answer = request.map(|request| (self.env.exchange(address, &request.bytes), request));
+            let label = format!("{place}, zone {zone}, {what}");
+            let result = match answer.map_err(Trouble::All)? {
+                (Ok(answer), request) => request.understand(&label, &answer, self.env.wall()),
+                (Err(error), _) => {
+                    errors.push(format!("{place} cannot be given the update: {} {error}", address.ip()));
+                    continue;
+                }
+            };
+            match result {
+                Err(Trouble::All(_) | Trouble::Owner(_)) => {
+                    refused.extend(result.err().map(|trouble| (place, trouble)))
+                }
+                // Whoever knows the RRset as it is now is asked for it.
+                told => {
+                    self.preferred.set(turn);
+                    return told;
+                }
             }
         }
-        Err(Trouble::All(Outcome::Temporary(format!("{self} cannot be given the update: {}", errors.join("; ")))))
+        Err(together(refused.into_iter().map(|(_, trouble)| trouble), errors))
     }
+}
+
+/// What several servers said, as one. One that could not be reached may be the one that would not have refused.
+fn together(refused: impl Iterator<Item = Trouble>, errors: Vec<String>) -> Trouble {
+    let (mut outcomes, mut of_owner) = (Vec::new(), false);
+    for trouble in refused {
+        match trouble {
+            Trouble::Owner(outcome) => {
+                of_owner = true;
+                outcomes.push(outcome);
+            }
+            Trouble::All(outcome) => outcomes.push(outcome),
+            Trouble::Changed { .. } => return trouble,
+        }
+    }
+    outcomes.extend((!errors.is_empty()).then(|| Outcome::Temporary(errors.join("; "))));
+    let outcome = all_of(outcomes);
+    if of_owner { Trouble::Owner(outcome) } else { Trouble::All(outcome) }
+}
+
+/// Several errors as one: it passes if one of them does.
+fn all_of(mut outcomes: Vec<Outcome>) -> Outcome {
+    if outcomes.len() == 1 {
+        return outcomes.remove(0);
+    }
+    let passes = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Temporary(_)));
+    let text = |outcome| match outcome {
+        Outcome::Temporary(text) | Outcome::Failed(text) | Outcome::NotYet(text) | Outcome::ByHand(text) => Some(text),
+        Outcome::Done | Outcome::Already => None,
+    };
+    let text = outcomes.into_iter().filter_map(text).collect::<Vec<_>>().join("; ");
+    if passes { Outcome::Temporary(text) } else { Outcome::Failed(text) }
 }
 
 fn addresses(env: &dyn Env, host: &str, resolvers: &[SocketAddr]) -> Result<Vec<IpAddr>, Outcome> {

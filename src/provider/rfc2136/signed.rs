@@ -1,6 +1,6 @@
 //! An update on the wire: signed with TSIG, and the answer verified and understood.
 
-use super::{Trouble, TsigKey, server::Server, words};
+use super::{Place, Trouble, TsigKey, words};
 use crate::{name::DnsName, provider::Outcome};
 use hickory_resolver::proto::{
     op::{Message, MessageType, OpCode, ResponseCode},
@@ -28,10 +28,15 @@ struct Signed {
 }
 
 impl Request {
-    /// Signs `message` if there is a key.
-    pub(super) fn new(server: &Server, key: Option<&TsigKey>, mut message: Message) -> Result<Request, Outcome> {
+    /// Signs `message` if there is a key. `now` is Unix time.
+    pub(super) fn new(
+        server: &Place,
+        key: Option<&TsigKey>,
+        mut message: Message,
+        now: i64,
+    ) -> Result<Request, Outcome> {
         let failed = |why: String| Outcome::Failed(format!("{server}: the update cannot be written: {why}"));
-        let signed = key.map(|key| sign(&mut message, key, server.env.wall())).transpose().map_err(failed)?;
+        let signed = key.map(|key| sign(&mut message, key, now)).transpose().map_err(failed)?;
         let bytes = message.to_vec().map_err(|error| failed(error.to_string()))?;
         // hickory cuts what does not fit and says so in this bit only.
         let cut = bytes.get(2).is_none_or(|flags| flags & 2 != 0);
@@ -57,7 +62,7 @@ impl Request {
         {
             return failed(words::tsig(&signed.key, error, clocks_differ(tsig, now)));
         }
-        let code = answer.response_code;
+        let (code, unsigned) = (answer.response_code, self.signed.is_some() && tsig.is_none());
         match (self.signed, tsig) {
             (Some(signed), Some(tsig)) => {
                 if let Err(what) = signed.verify(tsig, bytes) {
@@ -69,7 +74,7 @@ impl Request {
             }
             _ => {}
         }
-        words::update_refused(update, code)
+        words::update_refused(update, code, unsigned)
     }
 }
 

@@ -45,13 +45,18 @@ impl View {
 pub(super) fn authoritative(server: &impl Display, name: &DnsName, answered: Answered) -> Result<Message, Outcome> {
     let answer = answered.map_err(|error| Outcome::Temporary(format!("{server}: {error} (asked for {name})")))?;
     match answer.response_code {
-        ResponseCode::NoError | ResponseCode::NXDomain if answer.authoritative => Ok(answer),
+        _ if is_authoritative(&answer) => Ok(answer),
         ResponseCode::NoError | ResponseCode::NXDomain => Err(Outcome::Failed(format!(
             "{server} is not an authority for {name}: name the primary server of its zone in the `api` line \
              (is {name} delegated to other servers?)"
         ))),
         code => Err(words::question_refused(server, name, code)),
     }
+}
+
+/// Does the server know the name: is it an authority for it that can answer?
+pub(super) fn is_authoritative(answer: &Message) -> bool {
+    answer.authoritative && matches!(answer.response_code, ResponseCode::NoError | ResponseCode::NXDomain)
 }
 
 fn is_cname(data: &RData) -> bool {

@@ -5,24 +5,35 @@ use crate::{name::DnsName, provider::Outcome};
 use hickory_resolver::proto::{op::ResponseCode, rr::rdata::tsig::TsigError};
 use std::fmt::Display;
 
-/// The response code of an update (RFC 2136 section 2.2); `update` names server, zone and owners.
-pub(super) fn update_refused(update: &impl Display, code: ResponseCode) -> Result<(), Trouble> {
+/// The response code of an update (RFC 2136 section 2.2); `update` names server, zone and owners. `unsigned`: we signed, and this
+/// answer is not signed.
+pub(super) fn update_refused(update: &impl Display, code: ResponseCode, unsigned: bool) -> Result<(), Trouble> {
     let what = match code {
         ResponseCode::NoError => return Ok(()),
         ResponseCode::NXRRSet => return Err(Trouble::Changed { vanished: true }),
         ResponseCode::YXRRSet => return Err(Trouble::Changed { vanished: false }),
+        // Where PowerDNS cannot verify a signature it says no more than this.
+        ResponseCode::Refused if unsigned => {
+            "refuses the update (REFUSED) and signs no answer: it may not know the key, or have another secret or algorithm \
+             for it, or a clock more than 300 s off; or take no updates from this host (PowerDNS: dnsupdate, \
+             allow-dnsupdate-from, `pdnsutil list-tsig-keys`)"
+        }
         ResponseCode::Refused => {
-            "refuses the update (REFUSED): allow this key to change TLSA records there (BIND: update-policy or allow-update)"
+            "refuses the update (REFUSED): allow this key to change TLSA records there (BIND: update-policy or allow-update; \
+             PowerDNS: TSIG-ALLOW-DNSUPDATE of the zone), and name the primary server in the `api` line"
         }
         ResponseCode::ServFail => {
             "failed to make the update (SERVFAIL): see its log; often it may not write its journal beside the zone file"
         }
         ResponseCode::NotAuth => {
-            "is not an authority for this zone or does not take the key for it (NOTAUTH): name the primary server in the \
-             `api` line and see that `zone:` is the apex of the zone"
+            "is not an authority for this zone, or does not take this key or any update without one for it (NOTAUTH): name the \
+             primary server in the `api` line, see that `zone:` is the apex of the zone, and give the key's file as `key:`"
         }
         ResponseCode::NotZone => "says that the owner is not in this zone (NOTZONE): correct `zone:` in the `api` line",
-        ResponseCode::NotImp => "does not take dynamic updates (NOTIMP): name one that does, or use another `api`",
+        ResponseCode::NotImp => {
+            "does not take dynamic updates (NOTIMP, as NSD, which is never a primary for them): name the server that does, \
+             or use another `api`"
+        }
         ResponseCode::FormErr => {
             "does not understand the update (FORMERR): does it support RFC 2136 with prerequisites?"
         }
@@ -45,7 +56,8 @@ pub(super) fn tsig(key: &DnsName, error: TsigError, ahead: Option<i64>) -> Strin
     match (error, ahead) {
         (TsigError::BadKey, _) => {
             format!(
-                "does not know the TSIG key {key} (BADKEY): compare name and algorithm with the server's, byte for byte"
+                "does not take the TSIG key {key} (BADKEY): compare name and algorithm with the server's, byte for byte; knot \
+                 says so too where no `acl` of the zone lets the key update TLSA records"
             )
         }
         (TsigError::BadSig, _) => {

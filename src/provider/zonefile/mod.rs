@@ -14,7 +14,7 @@ pub use edit::{Edit, Edited, edit};
 pub(super) use line::read;
 pub use text::Refused;
 
-use super::{Began, Change, Context, Operation, Outcome, Provider};
+use super::{Change, Context, Operation, Outcome, Provider, too_late};
 use crate::{env::Env, name::DnsName};
 use line::ZONE;
 use refresh::Owed;
@@ -52,8 +52,13 @@ impl Provider for ZoneFile {
         true
     }
 
+    /// Two that write the same file do so one after the other.
+    fn lane(&self) -> Option<&str> {
+        self.paths.first().map(String::as_str)
+    }
+
     fn apply(&self, env: &dyn Env, context: &Context, changes: &[Change]) -> Vec<Outcome> {
-        let began = Began::now(env);
+        let began = env.boot();
         let unsettled = Outcome::Failed("nothing became of this change: please report it".into());
         let mut outcomes = vec![unsettled; changes.len()];
         let mut zones = Zones::new();
@@ -65,7 +70,7 @@ impl Provider for ZoneFile {
         }
         let mut commands = BTreeMap::<Vec<String>, Vec<Written<'_>>>::new();
         for (zone, mut placed) in zones {
-            placed.retain(|(place, change)| match began.too_late(env, change) {
+            placed.retain(|(place, change)| match too_late(env, &began, change) {
                 Some(outcome) => {
                     outcomes[*place] = outcome;
                     false

@@ -22,6 +22,9 @@ pub fn detail(page: &mut Page, lineage: &Lineage) {
     for trouble in &lineage.troubles {
         page.paragraph("  ! ", &shorten(trouble), Colour::Red);
     }
+    for later in &lineage.later {
+        page.paragraph("  ! ", &shorten(&format!("in the last run: {later}")), Colour::Yellow);
+    }
     generations(page, lineage);
     page.paragraph("  ", &dane(&lineage.dane), Colour::None);
     lineage.hosts.iter().for_each(|looked_up| hosts(page, looked_up));

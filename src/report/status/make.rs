@@ -101,6 +101,7 @@ fn lineage(sources: &Sources<'_>, model: &Model<'_>, name: &str, files: &Lineage
     let before = before.filter(|trouble| trouble.lineage.as_deref() == Some(name) && !troubles.contains(&trouble.text));
     let before: Vec<String> = before.map(|trouble| format!("in the last run: {}", trouble.text)).collect();
     troubles.extend(before);
+    let later = sources.last_run.iter().flat_map(|last| last.later_of(name)).map(str::to_owned).collect();
     let awaits = plan.waits.iter().filter(|wait| wait.lineage == name);
     let owes = known.map(|lineage| {
         let left = lineage.doc.presented.iter().filter_map(|presented| presented.left);
@@ -122,6 +123,7 @@ fn lineage(sources: &Sources<'_>, model: &Model<'_>, name: &str, files: &Lineage
         by_hand: super::by_hand(model, plan, name),
         next: plan.actions.iter().filter(|action| is_for(action, name)).map(Action::to_string).collect(),
         troubles,
+        later,
         barred: known.and_then(|lineage| lineage.doc.barred.clone()),
     }
 }

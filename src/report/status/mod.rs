@@ -75,6 +75,13 @@ pub struct LastRun {
     pub by_hand: Vec<String>,
 }
 
+impl LastRun {
+    /// What passes by itself and is a lineage's, without its name.
+    pub fn later_of<'a>(&'a self, lineage: &'a str) -> impl Iterator<Item = &'a str> {
+        self.later.iter().filter_map(move |text| text.strip_prefix(lineage)?.strip_prefix(": "))
+    }
+}
+
 /// What was wrong in a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToldTrouble {
@@ -125,6 +132,8 @@ pub struct Lineage {
     pub next: Vec<String>,
     /// What is wrong.
     pub troubles: Vec<String>,
+    /// What the last run could not do for a reason that passes.
+    pub later: Vec<String>,
     /// The generation that the operator went back from.
     pub barred: Option<GenerationId>,
 }

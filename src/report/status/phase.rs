@@ -209,6 +209,11 @@ impl Scene<'_> {
             // Where nobody knows the hosts, none has its records.
             return self.waits().any(|wait| matches!(wait.step, Step::Find(_))).then_some(Phase::Publishing);
         };
+        if matches!(wait.step, Step::Publish(_))
+            && wait.reasons.iter().all(|reason| matches!(reason, Reason::WithoutEffect { .. }))
+        {
+            return Some(Phase::Publishing);
+        }
         let servers = |reason: &Reason| {
             matches!(
                 reason,
@@ -229,7 +234,9 @@ impl Scene<'_> {
     /// After the switch.
     fn clearing(&self) -> Option<Phase> {
         let owed = |reason: &Reason| matches!(reason, Reason::ReloadOwed { .. });
-        let gone = |reason: &Reason| matches!(reason, Reason::NotVisible { .. });
+        let gone = |reason: &Reason| {
+            matches!(reason, Reason::NotVisible { .. } | Reason::WithoutEffect { publishes: false, .. })
+        };
         let mut reasons = self.waits().flat_map(|wait| &wait.reasons).filter(|reason| reason.passes());
         if self.does(|action| matches!(action, Action::Reload { .. })) || self.waits_for(owed) {
             return Some(Phase::ReloadOwed);

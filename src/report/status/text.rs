@@ -25,8 +25,11 @@ pub fn text(status: &Status, detailed: bool, paint: Paint) -> String {
         return page.text;
     }
     overview(&mut page, status);
-    let quiet =
-        |lineage: &Lineage| matches!(lineage.phase, Phase::Settled | Phase::Withdrawn) && lineage.troubles.is_empty();
+    let quiet = |lineage: &Lineage| {
+        matches!(lineage.phase, Phase::Settled | Phase::Withdrawn)
+            && lineage.troubles.is_empty()
+            && lineage.later.is_empty()
+    };
     for lineage in &status.lineages {
         if detailed || status.lineages.len() == 1 || !quiet(lineage) {
             page.gap();
@@ -94,7 +97,11 @@ fn footer(page: &mut Page, status: &Status) {
             for trouble in last.troubles.iter().filter(|trouble| trouble.lineage.is_none()) {
                 page.paragraph("  ! ", &shorten(&trouble.text), Colour::Red);
             }
-            for later in &last.later {
+            let told = |later: &str| {
+                let its = |lineage: &Lineage| last.later_of(&lineage.name).any(|text| later.ends_with(text));
+                status.lineages.iter().any(its)
+            };
+            for later in last.later.iter().filter(|later| !told(later)) {
                 page.paragraph("  ! ", &shorten(later), Colour::Yellow);
             }
             let due = last.ended.saturating_add_unsigned(last.next_in);

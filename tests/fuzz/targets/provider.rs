@@ -7,8 +7,8 @@ use super::{
 use daneroll::{
     config::Secret,
     env::{
-        Answered, Ask, Boot, Command, Ended, Env, Files, HttpRequest, HttpResponse, Lock, Lost, Method, Stat, Status,
-        Unanswered, Visit, Visited, sim::World,
+        Answered, Ask, Boot, Command, Ended, Env, Files, HttpRequest, HttpResponse, Job, Lock, Lost, Method, Stat,
+        Status, Unanswered, Visit, Visited, sim::World,
     },
     name::DnsName,
     provider::{
@@ -18,7 +18,7 @@ use daneroll::{
         exec_json::ExecJson,
         http::Base,
         powerdns::PowerDns,
-        rfc2136::{Rfc2136, TsigKey},
+        rfc2136::{Place, Rfc2136, TsigKey},
     },
 };
 use hickory_resolver::proto::{
@@ -51,7 +51,7 @@ pub fn exec_answer(data: &[u8]) {
     let ended = Ended { status: status.clone(), output };
     world.program(PROGRAM, move |_, _| ended.clone());
     let argv = vec![PROGRAM.to_owned()];
-    let api = Exec { argv, user: None, temporary_from: if how & 8 == 0 { 128 } else { 200 } };
+    let api = Exec { argv, user: None, at_once: 1, temporary_from: if how & 8 == 0 { 128 } else { 200 } };
     let operation = if how & 16 == 0 { Operation::Add } else { Operation::Delete };
     for outcome in api.apply(&world, &context(), &[change(operation)]) {
         let fits = match &outcome {
@@ -98,7 +98,8 @@ pub fn update_answer(data: &[u8]) {
     let wire = Wire { world: &world, how: *how, rest, sent: RefCell::default() };
     let name: DnsName = "daneroll.example.com.".parse().unwrap();
     let key = TsigKey { name, algorithm: "hmac-sha256".into(), secret: Secret(SECRET.to_vec()) };
-    let server = Rfc2136 { host: "192.0.2.1".into(), port: 53, key: Some(key), zone: "example.com".parse().ok() };
+    let servers = vec![Place { host: "192.0.2.1".into(), port: 53 }];
+    let server = Rfc2136 { servers, key: Some(key), zone: "example.com".parse().ok() };
     let operation = if how & 16 == 0 { Operation::Add } else { Operation::Delete };
     for outcome in server.apply(&wire, &context(), &[change(operation)]) {
         let signed = how % 4 == 2 && rest.first().is_some_and(|code| code % 16 == 0);
@@ -274,6 +275,9 @@ impl Env for Wire<'_> {
     }
     fn run(&self, command: &Command) -> Ended {
         self.world.run(command)
+    }
+    fn side_by_side(&self, jobs: Vec<Job<'_>>, _: usize) {
+        jobs.into_iter().for_each(|job| job(self));
     }
 }
 

@@ -89,6 +89,7 @@ fn reason(reason: &Reason) -> &'static str {
         // No world here has a CNAME or sets of hosts.
         Reason::LeftBehind { .. } => "left behind",
         Reason::HostsUnknown { .. } => "hosts unknown",
+        Reason::WithoutEffect { .. } => "without effect",
     }
 }
 

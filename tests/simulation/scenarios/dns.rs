@@ -197,16 +197,26 @@ fn s18_updates_without_effect() {
         lab.renew(MX, Renewal::default());
         for _ in 0..8 {
             lab.pass(6 * HOUR);
-            assert_eq!(lab.run(&[]), 0, "{}", lab.told());
+            assert_eq!(lab.run(&[]), 1, "{}", lab.told());
             assert_eq!((serves(&lab), count(&lab, OWNER)), (vec![1], 1));
             lab.assert_told(&["waiting to switch", "name server ns1.example.com (192.0.2.1:53) does not show it"]);
+            lab.assert_told(&[
+                "ERROR",
+                "ago that it published",
+                "ns1.example.com (192.0.2.1:53), ns2",
+                "does `api` edit the zone",
+            ]);
+            assert_eq!(lab.run(&["status"]), 0);
         }
         lab.world.change(|state| state.dns.updates = Updates::Work);
         lab.pass(HOUR);
         lab.until(HOUR, DAY, |lab| serves(lab) == [2]);
         lab.world.change(|state| state.dns.updates = Updates::NoEffect);
-        lab.cron(3 * HOUR, DAY);
-        lab.assert_told(&["waiting to delete", "have yet to show that it is gone"]);
+        for _ in 0..8 {
+            lab.run(&[]);
+            lab.pass(3 * HOUR);
+        }
+        lab.assert_told(&["waiting to delete", "have yet to show that it is gone", "ago that it deleted"]);
         lab.world.change(|state| state.dns.updates = Updates::Work);
         settle(&lab, MX);
     }

@@ -7,6 +7,7 @@ mod dnssec;
 mod hooks;
 mod lookups;
 mod names;
+mod outage;
 mod probes;
 mod programs;
 mod renewal;
