@@ -19,7 +19,8 @@ pub use diagnostic::Diagnostic;
 pub use lookup::{Lookups, System};
 pub(crate) use values::duration;
 
-pub use reader::{DEFAULT_PATH, Loaded, Overrides, Unreadable, load, load_from, parse};
+pub(crate) use reader::Defaults;
+pub use reader::{Loaded, Overrides, Unreadable, load, load_from, parse};
 
 use crate::{
     env::{Env, User},

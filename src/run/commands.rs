@@ -8,7 +8,7 @@ use super::{
 use crate::{
     act::keeper::Keeper,
     cli::{Arguments, Command},
-    config::{Config, Unreadable},
+    config::{Config, Defaults, Unreadable},
     env::Env,
     facts::Served,
     journal::{
@@ -177,9 +177,9 @@ pub(super) fn without_configuration(env: &dyn Env, arguments: &Arguments, error:
     let or = |path: &Option<PathBuf>, default: &str| path.clone().unwrap_or_else(|| default.into());
     let overrides = &arguments.overrides;
     let places = Places {
-        live: or(&overrides.letsencrypt_directory, "/etc/letsencrypt").join("live"),
-        dane: or(&overrides.dane_directory, "/etc/daneroll/dane"),
-        state: or(&overrides.state_directory, "/var/lib/daneroll"),
+        live: or(&overrides.letsencrypt_directory, Defaults::LETSENCRYPT_DIRECTORY).join("live"),
+        dane: or(&overrides.dane_directory, Defaults::of(overrides.alnitak).dane_directory),
+        state: or(&overrides.state_directory, Defaults::STATE_DIRECTORY),
     };
     let known = super::lineages_on_record(env, &places.state);
     let keeper = Keeper { env, places: &places, mode: 0o700, group: None };
