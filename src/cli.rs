@@ -2,7 +2,10 @@
 
 mod untangle;
 
-use crate::config::{self, Defaults, LogLevel, Overrides};
+use crate::{
+    config::{self, Defaults, LogLevel, Overrides},
+    tlsa::Param,
+};
 use clap::{Parser, error::ErrorKind};
 use std::{ffi::OsString, os::unix::ffi::OsStrExt, path::PathBuf};
 use untangle::{is_check, untangle};
@@ -319,6 +322,17 @@ fn usage(message: String) -> Exit {
     Exit { code: 2, text, to_stderr: true }
 }
 
+/// `XYZ:CERT`: parameters, and where the certificate is.
+pub(crate) fn print_word(word: &str) -> Result<(Param, &str), String> {
+    let Some((param, what)) = word.split_once(':') else {
+        return Err(format!("{word:?} is not PARAMETERS:CERTIFICATE, such as 311:example.com"));
+    };
+    match what.trim_end_matches('/').is_empty() {
+        true => Err(format!("{word:?} names no certificate")),
+        false => Ok((param.parse().map_err(|why| format!("{word:?}: {why}"))?, what)),
+    }
+}
+
 /// The one command among options and words.
 fn command(raw: &Raw) -> Result<Command, String> {
     let reset = Command::Reset { force: raw.force };
@@ -345,7 +359,11 @@ fn command(raw: &Raw) -> Result<Command, String> {
             "rollback" => Command::Rollback { lineage: lineage()? },
             "status" => Command::Status { lineages: rest.collect(), live: raw.live },
             "import-alnitak" => Command::ImportAlnitak { file: rest.next().map(PathBuf::from) },
-            "print" | "tlsa" => Command::Print { what: rest.collect(), zone: raw.zone },
+            "print" | "tlsa" => {
+                let what: Vec<String> = rest.collect();
+                what.iter().try_for_each(|word| print_word(word).map(drop))?;
+                Command::Print { what, zone: raw.zone }
+            }
             "check" => Command::Check(Check {
                 lineages: rest.collect(),
                 hosts: raw.host.clone(),

@@ -5,7 +5,7 @@ use super::{FAILED, Mode, Report, Run, rounds::Summary};
 use crate::{
     cli::Command,
     journal::{
-        LineageDoc, Origin, OwnerDoc, RecordDoc, RecordState,
+        Origin, OwnerDoc, RecordDoc, RecordState,
         alnitak::{self, Left, LeftRecord, LeftState},
         clock::Stamp,
         store::Store,
@@ -188,7 +188,7 @@ impl Run<'_> {
         self.keeper().pin(lineage, self.bundle(lineage))?;
         // Without a section nothing else would tell of it.
         if !self.sections.contains_key(lineage) {
-            store.edit().lineages.entry(lineage.into()).or_insert_with(LineageDoc::default);
+            store.edit().lineages.entry(lineage.into()).or_default();
         }
         Ok(())
     }
