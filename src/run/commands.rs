@@ -54,7 +54,15 @@ impl Run<'_> {
             true => serde_json::to_string_pretty(&plan).unwrap_or_default() + "\n",
             false => in_words(&plan, facts.now),
         };
-        Report { text, ..Report::exit(if plan.troubles.is_empty() { 0 } else { FAILED }) }
+        let exit = if plan.troubles.is_empty() { 0 } else { FAILED };
+        match self.left_by_alnitak() {
+            // It comes first, and what follows from it is not in the plan yet.
+            Some(file) if !self.arguments.json => {
+                let import = self.would_import(&file);
+                Report { text: import.text + &text, ..Report::exit(exit.max(import.exit)) }
+            }
+            _ => Report { text, ..Report::exit(exit) },
+        }
     }
 
     /// Builds or rebuilds the dane directory. A pin that a rollover needs is dropped only by force.

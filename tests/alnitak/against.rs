@@ -73,6 +73,16 @@ fn real_alnitak() {
     assert_eq!(unlisted, 0, "differences that are not in differences.txt");
 }
 
+/// The manual tells whoever changes over of each difference, in the same words.
+#[test]
+fn the_manual_tells_each_difference() {
+    let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let manual = plain(include_str!("../../man/daneroll-alnitak.7"));
+    for row in table("differences.txt", 4) {
+        assert!(manual.contains(&plain(&row[3])), "not in daneroll-alnitak(7): {}: {}", row[0], row[3]);
+    }
+}
+
 fn understands(version: &str, case: &Case) -> bool {
     match case.dialect {
         Dialect::Both => true,

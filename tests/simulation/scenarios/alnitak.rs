@@ -177,6 +177,14 @@ fn left_alone() {
     for dry in [&["import-alnitak", "--dry-run"][..], &["--dry-run"], &["status"], &["configtest"]] {
         assert_eq!((lab.run(dry), there(&lab)), (0, true), "{dry:?}");
     }
+    let dry = {
+        use daneroll::{cli, config};
+        let words = ["alnitak", "-c", "/etc/alnitak.conf", "--dry-run"].map(std::ffi::OsString::from);
+        let arguments = cli::parse(words.into_iter()).unwrap();
+        let loaded = config::load(&lab.world, &arguments.config, &arguments.overrides);
+        daneroll::run(&lab.world, &arguments, &cli::Hints::default(), &loaded).text
+    };
+    assert!(dry.starts_with("would keep mx.example.com pinned until the post hook\nwould adopt for mx"), "{dry}");
     assert_eq!((lab.run(&["import-alnitak", "/no/such/file"]), there(&lab)), (1, true));
     assert_eq!((daneroll(&lab.world, &["import-alnitak"]), there(&lab)), (0, false));
     leave(&lab, &pins(0).replace(DANE, "/another/dane"));
