@@ -35,7 +35,13 @@ impl Run<'_> {
             };
             return Report { text, ..Report::exit(0) };
         }
-        pin_all(&keeper, names.into_iter().map(|name| (name, self.bundle(name))))
+        let report = pin_all(&keeper, names.into_iter().map(|name| (name, self.bundle(name))));
+        let mut mirrored = Summary::default();
+        if !self.flawed {
+            self.mirror(&mut mirrored);
+        }
+        mirrored.troubles.iter().for_each(|trouble| tracing::error!("{trouble}"));
+        Report { exit: if mirrored.troubles.is_empty() { report.exit } else { FAILED }, ..report }
     }
 
     /// Says what a plain run would do now.

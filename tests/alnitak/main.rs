@@ -9,6 +9,7 @@ mod against;
 mod cases;
 mod command_lines;
 mod configurations;
+mod directories;
 mod external;
 mod logs;
 mod print;
@@ -25,11 +26,12 @@ use world::Program;
 type Play = fn(&Program, &Case) -> String;
 
 /// The suites: file in `cases/`, how a case is played.
-const SUITES: [(&str, Play); 6] = [
+const SUITES: [(&str, Play); 7] = [
     ("configurations", configurations::play),
     ("command-lines", command_lines::play),
     ("logs", logs::play),
     ("external", external::play),
+    ("directories", directories::play),
     ("print", print::play),
     ("rollovers", rollovers::play),
 ];
@@ -85,6 +87,11 @@ fn logs() {
 #[test]
 fn external_programs() {
     all_hold("external", 18);
+}
+
+#[test]
+fn dane_directories() {
+    all_hold("directories", 20);
 }
 
 #[test]

@@ -93,7 +93,7 @@ cd {dir} || exit 99
 record=_$TLSA_PORT._$TLSA_PROTOCOL.$TLSA_DOMAIN:$TLSA_PARAM:$TLSA_HASH
 code=$(cat "exit-$TLSA_OPERATION" 2>/dev/null)
 echo "$TLSA_OPERATION $record $(sha256sum <"dane/$TLSA_DOMAIN/cert.pem")" >>calls
-env >environment
+env -0 >environment-$TLSA_OPERATION
 echo "said by the hook"
 case $code in
   '') ;;
@@ -180,6 +180,12 @@ impl World {
             records.entry(chain.association(param).unwrap()).or_default().push(number);
         }
         records
+    }
+
+    /// Number and association data in hex of each generation.
+    pub fn hashes(&self, lineage: &str, param: &str) -> Vec<(usize, String)> {
+        let records = self.records(lineage, param.parse().unwrap());
+        records.into_iter().flat_map(|(record, numbers)| numbers.into_iter().map(move |n| (n, record.hex()))).collect()
     }
 
     /// Publishes the record of the first generation, by nobody's hand.
