@@ -2,7 +2,10 @@
 
 mod untangle;
 
-use crate::config::{self, LogLevel, Overrides};
+use crate::{
+    config::{self, Defaults, LogLevel, Overrides},
+    tlsa::Param,
+};
 use clap::{Parser, error::ErrorKind};
 use std::{ffi::OsString, os::unix::ffi::OsStrExt, path::PathBuf};
 use untangle::{is_check, untangle};
@@ -50,6 +53,11 @@ pub enum Command {
         lineages: Vec<String>,
         /// `--live`: ask name servers and services.
         live: bool,
+    },
+    /// `import-alnitak`: take over what Alnitak left under way.
+    ImportAlnitak {
+        /// Its file; Alnitak's own place for it, if none is named.
+        file: Option<PathBuf>,
     },
     /// Audit the outside view, as a monitoring plug-in.
     Check(Check),
@@ -155,6 +163,7 @@ Commands (a word or an option; one at a time):
   status [LINEAGE…]              what is served and published, what is awaited, until when and why (--live)
   check [LINEAGE…]               audit DNS, DNSSEC and every address, for monitoring (--host, --timeout, --prometheus)
   print, tlsa [XYZ:CERT…]        TLSA data of certificates (--zone: as zone-file lines)
+  import-alnitak [FILE]          take over what Alnitak left under way (--dry-run: show it)
   rollback LINEAGE               put the previous certificate back while its records stand
   withdraw LINEAGE               leave DANE: delete our records, wait, unpin
   switch LINEAGE                 after a rollback: go on; --now --accept-mismatch: at any price";
@@ -277,20 +286,21 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Arguments, Exit> {
 pub const UNKNOWN: u8 = 3;
 
 fn parse_args(args: Vec<OsString>) -> Result<Arguments, Exit> {
-    let alnitak = args.first().is_some_and(|program| program.as_bytes().ends_with(b"alnitak"));
     let raw = Raw::try_parse_from(&args).map_err(|error| {
         let told = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
         Exit { code: if told { 0 } else { 2 }, text: error.render().to_string(), to_stderr: !told }
     })?;
     let command = command(&raw).map_err(usage)?;
+    let alnitak = stands_in_for_alnitak(&args, &raw);
     Ok(Arguments {
         command,
-        config: raw.config.unwrap_or_else(|| if alnitak { "/etc/alnitak.conf" } else { config::DEFAULT_PATH }.into()),
+        config: raw.config.unwrap_or_else(|| Defaults::of(alnitak).config.into()),
         overrides: Overrides {
             letsencrypt_directory: raw.letsencrypt_directory,
             dane_directory: raw.dane_directory,
             state_directory: raw.state_directory,
             ttl: raw.ttl,
+            alnitak,
         },
         log: raw.log,
         log_level: raw.log_level,
@@ -301,9 +311,26 @@ fn parse_args(args: Vec<OsString>) -> Result<Arguments, Exit> {
     })
 }
 
+/// Are we called by Alnitak's name, or with its configuration?
+fn stands_in_for_alnitak(args: &[OsString], raw: &Raw) -> bool {
+    let by_name = args.first().is_some_and(|program| program.as_bytes().ends_with(b"alnitak"));
+    by_name || raw.config.as_ref().is_some_and(|config| config.ends_with("alnitak.conf"))
+}
+
 fn usage(message: String) -> Exit {
     let text = format!("error: {message}\n\nFor more information, try '--help'.\n");
     Exit { code: 2, text, to_stderr: true }
+}
+
+/// `XYZ:CERT`: parameters, and where the certificate is.
+pub(crate) fn print_word(word: &str) -> Result<(Param, &str), String> {
+    let Some((param, what)) = word.split_once(':') else {
+        return Err(format!("{word:?} is not PARAMETERS:CERTIFICATE, such as 311:example.com"));
+    };
+    match what.trim_end_matches('/').is_empty() {
+        true => Err(format!("{word:?} names no certificate")),
+        false => Ok((param.parse().map_err(|why| format!("{word:?}: {why}"))?, what)),
+    }
 }
 
 /// The one command among options and words.
@@ -331,7 +358,12 @@ fn command(raw: &Raw) -> Result<Command, String> {
             "switch" => Command::Switch { now: raw.now, accept_mismatch: raw.accept_mismatch, lineage: lineage()? },
             "rollback" => Command::Rollback { lineage: lineage()? },
             "status" => Command::Status { lineages: rest.collect(), live: raw.live },
-            "print" | "tlsa" => Command::Print { what: rest.collect(), zone: raw.zone },
+            "import-alnitak" => Command::ImportAlnitak { file: rest.next().map(PathBuf::from) },
+            "print" | "tlsa" => {
+                let what: Vec<String> = rest.collect();
+                what.iter().try_for_each(|word| print_word(word).map(drop))?;
+                Command::Print { what, zone: raw.zone }
+            }
             "check" => Command::Check(Check {
                 lineages: rest.collect(),
                 hosts: raw.host.clone(),

@@ -41,8 +41,8 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
     let journal = log::is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
     // What only looks leaves no trace, and works for everybody.
     let none = arguments.command.only_looks().then_some(Path::new("no"));
-    let place =
-        Place::choose(arguments.log.as_deref().or(none), config.and_then(|config| config.log.as_deref()), journal);
+    let (asked, configured) = (arguments.log.as_deref().or(none), config.and_then(|config| config.log.as_deref()));
+    let place = Place::choose(asked, configured, journal, arguments.overrides.alnitak);
     let level = arguments.log_level.or(config.and_then(|config| config.log_level)).unwrap_or(LogLevel::Normal);
     // A document and a log on one stream would be neither.
     let out: log::Stream = if arguments.json { Box::new(io::stderr()) } else { Box::new(io::stdout()) };

@@ -103,6 +103,8 @@ fn commands() {
         "switch --now a.example" => command = Switch { now: true, accept_mismatch: false, lineage: "a.example".into() };
         "--now switch a.example --accept-mismatch"
             => command = Switch { now: true, accept_mismatch: true, lineage: "a.example".into() };
+        "import-alnitak" => command = ImportAlnitak { file: None };
+        "import-alnitak /x --dry-run" => command = ImportAlnitak { file: some("/x") }, dry_run = true;
         "rollback a.example" => command = Rollback { lineage: "a.example".into() };
         "status" => command = Status { lineages: vec![], live: false };
         "status a b --live" => command = Status { lineages: vec!["a".into(), "b".into()], live: true };
@@ -280,6 +282,15 @@ fn under_alnitaks_name() {
         assert_eq!(read(program, "").map(|found| found.config), Ok(PathBuf::from(config)), "{program}");
     }
     assert_eq!(read("alnitak", "-c x").map(|found| found.config), Ok(PathBuf::from("x")));
+    for (program, line, alnitak) in [
+        ("alnitak", "", true),
+        ("alnitak", "-c /etc/daneroll/daneroll.conf", true),
+        ("daneroll", "-c /usr/local/etc/alnitak.conf", true),
+        ("daneroll", "-c /etc/not-alnitak.conf", false),
+        ("daneroll", "-D alnitak.conf", false),
+    ] {
+        assert_eq!(read(program, line).map(|found| found.overrides.alnitak), Ok(alnitak), "{program} {line}");
+    }
 }
 
 #[test]

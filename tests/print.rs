@@ -76,14 +76,17 @@ fn what_is_named() {
     let line = |lineage: &str, data: &str, path: PathBuf| format!("{lineage} 3 1 1 {data} {}\n", path.display());
     let shown = line(LINEAGE, &newest, live(&lab, "cert.pem").into());
     let all = [(1, &first), (2, &second), (10, &newest)].map(|(n, data)| line(LINEAGE, data, lab.path(&archive(n))));
+    let shown_too = shown.clone();
     let elsewhere = line("-", &newest, lab.path("elsewhere.pem"));
     for (what, expected) in [
         ("", shown.clone()),
         ("311:mx.example.test", shown.clone()),
         ("311:MX.EXAMPLE.TEST", shown.clone()),
-        ("311:live/mx.example.test", shown),
+        ("311:live/mx.example.test", shown.clone()),
         ("311:archive/mx.example.test", all.concat()),
         (&format!("311:{}", lab.text("elsewhere.pem")), elsewhere),
+        (&format!("311:{}", lab.text(&archive(1))), all[0].clone()),
+        (&format!("311:{}/", lab.path("le/live").join(LINEAGE).display()), shown_too),
     ] {
         let what: Vec<&str> = what.split_whitespace().collect();
         assert_eq!(print(&lab, &what).ends(0).out, expected, "{what:?}");
@@ -138,16 +141,23 @@ fn what_cannot_be_printed() {
     for (what, words) in [
         ("311:nope", &["no lineage \"nope\"", "there are mx.example.test"][..]),
         ("311:archive/nope", &["nope", "No such file"]),
-        ("111:mx.example.test", &["usages 0 and 1 are not usable"]),
-        ("413:mx.example.test", &["three digits"]),
-        ("mx.example.test", &["PARAMETERS:CERTIFICATE"]),
-        ("311:", &["names no certificate"]),
         (&file("311", "missing.pem"), &["missing.pem", "No such file"]),
         (&file("311", "empty.pem"), &["empty.pem", "no certificate in it"]),
         (&file("211", "leaf.pem"), &["leaf.pem", "no certificate that issued"]),
     ] {
         let run = print(&lab, &[what, "311:mx.example.test"]).fails(1, words);
         assert_eq!(run.out.lines().count(), 1, "the others are printed: {what}");
+    }
+    // What means nothing is an error of the command line, as with Alnitak.
+    for (what, words) in [
+        ("111:mx.example.test", "usages 0 and 1 are not usable"),
+        ("413:mx.example.test", "three digits"),
+        ("mx.example.test", "PARAMETERS:CERTIFICATE"),
+        ("311:", "names no certificate"),
+        ("311://", "names no certificate"),
+    ] {
+        let run = print(&lab, &[what, "311:mx.example.test"]).fails(2, &[words]);
+        assert_eq!(run.out, "", "{what}");
     }
 }
 

@@ -27,7 +27,8 @@ pub(crate) use credentials::assignments;
 pub(crate) use diagnostic::{Fault, is_file_name, is_path};
 pub(crate) use words::Word;
 
-pub use reader::{DEFAULT_PATH, Loaded, Overrides, Unreadable, load, load_from, parse};
+pub(crate) use reader::Defaults;
+pub use reader::{Loaded, Overrides, Unreadable, load, load_from, parse};
 
 use crate::{env::Env, hosts::Hosts, name::DnsName, probe::Protocol, tlsa::Param};
 use std::{

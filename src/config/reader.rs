@@ -21,8 +21,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where the configuration is unless the command line says otherwise.
-pub const DEFAULT_PATH: &str = "/etc/daneroll/daneroll.conf";
+/// Where things are unless something else is said.
+pub(crate) struct Defaults {
+    pub config: &'static str,
+    pub dane_directory: &'static str,
+    pub log: &'static str,
+}
+
+impl Defaults {
+    /// What has a place of its own whoever we stand in for.
+    pub const LETSENCRYPT_DIRECTORY: &str = "/etc/letsencrypt";
+    /// The journal is ours, and stays when the configuration moves.
+    pub const STATE_DIRECTORY: &str = "/var/lib/daneroll";
+    const OURS: Defaults = Defaults {
+        config: "/etc/daneroll/daneroll.conf",
+        dane_directory: "/etc/daneroll/dane",
+        log: "/var/log/daneroll.log",
+    };
+    const ALNITAKS: Defaults =
+        Defaults { config: "/etc/alnitak.conf", dane_directory: "/etc/alnitak/dane", log: "/var/log/alnitak.log" };
+
+    /// Ours, or Alnitak's where we run in its place.
+    pub fn of(alnitak: bool) -> &'static Defaults {
+        if alnitak { &Defaults::ALNITAKS } else { &Defaults::OURS }
+    }
+}
+
 /// Parameters that may be repeated.
 const REPEATABLE: [&str; 4] = ["tlsa", "reload", "nameservers", "resolver"];
 
@@ -37,6 +61,8 @@ pub struct Overrides {
     pub state_directory: Option<PathBuf>,
     /// `--ttl`, seconds.
     pub ttl: Option<u64>,
+    /// We run in Alnitak's place: its default paths count, and what it left is taken over.
+    pub alnitak: bool,
 }
 
 /// What could be understood, and what could not.
@@ -148,7 +174,7 @@ impl Reader<'_> {
             self.collect(target, &scope.entries);
         }
         self.apply(overrides);
-        let mut config = self.empty(path);
+        let mut config = self.empty(path, Defaults::of(overrides.alnitak));
         self.check_directories(&config);
         let all_broken = defaults.damaged || !self.everywhere.bad.is_empty();
         for target in targets {
@@ -221,14 +247,14 @@ impl Reader<'_> {
     }
 
     /// The configuration without its sections.
-    fn empty(&self, path: &Path) -> Config {
+    fn empty(&self, path: &Path, defaults: &Defaults) -> Config {
         let or = |path: &Option<PathBuf>, default: &str| path.clone().unwrap_or_else(|| default.into());
         let all = &self.everywhere;
         Config {
             path: path.to_owned(),
-            letsencrypt_directory: or(&all.letsencrypt_directory, "/etc/letsencrypt"),
-            dane_directory: or(&all.dane_directory, "/etc/daneroll/dane"),
-            state_directory: or(&all.state_directory, "/var/lib/daneroll"),
+            letsencrypt_directory: or(&all.letsencrypt_directory, Defaults::LETSENCRYPT_DIRECTORY),
+            dane_directory: or(&all.dane_directory, defaults.dane_directory),
+            state_directory: or(&all.state_directory, Defaults::STATE_DIRECTORY),
             dane_mode: all.dane_mode.unwrap_or(if all.dane_group.is_some() { 0o750 } else { 0o700 }),
             dane_group: all.dane_group.clone(),
             ttl: all.ttl,

@@ -4,6 +4,7 @@
 //! One small JSON file for each lineage and each owner (`lineages/`, `owners/` in the state directory), so that a damaged one
 //! harms only what it describes. A lost or damaged file makes the program careful: it looks again and waits in full.
 
+pub mod alnitak;
 pub mod clock;
 pub mod store;
 mod times;

@@ -64,15 +64,20 @@ fn served(files: &dyn Files, places: &Places, name: &str, live: &Result<Generati
         Err(_) if files.stat(&dane, true).is_err() => Served::Missing,
         Err(_) => match read_set(files, &dane) {
             Ok(generation) => Served::Foreign(generation),
-            // What a run was interrupted at, before there was anything to read.
-            Err(_) if files.list(&dane).is_ok_and(|names| names.iter().all(is_hidden)) => Served::Missing,
+            // Nothing that a service could read: what a run was interrupted at, or files of others, which stay.
+            Err(_) if files.list(&dane).is_ok_and(|names| !names.iter().any(|name| is_member(name, live))) => {
+                Served::Missing
+            }
             Err(why) => Served::Unknown(format!("{why}; if no service reads {}, move it elsewhere", dane.display())),
         },
     }
 }
 
-fn is_hidden(name: &OsString) -> bool {
-    name.as_encoded_bytes().starts_with(b".")
+/// Can a service read a part of a set by this name?
+fn is_member(name: &OsString, live: &Result<Generation, String>) -> bool {
+    let bytes = name.as_encoded_bytes();
+    let in_live = live.iter().flat_map(|live| &live.files).any(|(member, _)| member.as_bytes() == bytes);
+    !bytes.starts_with(b".") && (in_live || bytes.ends_with(b".pem"))
 }
 
 /// The names of the set that services cannot read through `.served` yet.
@@ -102,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_a_first_run_was_interrupted_at_is_in_nobodys_way() {
-        for path in ["", ".generation-0123456789abcdef", ".daneroll-tmp-1"] {
+        for path in ["", ".generation-0123456789abcdef", ".daneroll-tmp-1", "notes.txt", "README"] {
             assert_eq!(served_with(path), Served::Missing, "{path}");
         }
         assert!(matches!(served_with("fullchain.pem"), Served::Unknown(_)));

@@ -14,7 +14,7 @@
 
 mod style;
 
-use crate::config::LogLevel;
+use crate::config::{Defaults, LogLevel};
 use nix::fcntl::OFlag;
 use std::{
     fs,
@@ -36,10 +36,6 @@ use tracing_subscriber::{
     registry::{LookupSpan, Registry},
 };
 
-/// The log file unless something else is said.
-pub const DEFAULT_FILE: &str = "/var/log/daneroll.log";
-/// The file in a directory given with `-l DIR`.
-const NAME: &str = "daneroll.log";
 /// Added to the exit code when the log could not be written.
 const FAILED: u8 = 16;
 
@@ -49,7 +45,7 @@ pub type Stream = Box<dyn Write + Send>;
 /// Where the log is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In this file, or in a file in this directory.
+    /// In this file.
     File(PathBuf),
     /// Standard error is the journal.
     Journal,
@@ -61,13 +57,15 @@ pub enum Place {
 
 impl Place {
     /// From the command line, else the configuration, else what there is: `journal` tells whether standard error is systemd's
-    /// journal.
-    pub fn choose(command_line: Option<&Path>, configured: Option<&Path>, journal: bool) -> Place {
+    /// journal. In Alnitak's place (`alnitak`) the log is a file in any case, as scripts expect it.
+    pub fn choose(command_line: Option<&Path>, configured: Option<&Path>, journal: bool, alnitak: bool) -> Place {
+        let default = Path::new(Defaults::of(alnitak).log);
         match command_line.or(configured) {
-            None if journal => Place::Journal,
-            None => Place::File(DEFAULT_FILE.into()),
-            Some(path) if path == "-" => Place::Stdout,
+            None if journal && !alnitak => Place::Journal,
+            None => Place::File(default.into()),
+            Some(path) if path == "-" || path == "stdout" => Place::Stdout,
             Some(path) if path == "no" => Place::Nowhere,
+            Some(path) if path.is_dir() => Place::File(path.join(default.file_name().unwrap_or_default())),
             Some(path) => Place::File(path.into()),
         }
     }
@@ -136,10 +134,9 @@ pub fn open(place: &Place, level: LogLevel, quiet: bool, stdout: Stream, stderr:
 
 /// Opens a log file to append to. Without waiting, for a named pipe would wait for its reader.
 fn open_file(path: &Path) -> io::Result<(PathBuf, Stream)> {
-    let path = if path.is_dir() { path.join(NAME) } else { path.to_owned() };
     let mut options = fs::OpenOptions::new();
     options.append(true).create(true).mode(0o640).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
-    Ok((path.clone(), Box::new(options.open(path)?)))
+    Ok((path.to_owned(), Box::new(options.open(path)?)))
 }
 
 type Admits = fn(&Level) -> bool;
@@ -298,9 +295,9 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("log");
             let place = match log {
-                "JOURNAL" => Place::choose(None, None, true),
-                "FILE" => Place::choose(Some(&path), None, true),
-                word => Place::choose(Some(Path::new(word)), Some(&path), false),
+                "JOURNAL" => Place::choose(None, None, true, false),
+                "FILE" => Place::choose(Some(&path), None, true, false),
+                word => Place::choose(Some(Path::new(word)), Some(&path), false, false),
             };
             let sorted = |text: &str| ["e", "w", "i", "d", "t", "h"].into_iter().filter(|c| text.contains(c)).collect();
             let expected: [String; 3] = [in_file, on_stdout, on_stderr].map(sorted);
@@ -311,16 +308,20 @@ mod tests {
     #[test]
     fn places() {
         let file = |path: &str| Place::File(path.into());
-        for (command_line, configured, journal, place) in [
-            (None, None, false, file("/var/log/daneroll.log")),
-            (None, None, true, Place::Journal),
-            (None, Some("/a"), true, file("/a")),
-            (Some("/b"), Some("/a"), true, file("/b")),
-            (Some("-"), Some("/a"), true, Place::Stdout),
-            (None, Some("no"), true, Place::Nowhere),
+        for (alnitak, command_line, configured, journal, place) in [
+            (false, None, None, false, file("/var/log/daneroll.log")),
+            (false, None, None, true, Place::Journal),
+            (false, None, Some("/a"), true, file("/a")),
+            (false, Some("/b"), Some("/a"), true, file("/b")),
+            (false, Some("-"), Some("/a"), true, Place::Stdout),
+            (false, Some("stdout"), Some("/a"), true, Place::Stdout),
+            (false, None, Some("no"), true, Place::Nowhere),
+            (false, Some("/"), None, true, file("/daneroll.log")),
+            (true, None, None, true, file("/var/log/alnitak.log")),
+            (true, Some("/"), None, true, file("/alnitak.log")),
         ] {
-            let found = Place::choose(command_line.map(Path::new), configured.map(Path::new), journal);
-            assert_eq!(found, place);
+            let found = Place::choose(command_line.map(Path::new), configured.map(Path::new), journal, alnitak);
+            assert_eq!(found, place, "{command_line:?} {configured:?}");
         }
         assert!(!is_journal(None) && !is_journal(Some("0:0")) && !is_journal(Some("")));
         let stderr = nix::sys::stat::fstat(io::stderr()).unwrap();
@@ -332,7 +333,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (place, expected) in [
             (Place::Stdout, "two\n  lines\\x1b[31m lineage=\"a.example\" n=3\nwarning: odd\n"),
-            (Place::File(dir.path().into()), " INFO two\\nlines\\x1b[31m lineage=\"a.example\" n=3\n"),
+            (Place::File(dir.path().join("log")), " INFO two\\nlines\\x1b[31m lineage=\"a.example\" n=3\n"),
             (Place::Journal, "<6>two\\nlines\\x1b[31m lineage=\"a.example\" n=3\n<4>odd\n"),
         ] {
             let (out, err) = (Paper::default(), Paper::default());
@@ -341,7 +342,7 @@ mod tests {
                 info!(lineage = "a.example", n = 3, "two\nlines\u{1b}[31m");
                 warn!("odd");
             });
-            let file = fs::read_to_string(dir.path().join("daneroll.log")).unwrap_or_default();
+            let file = fs::read_to_string(dir.path().join("log")).unwrap_or_default();
             let found = out.text() + &err.text() + &file;
             assert!(found.contains(expected), "{place:?}: {found:?}");
             if let (Place::File(_), Some(line)) = (&place, file.lines().next()) {

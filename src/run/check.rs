@@ -8,7 +8,7 @@ mod subjects;
 use super::Report;
 use crate::{
     cli::{Arguments, Check},
-    config::{Config, Dnssec, Loaded, Unreadable},
+    config::{Config, Defaults, Dnssec, Loaded, Unreadable},
     env::Env,
     idna,
     lineage::layout::Places,
@@ -57,7 +57,9 @@ fn audit(env: &Bounded<'_>, check: &Check, loaded: &Result<Loaded, Unreadable>) 
         Ok(loaded) => Some(&loaded.config),
         Err(error) => {
             // What is only looked at from outside needs no configuration.
-            if !only_hosts || error.path != Path::new(crate::config::DEFAULT_PATH) {
+            let is_default =
+                [false, true].map(|alnitak| Path::new(Defaults::of(alnitak).config)).contains(&&*error.path);
+            if !only_hosts || !is_default {
                 findings.push(configuration(error.to_string()));
             }
             None

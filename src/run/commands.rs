@@ -8,7 +8,7 @@ use super::{
 use crate::{
     act::keeper::Keeper,
     cli::{Arguments, Command},
-    config::{Config, Unreadable},
+    config::{Config, Defaults, Unreadable},
     env::Env,
     facts::Served,
     idna,
@@ -36,7 +36,13 @@ impl Run<'_> {
             };
             return Report { text, ..Report::exit(0) };
         }
-        pin_all(&keeper, names.into_iter().map(|name| (name, self.bundle(name))))
+        let report = pin_all(&keeper, names.into_iter().map(|name| (name, self.bundle(name))));
+        let mut mirrored = Summary::default();
+        if !self.flawed {
+            self.mirror(&mut mirrored);
+        }
+        mirrored.troubles.iter().for_each(|trouble| tracing::error!("{trouble}"));
+        Report { exit: if mirrored.troubles.is_empty() { report.exit } else { FAILED }, ..report }
     }
 
     /// Says what a plain run would do now.
@@ -55,7 +61,15 @@ impl Run<'_> {
             true => serde_json::to_string_pretty(&plan).unwrap_or_default() + "\n",
             false => in_words(&plan, facts.now),
         };
-        Report { text, ..Report::exit(if plan.troubles.is_empty() { 0 } else { FAILED }) }
+        let exit = if plan.troubles.is_empty() { 0 } else { FAILED };
+        match self.left_by_alnitak() {
+            // It comes first, and what follows from it is not in the plan yet.
+            Some(file) if !self.arguments.json => {
+                let import = self.would_import(&file);
+                Report { text: import.text + &text, ..Report::exit(exit.max(import.exit)) }
+            }
+            _ => Report { text, ..Report::exit(exit) },
+        }
     }
 
     /// Builds or rebuilds the dane directory. A pin that a rollover needs is dropped only by force.
@@ -178,9 +192,9 @@ pub(super) fn without_configuration(env: &dyn Env, arguments: &Arguments, error:
     let or = |path: &Option<PathBuf>, default: &str| path.clone().unwrap_or_else(|| default.into());
     let overrides = &arguments.overrides;
     let places = Places {
-        live: or(&overrides.letsencrypt_directory, "/etc/letsencrypt").join("live"),
-        dane: or(&overrides.dane_directory, "/etc/daneroll/dane"),
-        state: or(&overrides.state_directory, "/var/lib/daneroll"),
+        live: or(&overrides.letsencrypt_directory, Defaults::LETSENCRYPT_DIRECTORY).join("live"),
+        dane: or(&overrides.dane_directory, Defaults::of(overrides.alnitak).dane_directory),
+        state: or(&overrides.state_directory, Defaults::STATE_DIRECTORY),
     };
     let known = super::lineages_on_record(env, &places.state);
     let keeper = Keeper { env, places: &places, mode: 0o700, group: None };

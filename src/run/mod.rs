@@ -9,6 +9,7 @@ mod recall;
 mod rollback;
 mod rounds;
 mod status;
+mod take_over;
 
 use crate::{
     act::keeper::Keeper,
@@ -16,7 +17,10 @@ use crate::{
     config::{Config, Loaded, Section, Unreadable},
     env::{Env, Lock},
     idna,
-    journal::store::{Store, lineage_file},
+    journal::{
+        alnitak,
+        store::{Store, lineage_file},
+    },
     lineage::certbot,
     lineage::layout::Places,
     plan::{Trouble, span},
@@ -149,6 +153,13 @@ impl<'a> Run<'a> {
             Command::Status { lineages, live } => self.status(lineages, *live),
             Command::Print { what, zone } => self.print(what, *zone),
             Command::Pre => self.pre(&known),
+            Command::ImportAlnitak { file } => {
+                let file = file.clone().unwrap_or_else(|| alnitak::DATA.into());
+                match self.arguments.dry_run {
+                    true => self.would_import(&file),
+                    false => self.locked(POST_WAIT, Vec::new(), |run, store| run.import(store, &file)),
+                }
+            }
             _ if self.arguments.dry_run => self.dry_run(),
             Command::Post | Command::Deploy => {
                 let mut troubles = Vec::new();
@@ -242,6 +253,9 @@ impl<'a> Run<'a> {
         self.keeper().tidy(self.live.iter().chain(self.sections.keys()).chain(store.journal().lineages.keys()));
         let damaged = std::mem::take(&mut store.damaged);
         troubles.extend(damaged.into_iter().map(|text| Trouble { lineage: None, text }));
+        if let Some(file) = self.left_by_alnitak() {
+            troubles.extend(self.take_over(&mut store, &file));
+        }
         let mut summary = work(self, &mut store);
         summary.troubles.splice(0..0, troubles);
         self.conclude(summary, &mut store)

@@ -2,7 +2,9 @@
 
 use super::{FAILED, Report, Run};
 use crate::{
+    cli,
     config::{Section, TlsaLine, Wanted},
+    env::Kind,
     facts::Facts,
     idna,
     journal::{Journal, clock::Clock, store::Store},
@@ -111,12 +113,8 @@ impl Run<'_> {
     }
 
     fn parse(&self, word: &str) -> Result<Request, String> {
-        let Some((param, what)) = word.split_once(':') else {
-            return Err(format!("{word:?} is not PARAMETERS:CERTIFICATE, such as 311:example.com"));
-        };
-        let param = param.parse().map_err(|why| format!("{word:?}: {why}"))?;
+        let (param, what) = cli::print_word(word)?;
         let what = match what.trim_end_matches('/').split_once('/') {
-            None if what.is_empty() => return Err(format!("{word:?} names no certificate")),
             None => What::Lineage(what.into()),
             Some(("archive", name)) if !name.contains('/') => What::Archive(name.into()),
             Some(("live", name)) if !name.contains('/') => What::Lineage(name.into()),
@@ -181,11 +179,22 @@ impl Run<'_> {
         Ok(Found { lineage: Some(lineage.into()), chain: found, paths })
     }
 
+    /// A file, or a folder with the files of a set.
     fn file(&self, path: PathBuf) -> Result<Found, String> {
-        let chain = self.read(&path)?;
-        let inside = path.strip_prefix(&self.places.live).ok().and_then(Path::parent);
-        let lineage = inside.and_then(Path::to_str).filter(|name| self.live.iter().any(|live| live == name));
-        Ok(Found { lineage: lineage.map(str::to_owned), chain, paths: [path.clone(), path] })
+        if self.env.stat(&path, true).is_ok_and(|stat| stat.kind == Kind::Dir) {
+            let lineage = self.whose(Some(&path));
+            return Ok(Found { lineage, ..self.set("", [CERT, CHAIN, FULLCHAIN].map(|file| path.join(file)))? });
+        }
+        let (chain, lineage) = (self.read(&path)?, self.whose(path.parent()));
+        Ok(Found { lineage, chain, paths: [path.clone(), path] })
+    }
+
+    /// The lineage that a folder in `live/` or `archive/` is of.
+    fn whose(&self, folder: Option<&Path>) -> Option<String> {
+        let archive = self.config.letsencrypt_directory.join("archive");
+        let inside = [&self.places.live, &archive].map(|above| folder?.strip_prefix(above).ok()?.to_str());
+        let mut names = inside.into_iter().flatten().filter(|name| self.live.iter().any(|live| live == name));
+        names.next().map(str::to_owned)
     }
 
     fn read(&self, path: &Path) -> Result<Chain, String> {

@@ -174,7 +174,7 @@ impl Run<'_> {
     }
 
     /// Lays out the lineages of `live/` that have no section: they just follow it.
-    fn mirror(&self, summary: &mut Summary) {
+    pub(super) fn mirror(&self, summary: &mut Summary) {
         let keeper = self.keeper();
         for name in self.live.iter().filter(|name| !self.sections.contains_key(*name)) {
             let dane = self.places.dane(name);

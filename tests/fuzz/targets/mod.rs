@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what the targets set up themselves is right")]
 
+mod alnitak;
 mod certificates;
 mod configuration;
 mod dialogue;
@@ -21,7 +22,8 @@ mod zonefile;
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their folders in `corpus/`.
-pub const ALL: [(&str, Target); 18] = [
+pub const ALL: [(&str, Target); 19] = [
+    ("alnitak_data", alnitak::alnitak_data),
     ("certificate", certificates::certificate),
     ("command_line", words::command_line),
     ("configuration", configuration::configuration),

@@ -1,5 +1,6 @@
 //! Scenarios: what takes real servers off the air (S1 … S40), each watched by the oracle at every step.
 
+mod alnitak;
 mod crash;
 mod directory;
 mod dns;
