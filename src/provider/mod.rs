@@ -3,6 +3,8 @@
 
 pub mod exec;
 pub mod rfc2136;
+#[cfg(feature = "providers")]
+pub mod service;
 
 use crate::{
     config::{Fault, Scene, Word},
@@ -94,19 +96,47 @@ pub(crate) const PROVIDERS: &[(&str, Reader)] =
     &[("exec", exec::read), ("binary", exec::read_binary), ("rfc2136", rfc2136::read)];
 
 /// Names that an operator may try, and that this version does not have.
-pub(crate) const PLANNED: &[&str] = &[
-    "cloudflare",
-    "cloudflare4",
-    "zonefile",
+pub(crate) const PLANNED: &[&str] = &["cloudflare", "cloudflare4", "zonefile", "powerdns"];
+
+/// The DNS services that the cargo feature `providers` brings, as the package daneroll-providers is built.
+pub(crate) const SERVICES: &[&str] = &[
+    "arvancloud",
+    "autodns",
+    "bunny",
+    "cloudns",
     "desec",
-    "hetzner",
+    "dnsimple",
+    "dynu",
     "gandi",
-    "ovh",
-    "route53",
-    "powerdns",
+    "gcore",
+    "google",
+    "hetzner",
+    "hostingde",
+    "hostinger",
+    "infomaniak",
     "inwx",
+    "luadns",
+    "mythicbeasts",
     "netcup",
+    "ns1",
+    "ovh",
+    "porkbun",
+    "route53",
+    "scaleway",
+    "simply",
+    "spaceship",
+    "transip",
+    "ultradns",
+    "zoneeu",
 ];
+
+/// What reads the lines of one of [`SERVICES`], if this build has them.
+pub(crate) fn service() -> Option<Reader> {
+    #[cfg(feature = "providers")]
+    return Some(service::read);
+    #[cfg(not(feature = "providers"))]
+    None
+}
 
 /// Facts older than this are not acted upon.
 pub const FRESH: Duration = Duration::from_secs(60);
