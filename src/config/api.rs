@@ -8,7 +8,7 @@ use super::{
     lookup::{self, Lookups},
     words::Word,
 };
-use crate::provider::{PLANNED, PROVIDERS, Provider};
+use crate::provider::{PROVIDERS, Provider, SERVICES, service};
 use std::{
     cell::RefCell,
     fmt,
@@ -111,20 +111,24 @@ impl Scene<'_> {
 /// Reads an `api` line.
 pub(super) fn read(entry: &Entry, scene: &Scene) -> Result<Api, Fault> {
     let (scheme, words) = entry.words.split_first().ok_or_else(|| entry.key.fault("\"api\" has no value"))?;
-    let names = || PROVIDERS.iter().map(|(name, _)| *name);
-    let Some((_, read)) = PROVIDERS.iter().find(|(name, _)| *name == scheme.text) else {
-        return Err(match keys::nearest(&scheme.text, names()) {
-            _ if PLANNED.contains(&scheme.text.as_str()) => scheme
-                .fault(format!("this version does not have the provider \"{}\" yet", scheme.text))
-                .hint(format!("it has {}", names().collect::<Vec<_>>().join(", "))),
-            Some(near) => scheme.fault("no such provider").hint(format!("did you mean \"{near}\"?")),
-            None => scheme
-                .fault("no such provider")
-                .hint(format!("write one of {}", names().collect::<Vec<_>>().join(", "))),
-        });
-    };
+    let known = PROVIDERS.iter().find(|(name, _)| *name == scheme.text).map(|(_, read)| *read);
+    let is_service = SERVICES.contains(&scheme.text.as_str());
+    let Some(read) = known.or(service().filter(|_| is_service)) else { return Err(unknown(scheme)) };
     let line = shell_words::join(entry.words.iter().map(|word| &word.text));
     Ok(Api { line: Secret(line.into_bytes()), provider: read(scheme, words, scene)?.into() })
+}
+
+/// No provider has that name here: which one was meant, or how to come by it.
+fn unknown(scheme: &Word) -> Fault {
+    let names: Vec<&str> = PROVIDERS.iter().map(|(name, _)| *name).collect();
+    let text = scheme.text.as_str();
+    if SERVICES.contains(&text) {
+        let hint = "install the package daneroll-providers, or build with \"cargo install --features providers\"";
+        return scheme.fault(format!("this build does not have the provider \"{text}\"")).hint(hint);
+    }
+    let near = keys::nearest(text, names.iter().chain(SERVICES).copied());
+    let hint = near.map_or(format!("write one of {}", names.join(", ")), |near| format!("did you mean \"{near}\"?"));
+    scheme.fault("no such provider").hint(hint)
 }
 
 /// A program with its arguments; `None` if there are no words.

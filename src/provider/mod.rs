@@ -8,6 +8,8 @@ pub mod http;
 pub mod manual;
 pub mod powerdns;
 pub mod rfc2136;
+#[cfg(feature = "providers")]
+pub mod service;
 pub mod zonefile;
 
 use crate::{
@@ -152,11 +154,48 @@ pub(crate) const PROVIDERS: &[(&str, Reader)] = &[
     ("manual", manual::read),
 ];
 
-/// Names that an operator may try, and that this version does not have.
-pub(crate) const PLANNED: &[&str] = &["desec", "hetzner", "gandi", "ovh", "route53", "inwx", "netcup"];
+/// The DNS services that the cargo feature `providers` brings, as the package daneroll-providers is built.
+pub(crate) const SERVICES: &[&str] = &[
+    "arvancloud",
+    "autodns",
+    "bunny",
+    "cloudns",
+    "desec",
+    "dnsimple",
+    "dynu",
+    "gandi",
+    "gcore",
+    "google",
+    "hetzner",
+    "hostingde",
+    "hostinger",
+    "infomaniak",
+    "inwx",
+    "luadns",
+    "mythicbeasts",
+    "netcup",
+    "ns1",
+    "ovh",
+    "porkbun",
+    "route53",
+    "scaleway",
+    "simply",
+    "spaceship",
+    "transip",
+    "ultradns",
+    "zoneeu",
+];
 
 /// The search path of programs that a provider starts.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What reads the lines of one of [`SERVICES`], if this build has them.
+pub(crate) fn service() -> Option<Reader> {
+    #[cfg(feature = "providers")]
+    return Some(service::read);
+    #[cfg(not(feature = "providers"))]
+    None
+}
 
 /// Facts older than this are not acted upon.
 pub const FRESH: Duration = Duration::from_secs(60);
