@@ -529,7 +529,7 @@ impl Lab {
     pub fn cron(&self, every: u64, how_long: u64) {
         let until = self.world.now() + how_long * 1000;
         while self.world.now() < until {
-            assert_eq!(self.run(&[]), 0);
+            assert_eq!(self.run(&[]), 0, "{}", self.told());
             self.pass(every);
         }
     }
