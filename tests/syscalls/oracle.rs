@@ -139,11 +139,11 @@ impl Eyes {
         let (chain, key) = (read(&inside.join("fullchain.pem"))?, read(&inside.join("privkey.pem"))?);
         let opened = fs::read_link(&inside)?;
         let is_live = opened.parent().is_some_and(|above| above.ends_with("live"));
+        if is_live && fs::canonicalize(self.dane.join(".served"))? != opened {
+            return Err(io::Error::other("pinned while it was read"));
+        }
         Ok(match self.of_chain(&chain) {
             Ok(generation) if self.pairs[generation].1 == key => Ok(generation),
-            Ok(_) if is_live && fs::canonicalize(self.dane.join(".served"))? != opened => {
-                return Err(io::Error::other("pinned while it was read"));
-            }
             Ok(generation) => Err(format!("the key beside the chain of generation {generation} is another's")),
             Err(why) => Err(why),
         })
