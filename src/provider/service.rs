@@ -190,7 +190,7 @@ pub(super) fn read(scheme: &Word, words: &[Word], scene: &Scene) -> Result<Box<d
     let mut keys = keys(service, &text).map_err(|why| word.fault(format!("{}: {why}", path.display())).hint(hint))?;
     for key in service.keys.iter().filter(|key| key.ends_with('@')).map(|key| bare(key)) {
         let (_, text) = scene.secret(&Word { text: keys.get(key).into(), ..*word })?;
-        keys.0.insert(key.into(), Secret(text.into_bytes()));
+        keys.0.insert(key.into(), Secret(text.as_bytes().to_vec()));
     }
     let secrets: Vec<Secret> = keys.0.values().cloned().collect();
     let client = (service.make)(&keys);
