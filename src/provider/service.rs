@@ -204,7 +204,7 @@ fn lines<'a>(keys: impl Iterator<Item = &'a &'static str>) -> String {
 }
 
 /// The key without its mark.
-fn bare<'a>(key: &'a str) -> &'a str {
+fn bare(key: &str) -> &str {
     key.trim_end_matches(['?', '@'])
 }
 
