@@ -7,10 +7,15 @@ use daneroll::{
 };
 use data_encoding::BASE64;
 use hickory_resolver::proto::rr::RecordType;
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 use std::{
     fs,
     io::Write,
     net::{SocketAddr, TcpListener, UdpSocket},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -99,6 +104,8 @@ impl Server {
         // It dies with us also where nothing is dropped.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).args(&argv).stdin(Stdio::null());
+        // faketime waits for what it starts: all of the group goes together.
+        command.process_group(0);
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let server = Server { address, child, dir };
         server.wait(kind);
@@ -122,7 +129,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        let group = Pid::from_raw(self.child.id().try_into().unwrap());
+        let _ = killpg(group, Signal::SIGKILL);
         let _ = self.child.wait();
     }
 }
