@@ -1,7 +1,6 @@
 //! Records: intents, the provider, outcomes.
 
 use super::{Actor, Came};
-use crate::tlsa::Association;
 use crate::{
     config::Api,
     env::{Env, Job},
@@ -10,6 +9,7 @@ use crate::{
     name::DnsName,
     plan::{Action, Edit, Trouble, model::endpoint},
     provider::{Change, Context, Operation, Outcome, Standing},
+    tlsa::Association,
 };
 use std::{collections::BTreeSet, io, time::Duration};
 

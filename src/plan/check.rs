@@ -140,10 +140,7 @@ fn switch(model: &Model<'_>, lineage: &str, to: &GenerationId, cause: Cause) -> 
     let of = model.lineages.get(lineage).ok_or("no such lineage")?;
     of.section.filter(|_| !of.doc.withdrawn).ok_or("it has no sound section, or leaves DANE")?;
     let generation = of.facts.stored.get(to).ok_or("the generation is not in the store")?;
-    let known = |hosts| of.doc.hosts.get(hosts).is_some_and(|hosts| !hosts.is_empty());
-    if of.section.is_some_and(|section| !section.wanted.iter().all(|wanted| known(&wanted.hosts))) {
-        return Err("it has owners that are not known".into());
-    }
+    finds_all(of)?;
     let leads = |owner: &&Owner<'_>| owner.doc.left_behind.is_none();
     for owner in model.owners.values().filter(leads).filter(|owner| owner.concerns(lineage)) {
         heard(model, of, owner)?;
@@ -201,6 +198,15 @@ fn arrange(input: Input<'_>, lineage: &str, goal: &Goal, serving: Option<&Genera
     }
 }
 
+/// The hosts of each line that does not name them are known.
+fn finds_all(of: &Lineage<'_>) -> Result<(), String> {
+    let known = |hosts| of.doc.hosts.get(hosts).is_some_and(|hosts| !hosts.is_empty());
+    match of.section.is_some_and(|section| !section.wanted.iter().all(|wanted| known(&wanted.hosts))) {
+        true => Err("it has owners that are not known".into()),
+        false => Ok(()),
+    }
+}
+
 /// Where services are led to another certificate, whatever may be cached at the owners of its section matches that.
 fn leave(model: &Model<'_>, lineage: &str) -> Result<(), String> {
     let of = model.lineages.get(lineage).ok_or("no such lineage")?;
@@ -210,7 +216,14 @@ fn leave(model: &Model<'_>, lineage: &str) -> Result<(), String> {
     if served.id == live.id {
         return Ok(());
     }
-    for query in section.tlsa.iter().filter_map(|line| line.query_name().ok()) {
+    finds_all(of)?;
+    let found = section.wanted.iter().flat_map(|wanted| {
+        let hosts = of.doc.hosts.get(&wanted.hosts).into_iter().flat_map(|hosts| hosts.keys());
+        hosts.filter_map(|host| wanted.line(host.clone()).query_name().ok())
+    });
+    let found = found.filter(|query| model.owners.contains_key(query));
+    let written = section.tlsa.iter().filter_map(|line| line.query_name().ok());
+    for query in written.chain(found) {
         let owner = model.owners.get(&query).ok_or("no name server was asked")?;
         heard(model, of, owner)?;
         for answer in cacheable(owner, model.now(), model.floor(of)) {

@@ -8,11 +8,9 @@ use super::{
     reason::{Step, span},
 };
 use crate::{
-    facts::ServerView,
-    journal::{RecordDoc, RecordState, Shown},
+    journal::{RecordDoc, RecordState},
     tlsa::Association,
 };
-use std::net::SocketAddr;
 
 /// A change that does not show is named after so many seconds: servers sign, and tell each other.
 const NAMED: u64 = 120;
@@ -54,16 +52,10 @@ pub fn read_back(model: &Model<'_>, plan: &mut Plan) {
 fn without_effect(model: &Model<'_>, owner: &Owner<'_>, record: &Association, doc: &RecordDoc) -> Option<Reason> {
     let accepted = doc.accepted.filter(|accepted| accepted.elapsed(model.now()) >= NAMED)?;
     let publishes = doc.state == RecordState::Published;
-    let shows = |(address, server): (&SocketAddr, &ServerView)| match &server.answer {
-        Ok(Shown { records: Some(records), .. }) => {
-            Some((records.contains(record), format!("{} ({address})", server.name)))
-        }
-        _ => None,
-    };
-    let answers: Vec<(bool, String)> = owner.servers().into_iter().flatten().filter_map(shows).collect();
-    let contrary = answers.iter().filter(|(shown, _)| *shown != publishes);
-    let servers: Vec<String> = contrary.map(|(_, server)| server.clone()).collect();
-    let (owner, record, nowhere) = (owner.query.clone(), record.clone(), servers.len() == answers.len());
+    let contrary = owner.shown().filter(|(_, _, records)| records.contains(record) != publishes);
+    let servers: Vec<String> = contrary.map(|(address, server, _)| format!("{} ({address})", server.name)).collect();
+    let nowhere = servers.len() == owner.shown().count();
+    let (owner, record) = (owner.query.clone(), record.clone());
     (!servers.is_empty()).then_some(Reason::WithoutEffect { owner, record, publishes, servers, nowhere, accepted })
 }
 

@@ -4,6 +4,7 @@ use super::{
     Action, Goal, Plan, Reason, Trouble, Wait,
     delete::held,
     gate::owner_blockers,
+    hosts,
     model::{Lineage, Model},
     presence::Presence,
     reason::Step,
@@ -151,7 +152,9 @@ fn is_leaving(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
 /// What speaks against presenting what `live/` shows, once nothing of ours is left: records of others, or such as we forgot.
 fn parting(model: &Model<'_>, lineage: &Lineage<'_>) -> Vec<Reason> {
     let Ok(live) = &lineage.facts.live else { return Vec::new() };
-    model.parting(lineage).flat_map(|owner| owner_blockers(model, lineage, owner, &live.chain)).collect()
+    let mut reasons = if lineage.parts() { hosts::unknown(model, lineage) } else { Vec::new() };
+    reasons.extend(model.parting(lineage).flat_map(|owner| owner_blockers(model, lineage, owner, &live.chain)));
+    reasons
 }
 
 /// Does a withdrawn lineage follow `live/` already, and is it remembered only because it is still configured?

@@ -28,6 +28,8 @@ pub struct Model<'a> {
     /// Owners by query name.
     pub owners: BTreeMap<&'a DnsName, Owner<'a>>,
     owned: BTreeMap<&'a str, BTreeSet<&'a DnsName>>,
+    /// Query names of the `tlsa` lines of each section, also of one that is withdrawn.
+    lined: BTreeMap<&'a str, BTreeSet<DnsName>>,
     /// Query names by where they lead.
     pub(super) targets: BTreeMap<&'a DnsName, Vec<&'a DnsName>>,
 }
@@ -93,6 +95,8 @@ impl<'a> Model<'a> {
         let mut lineages: BTreeMap<&str, Lineage<'_>> = facts.lineages.iter().filter_map(lineage).collect();
         let expanded = hosts::expanded(sections, facts, journal);
         let lines = by_query(&expanded);
+        let queries = |lines: &Vec<TlsaLine>| lines.iter().filter_map(|line| line.query_name().ok()).collect();
+        let lined = expanded.iter().map(|(name, lines)| (*name, queries(lines))).collect();
         let owner = |(query, doc): (&'a DnsName, &'a OwnerDoc)| {
             let lines = lines.get(query).map_or(&[][..], Vec::as_slice);
             (query, Owner::new(query, doc, input, lines))
@@ -111,7 +115,7 @@ impl<'a> Model<'a> {
             let mut owners = owned.get(name).into_iter().flatten().filter_map(|query| owners.get(query));
             lineage.probed = owners.any(|owner| owner.endpoint.is_some());
         }
-        Model { input, lineages, owners, owned, targets }
+        Model { input, lineages, owners, owned, lined, targets }
     }
 
     /// The moment of the facts.
@@ -134,12 +138,8 @@ impl<'a> Model<'a> {
     /// another generation than services read. That we know of no record there (the journal may be lost) does not mean that
     /// there is none.
     pub fn parting(&self, lineage: &Lineage<'a>) -> impl Iterator<Item = &Owner<'a>> {
-        let live = lineage.facts.live.as_ref().ok().map(|live| &live.id);
-        let changes = lineage.facts.served().is_some_and(|served| Some(&served.id) != live);
-        let section = lineage.section.filter(|_| lineage.doc.withdrawn && changes);
-        let queries = section.into_iter().flat_map(|section| &section.tlsa).filter_map(|line| line.query_name().ok());
-        let queries: BTreeSet<DnsName> = queries.collect();
-        self.owners.values().filter(move |owner| queries.contains(owner.query))
+        let queries = self.lined.get(lineage.name).filter(|_| lineage.parts());
+        queries.into_iter().flatten().filter_map(|query| self.owners.get(query))
     }
 
     /// The generations that may be presented at an owner, with their lineage; the chain is missing where it cannot be read.
@@ -182,6 +182,13 @@ impl<'a> Lineage<'a> {
     /// Does its provider make several changes at one owner visible together? Not known without a section.
     pub fn changes_at_once(&self) -> bool {
         self.section.is_some_and(|section| section.api.changes_at_once())
+    }
+
+    /// Does it leave DANE, and is another certificate presented when it has?
+    pub fn parts(&self) -> bool {
+        let served = self.facts.served().map(|served| &served.id);
+        let live = self.facts.live.as_ref().ok().map(|live| &live.id);
+        self.section.is_some() && self.doc.withdrawn && served.is_some() && served != live
     }
 
     /// Is a rollover under way, or is anything else of it left?

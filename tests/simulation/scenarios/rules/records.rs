@@ -295,8 +295,8 @@ fn withdraw_during_a_rollover() {
 /// that does not match what `live/` shows, whosever it is.
 #[test]
 fn withdraw_after_the_owner_was_forgotten() {
-    for removed in [false, true] {
-        let lab = Lab::with(MX, "311 25").start();
+    for (line, removed) in [("311 25", false), ("311 25", true), ("311 25 san", false), ("311 25 san", true)] {
+        let lab = Lab::with(MX, "311 25").only(line).service(25, MX).start();
         first_use(&lab);
         lab.renew(MX, Renewal::default());
         lab.unpublish(OWNER, &lab.record(MX, 2, P));
@@ -305,7 +305,7 @@ fn withdraw_after_the_owner_was_forgotten() {
         }
         lab.run(&["withdraw", MX]);
         lab.cron(4 * HOUR, 4 * DAY);
-        assert!(is_pinned(&lab.world, MX) && shows(&lab, MX, 1));
+        assert!(is_pinned(&lab.world, MX) && shows(&lab, MX, 1), "{line}");
         lab.assert_told(&["waiting to leave DANE", "3 1 1 record that matches"]);
         if removed {
             lab.unpublish(OWNER, &lab.record(MX, 1, P));
