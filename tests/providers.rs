@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+#[allow(dead_code, reason = "not each uses everything")]
+#[path = "common/changes.rs"]
+mod changes;
 #[path = "common/dns_server.rs"]
 mod dns_server;
 
+use changes::{add, change, context, delete, keeping, name, record};
 use daneroll::{
     config::Secret,
     env::real::Real,
-    name::DnsName,
     provider::{
         Change, Context, Operation, Outcome, Provider,
         exec::Exec,
@@ -30,53 +33,6 @@ const B: &str = "_25._tcp.b.example.com.";
 
 fn real() -> Real {
     Real::new(env!("CARGO_BIN_EXE_daneroll").into())
-}
-
-fn name(text: &str) -> DnsName {
-    text.parse().unwrap()
-}
-
-/// A 3 1 1 record made of this byte.
-fn record(byte: u8) -> Association {
-    Association { usage: 3, selector: 1, matching: 1, data: vec![byte; 32] }
-}
-
-fn context() -> Context {
-    Context {
-        timeout: Duration::from_secs(10),
-        letsencrypt_directory: "/etc/letsencrypt".into(),
-        renewed_domains: "a.example.com b.example.com".into(),
-        resolvers: Vec::new(),
-        state_directory: "/nonexistent".into(),
-        standing: Vec::new(),
-    }
-}
-
-fn change(operation: Operation, owner: &str, byte: u8) -> Change {
-    Change {
-        operation,
-        owner: name(owner),
-        zone: Some(name("example.com")),
-        record: record(byte),
-        ttl: 3600,
-        live: None,
-        lineage: "a.example.com".into(),
-        port: 25,
-        protocol: "tcp".into(),
-        domain: name("a.example.com"),
-    }
-}
-
-fn add(owner: &str, byte: u8) -> Change {
-    change(Operation::Add, owner, byte)
-}
-
-fn delete(owner: &str, byte: u8) -> Change {
-    change(Operation::Delete, owner, byte)
-}
-
-fn keeping(change: Change, byte: u8) -> Change {
-    Change { live: Some(record(byte)), ..change }
 }
 
 // api = exec
@@ -112,16 +68,11 @@ fn exit_codes() {
 
 /// The kind of outcome, and its sentence without the part that is the same in all.
 fn shown(outcome: &Outcome) -> String {
-    let (kind, text) = match outcome {
-        Outcome::Done => return "Done".into(),
-        Outcome::Already => return "Already".into(),
-        Outcome::NotYet(text) => ("NotYet", text),
-        Outcome::ByHand(text) => ("ByHand", text),
-        Outcome::Temporary(text) => ("Temporary", text),
-        Outcome::Failed(text) => ("Failed", text),
-    };
-    let plain = text.strip_prefix("`/bin/sh`, called to ").and_then(|text| text.split_once(", "));
-    format!("{kind}: {}", plain.map_or(text.as_str(), |(_, plain)| plain))
+    let text = changes::shown(outcome);
+    match text.split_once(": `/bin/sh`, called to ").and_then(|(kind, rest)| Some((kind, rest.split_once(", ")?.1))) {
+        Some((kind, plain)) => format!("{kind}: {plain}"),
+        None => text,
+    }
 }
 
 #[test]

@@ -4,18 +4,21 @@
 // Test code: a panic is how it reports.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[allow(dead_code, reason = "not each uses everything")]
+#[path = "../common/changes.rs"]
+mod changes;
 mod proxy;
 mod refusals;
 mod servers;
 
+use changes::{context, name};
 use daneroll::{
     env::{Ask, Env, real::Real},
     name::DnsName,
     provider::{
-        Change, Context, Operation, Outcome, Provider,
+        Change, Outcome, Provider,
         rfc2136::{Place, Rfc2136, TsigKey},
     },
-    tlsa::Association,
 };
 use hickory_resolver::proto::rr::{RData, RecordType};
 use proxy::Proxy;
@@ -40,46 +43,13 @@ fn real() -> Real {
     Real::new("/proc/self/exe".into())
 }
 
-fn name(text: &str) -> DnsName {
-    text.parse().unwrap()
-}
-
-fn record(byte: u8) -> Association {
-    Association { usage: 3, selector: 1, matching: 1, data: vec![byte; 32] }
-}
-
-fn change(operation: Operation, owner: &str, byte: u8) -> Change {
-    Change {
-        operation,
-        owner: name(owner),
-        zone: None,
-        record: record(byte),
-        ttl: 600,
-        live: None,
-        lineage: "mx.example.com".into(),
-        port: 25,
-        protocol: "tcp".into(),
-        domain: name("mx.example.com"),
-    }
-}
-
+/// The zone is for the provider to find.
 fn add(owner: &str, byte: u8) -> Change {
-    change(Operation::Add, owner, byte)
+    Change { zone: None, ttl: 600, ..changes::add(owner, byte) }
 }
 
 fn delete(owner: &str, byte: u8) -> Change {
-    change(Operation::Delete, owner, byte)
-}
-
-fn context() -> Context {
-    Context {
-        timeout: Duration::from_secs(10),
-        letsencrypt_directory: "/etc/letsencrypt".into(),
-        renewed_domains: String::new(),
-        resolvers: Vec::new(),
-        state_directory: "/nonexistent".into(),
-        standing: Vec::new(),
-    }
+    Change { zone: None, ..changes::delete(owner, byte) }
 }
 
 fn config(addresses: &[SocketAddr], key: Option<TsigKey>) -> Rfc2136 {

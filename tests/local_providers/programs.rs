@@ -29,7 +29,7 @@ fn the_request() {
     let zones: Vec<_> = requests.iter().map(|request| request["zone"].clone()).collect();
     assert_eq!(zones, [serde_json::Value::Null, "example.com.".into(), "example.net.".into()]);
     let expected = serde_json::json!({
-        "version": 1, "zone": "example.com.", "renewed_domains": "a.example.com", "letsencrypt_directory": "/etc/letsencrypt",
+        "version": 1, "zone": "example.com.", "renewed_domains": "a.example.com b.example.com", "letsencrypt_directory": "/etc/letsencrypt",
         "changes": [
             { "number": 1, "operation": "add", "owner": A, "ttl": 3600, "usage": 3, "selector": 1, "matching": 1, "data": "0202",
               "must_stay": null, "lineage": "a.example.com", "domain": "a.example.com", "port": 25, "protocol": "tcp" },
