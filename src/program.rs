@@ -35,6 +35,7 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     let env = Real::new(PathBuf::from("/proc/self/exe"));
+    let env = if arguments.wait { env.staying(!arguments.quiet) } else { env };
     let hints = Hints::read(|name| std::env::var_os(name));
     let loaded = config::load(&env, &arguments.config, &arguments.overrides);
     let config = loaded.as_ref().ok().map(|loaded| &loaded.config);

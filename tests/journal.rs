@@ -62,7 +62,9 @@ fn lineage(now: Stamp) -> LineageDoc {
         served: Some(generation.clone()),
         presented: vec![Presented::new(generation.clone(), 5, Some(now), 9)],
         waiting: vec![generation.clone()],
+        deploys: vec![Reloaded { command: vec!["push".into()], began: now, ended: now }],
         reloads: vec![Reloaded { command, began: now, ended: now }],
+        uninstalled: Some(now),
         withdrawn: true,
         overrides: vec![Override { generation, at: now, wall: 8 }],
         hosts: BTreeMap::from([

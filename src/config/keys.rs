@@ -11,10 +11,11 @@ pub(super) enum Reach {
 
 use Reach::{Everything, Section};
 
-const KEYS: [(&str, Reach); 28] = [
+const KEYS: [(&str, Reach); 29] = [
     ("tlsa", Section),
     ("api", Section),
     ("record_ttl", Section),
+    ("deploy", Section),
     ("reload", Section),
     ("verify", Section),
     ("probe", Section),

@@ -25,7 +25,9 @@ pub fn blockers(model: &Model<'_>, lineage: &Lineage<'_>, generation: &Generatio
 /// Everything at one owner that speaks against presenting `chain`.
 pub fn owner_blockers(model: &Model<'_>, lineage: &Lineage<'_>, owner: &Owner<'_>, chain: &Chain) -> Vec<Reason> {
     let fits = |records: &BTreeSet<Association>| match owner.configured.contains(lineage.name) {
-        true => owner.matches(records, chain, model.wall()),
+        true if lineage.is_installed() => owner.matches(records, chain, model.wall()),
+        // Where there are no records there is no DANE yet, and they are published when the certificate is known to be served.
+        true => owner.tolerates(records, chain, model.wall()),
         // Which groups were ours is forgotten with their records, long before caches forget.
         false => owner.matches_all_groups(records, chain, model.wall()),
     };
