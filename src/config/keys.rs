@@ -11,8 +11,9 @@ pub(super) enum Reach {
 
 use Reach::{Everything, Section};
 
-const KEYS: [(&str, Reach); 28] = [
+const KEYS: [(&str, Reach); 29] = [
     ("tlsa", Section),
+    ("source", Section),
     ("api", Section),
     ("record_ttl", Section),
     ("reload", Section),
