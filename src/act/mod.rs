@@ -93,7 +93,7 @@ impl Actor<'_> {
         let failed = |error: String| Came::Failed(Trouble::of(lineage, error));
         let done = match action {
             Action::Store { generation, .. } => {
-                self.keeper.store(lineage, generation, facts).map_err(|why| why.to_string())
+                return self.keeper.store(lineage, generation, facts).unwrap_or_else(failed);
             }
             Action::Arrange { goal, serving, .. } => {
                 return self
@@ -142,7 +142,7 @@ impl Actor<'_> {
     /// All records are gone from servers and caches: the links follow `live/` again. Once the section is gone too, so is our
     /// memory of the lineage.
     fn leave(&self, lineage: &str, store: &mut Store) -> Result<(), String> {
-        self.keeper.follow_live(lineage)?;
+        self.keeper.follow_live(lineage, self.bundle(lineage))?;
         let journal = store.edit();
         match self.sections.contains_key(lineage) || self.config.broken.contains(lineage) {
             false => drop(journal.lineages.remove(lineage)),

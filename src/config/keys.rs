@@ -11,8 +11,9 @@ pub(super) enum Reach {
 
 use Reach::{Everything, Section};
 
-const KEYS: [(&str, Reach); 29] = [
+const KEYS: [(&str, Reach); 30] = [
     ("tlsa", Section),
+    ("source", Section),
     ("api", Section),
     ("record_ttl", Section),
     ("deploy", Section),

@@ -50,6 +50,9 @@ impl LineageDoc {
         for successes in [&mut self.deploys, &mut self.reloads] {
             successes.retain(|success| !meaningless(success.began) && !meaningless(success.ended));
         }
+        if let Some(unfinished) = self.unfinished.as_mut().filter(|unfinished| meaningless(unfinished.since)) {
+            unfinished.since = now;
+        }
         for host in self.hosts.values_mut().flat_map(|hosts| hosts.values_mut()) {
             host.gone = host.gone.map(|gone| if meaningless(gone) { now } else { gone });
         }

@@ -2,6 +2,7 @@
 
 mod check;
 mod commands;
+pub mod danebot;
 mod look;
 mod pin;
 mod print;
@@ -22,12 +23,12 @@ use crate::{
         alnitak,
         store::{Store, lineage_file},
     },
-    lineage::certbot,
-    lineage::layout::Places,
+    lineage::{certbot, layout::Places, source::Source},
     plan::Trouble,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::ErrorKind,
     path::Path,
     time::Duration,
 };
@@ -128,6 +129,7 @@ impl<'a> Run<'a> {
             live: config.letsencrypt_directory.join("live"),
             dane: config.dane_directory.clone(),
             state: config.state_directory.clone(),
+            sources: BTreeMap::new(),
         };
         let mode = match &arguments.command {
             Command::Post => Mode::Post,
@@ -135,8 +137,12 @@ impl<'a> Run<'a> {
             Command::Reset { .. } => Mode::Reset,
             _ => Mode::Plain,
         };
+        let of_certbot = |section: &Section| section.source == Source::Certbot;
+        let wanted = config.sections.is_empty() || config.sections.iter().any(of_certbot);
         let live = certbot::lineages(env, &places.live).unwrap_or_else(|error| {
-            tracing::warn!("cannot list {}: {error}", places.live.display());
+            if wanted || error.kind() != ErrorKind::NotFound {
+                tracing::warn!("cannot list {}: {error}", places.live.display());
+            }
             Vec::new()
         });
         let sections = BTreeMap::new();
@@ -150,11 +156,8 @@ impl<'a> Run<'a> {
         if self.arguments.command == Command::ConfigTest {
             return commands::config_test(self.env, self.config, &unmatched);
         }
-        for section in &unmatched {
-            let live = self.places.live.display();
-            tracing::warn!(
-                "section [{section}]: there is no lineage of that name in {live}, so there is nothing to do for it yet"
-            );
+        for text in &unmatched {
+            tracing::warn!("{text}, so there is nothing to do for it yet");
         }
         match &self.arguments.command {
             Command::Status { lineages, live } => self.status(lineages, *live),
@@ -196,18 +199,36 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Finds the lineage of each section: by its exact name, else without regard to case. Returns the sections that have none.
+    /// Finds the lineage of each section: by its exact name, else without regard to case. Says which sections have none.
     fn match_sections(&mut self, known: &BTreeSet<String>) -> Vec<String> {
         let mut unmatched = Vec::new();
         for section in &self.config.sections {
-            let mut names = self.live.iter().chain(known);
-            let exact = names.clone().find(|name| **name == section.name);
-            match exact.or_else(|| names.find(|name| idna::same(name, &section.name))) {
-                Some(name) => drop(self.sections.insert(name.clone(), section.clone())),
-                None => unmatched.push(section.name.clone()),
+            match self.lineage_to(section, known) {
+                Ok(name) => {
+                    let source = section.source.in_place().cloned();
+                    self.places.sources.extend(source.map(|source| (name.clone(), source)));
+                    self.sections.insert(name, section.clone());
+                }
+                Err(why) => unmatched.push(format!("section [{}]: {why}", section.name)),
             }
         }
         unmatched
+    }
+
+    /// The name of a section's lineage, if it has one; else what is missing.
+    fn lineage_to(&self, section: &Section, known: &BTreeSet<String>) -> Result<String, String> {
+        let own = section.lineage();
+        let names = || self.live.iter().chain(known);
+        let found = names().find(|name| **name == *own).or_else(|| names().find(|name| idna::same(name, &own)));
+        match (section.source.in_place(), found) {
+            (None, Some(name)) => Ok(name.clone()),
+            (None, None) => Err(format!("there is no lineage of that name in {}", self.places.live.display())),
+            (Some(_), Some(name)) if known.contains(name) => Ok(name.clone()),
+            (Some(source), found) => {
+                let name = found.map_or(own.into_owned(), String::clone);
+                source.is_there(self.env, &name).map(|()| name)
+            }
+        }
     }
 
     /// A lineage of the command line as `live/` or the journal spells it: an international name can come in either form.

@@ -33,6 +33,7 @@ use daneroll::{
         Unseen,
         clock::{Clock, Stamp},
     },
+    lineage::source::Source,
     name::DnsName,
     plan::{Action, Cause, Goal, Input, Plan, Step, check::check, plan},
     provider::exec::Exec,
@@ -80,6 +81,7 @@ fn section(name: &str) -> Section {
     Section {
         name: name.into(),
         line: 1,
+        source: Source::Certbot,
         tlsa: Vec::new(),
         wanted: Vec::new(),
         api: Api::of(Exec { argv: vec!["/sim/provider".into()], user: None, at_once: 1, temporary_from: 128 }),
@@ -151,6 +153,8 @@ impl Scene {
         self.lineage = name.into();
         let facts = LineageFacts {
             live: Err("unset".into()),
+            in_place: false,
+            doubted: None,
             served: Served::Missing,
             stored: BTreeMap::new(),
             linked_to_store: true,
@@ -503,6 +507,7 @@ fn step(step: &Step) -> String {
         Step::Retire(id) => format!("retire {}", generation_name(id)),
         Step::Leave => "leave".into(),
         Step::Find(_) => "find".into(),
+        Step::Copy => "copy".into(),
     }
 }
 
