@@ -40,10 +40,15 @@ impl Actor<'_> {
                 Came::Done
             }
             Err(why) => {
-                let text = format!(
-                    "deploy `{text}` {why}; it is tried again at the next run, and until it succeeds its `reload` waits and \
-                     old records stay"
-                );
+                let text = match hook {
+                    Some(_) => {
+                        format!("the hook `{text}` {why}; it is run again by the next call, and old records stay")
+                    }
+                    None => format!(
+                        "deploy `{text}` {why}; it is tried again at the next run, and until it succeeds its `reload` waits \
+                         and old records stay"
+                    ),
+                };
                 Came::Failed(Trouble::of(lineage, text))
             }
         }

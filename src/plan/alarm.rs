@@ -29,7 +29,7 @@ pub fn raise(model: &Model<'_>, plan: &mut Plan) {
 /// A reload has succeeded long ago, and the old certificate was seen since.
 fn unmoved(model: &Model<'_>, lineage: &Lineage<'_>, presented: &Presented) -> Option<Trouble> {
     let (seen, left) = (presented.seen?, presented.left?);
-    let grace = lineage.reloaded(left)?.after(lineage.hold(presented));
+    let grace = lineage.last_reloaded(left)?.after(lineage.hold(presented));
     let places: Vec<String> = presented.seen_at.iter().map(SocketAddr::to_string).collect();
     let gone = presented.unseen.as_ref().is_some_and(|unseen| unseen.last > seen);
     (seen >= grace && !gone).then(|| {

@@ -107,6 +107,15 @@ impl<'a> Lineage<'a> {
     }
 }
 
+impl Lineage<'_> {
+    /// When the last of all that was run for it had ended, if all that is owed because of this generation has succeeded.
+    pub fn last_reloaded(&self, left: Stamp) -> Option<Stamp> {
+        let first = self.reloaded(left)?;
+        let successes = self.doc.deploys.iter().chain(&self.doc.reloads);
+        Some(successes.map(|success| success.ended).fold(first, Stamp::max))
+    }
+}
+
 /// When the first success of a command that began no earlier than this had ended.
 fn first_success(successes: &[Reloaded], command: &[String], since: Stamp) -> Option<Stamp> {
     let counted = successes.iter().filter(|success| success.began >= since && success.command == command);

@@ -212,7 +212,7 @@ impl Run<'_> {
             });
             long_ago
                 || parting.contains(owner.query)
-                || lineages.any(|lineage| !lineage.is_settled() || lineage.doc.withdrawn)
+                || lineages.any(|lineage| !lineage.is_settled() || !lineage.is_installed() || lineage.doc.withdrawn)
                 || differs(&model, owner)
         };
         let due = model.owners.values().filter(is_due);
