@@ -2,6 +2,7 @@
 
 mod check;
 mod commands;
+mod hinted;
 mod look;
 mod pin;
 mod print;
@@ -125,7 +126,7 @@ impl<'a> Run<'a> {
         };
         let mode = match &arguments.command {
             Command::Post => Mode::Post,
-            Command::Deploy => Mode::Deploy(hints.lineage()),
+            Command::Deploy => Mode::Deploy(None),
             Command::Reset { .. } => Mode::Reset,
             _ => Mode::Plain,
         };
@@ -145,6 +146,9 @@ impl<'a> Run<'a> {
     fn command(mut self) -> Report {
         let known = lineages_on_record(self.env, &self.places.state);
         let unmatched = self.match_sections(&known);
+        if self.arguments.command == Command::Deploy {
+            self.mode = Mode::Deploy(self.hinted());
+        }
         if self.arguments.command == Command::ConfigTest {
             return commands::config_test(self.env, self.config, &unmatched);
         }
