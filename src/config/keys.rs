@@ -11,7 +11,7 @@ pub(super) enum Reach {
 
 use Reach::{Everything, Section};
 
-const KEYS: [(&str, Reach); 29] = [
+const KEYS: [(&str, Reach); 30] = [
     ("tlsa", Section),
     ("source", Section),
     ("api", Section),
@@ -27,6 +27,7 @@ const KEYS: [(&str, Reach); 29] = [
     ("shared", Section),
     ("pin", Section),
     ("bundle", Section),
+    ("keep", Section),
     ("nameservers", Section),
     ("timeout", Section),
     ("ttl", Everything),

@@ -132,6 +132,8 @@ pub struct Section {
     pub pin: Pin,
     /// Make a `bundle.pem`.
     pub bundle: bool,
+    /// `keep`: so many generations that nothing needs any more stay in the store.
+    pub keep: usize,
     /// `nameservers`: replaces the authority set; empty for what the DNS says.
     pub nameservers: Vec<SocketAddr>,
     /// Time limit for one external command, seconds.
