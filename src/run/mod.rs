@@ -3,6 +3,7 @@
 mod check;
 mod commands;
 mod look;
+mod notify;
 mod pin;
 mod print;
 mod recall;
