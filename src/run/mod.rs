@@ -4,6 +4,7 @@ mod check;
 mod commands;
 mod foretell;
 mod look;
+mod notify;
 mod pin;
 mod print;
 mod recall;
