@@ -1,8 +1,9 @@
 //! A thread that asks both servers and reads the dane directory about twenty times a second, as fast clients would.
 
 use crate::{
-    lab::{Lab, OWNER, SERVERS, spki_sha256},
+    lab::{Lab, OWNER, SERVERS},
     oracle::{Presented, Shown},
+    servers::spki_sha256,
 };
 use hickory_resolver::proto::{
     op::{Message, Query},

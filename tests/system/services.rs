@@ -12,8 +12,6 @@ use daneroll::{
     probe::Protocol,
 };
 use std::{
-    fs,
-    os::unix::fs::chown,
     thread,
     time::{Duration, Instant},
 };
@@ -95,8 +93,8 @@ fn a_server_that_keeps_its_certificate_keeps_its_record() {
         return;
     }
     let world = World::with_service("nginx", RFC2136, 20, NGINX);
-    let conf = write(&world, "nginx.conf", NGINX_CONF);
-    let dir = world.lab.text("");
+    world.lab.write("nginx.conf", NGINX_CONF).unwrap();
+    let (conf, dir) = (world.lab.text("nginx.conf"), world.lab.text(""));
     world.lab.namespace().serve("nginx-start", &["nginx", "-p", &dir, "-c", &conf], &[]).unwrap();
     until("nginx answers", || keys(&look(&world, Protocol::Tls)) == [world.key(1)]);
     world.run(&[]).expect(0);
@@ -124,35 +122,8 @@ fn a_server_that_keeps_its_certificate_keeps_its_record() {
 }
 
 fn start_postfix(world: &World) {
-    let user = nix::unistd::User::from_name("postfix").unwrap().expect("a user postfix");
-    for (name, owned) in [
-        ("etc", false),
-        ("queue", false),
-        ("queue/pid", false),
-        ("data", true),
-        ("queue/private", true),
-        ("queue/public", true),
-        ("queue/incoming", true),
-        ("queue/active", true),
-        ("queue/maildrop", true),
-    ] {
-        let path = world.lab.path(name);
-        fs::create_dir_all(&path).unwrap();
-        if owned {
-            chown(&path, Some(user.uid.as_raw()), None).unwrap();
-        }
-    }
-    write(world, "etc/main.cf", MAIN);
-    write(world, "etc/master.cf", MASTER);
-    let etc = world.lab.text("etc");
-    world.lab.namespace().serve("postfix", &["/usr/lib/postfix/sbin/master", "-d", "-c", &etc], &[]).unwrap();
+    world.lab.start_postfix("postfix", ".", MAIN, MASTER).unwrap();
     until("Postfix answers", || keys(&look(world, Protocol::Smtp)) == [world.key(1)]);
-}
-
-fn write(world: &World, name: &str, text: &str) -> String {
-    let dir = world.lab.text("");
-    fs::write(world.lab.path(name), text.replace("@DIR@", dir.trim_end_matches('/'))).unwrap();
-    world.lab.text(name)
 }
 
 /// A plain run, however it ends.
