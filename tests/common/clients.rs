@@ -27,7 +27,7 @@ pub enum Verdict {
 }
 
 /// One TLSA record, as it came over the wire.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Record {
     pub usage: u8,
     pub selector: u8,

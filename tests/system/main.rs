@@ -10,6 +10,7 @@ mod lab;
 #[allow(dead_code, reason = "the laboratory uses the rest")]
 mod namespace;
 mod oracle;
+mod questions;
 mod sampler;
 mod servers;
 mod services;

@@ -137,21 +137,24 @@ impl Servers {
         must(&mut command)
     }
 
-    /// Starts Postfix in a directory of its own, whose `etc/` gets these two files.
-    pub fn start_postfix(&self, label: &str, directory: &str, main: &str, master: &str) -> io::Result<()> {
+    /// Starts Postfix in a directory of its own; it presents what is in `chains`, the value of `smtpd_tls_chain_files`.
+    pub fn start_postfix(&self, home: &str, host: &str, address: &str, chains: &str) -> io::Result<()> {
         let user = User::from_name("postfix")?.expect("a user postfix");
         let private = ["data", "queue/private", "queue/public", "queue/incoming", "queue/active", "queue/maildrop"];
         for name in ["etc", "queue/pid"].iter().chain(&private) {
-            let path = self.path(directory).join(name);
+            let path = self.path(home).join(name);
             fs::create_dir_all(&path)?;
             if private.contains(name) {
                 chown(&path, Some(user.uid.as_raw()), None)?;
             }
         }
-        self.write(&format!("{directory}/etc/main.cf"), main)?;
-        self.write(&format!("{directory}/etc/master.cf"), master)?;
-        let etc = self.path(directory).join("etc");
-        self.namespace.serve(label, &["/usr/lib/postfix/sbin/master", "-d", "-c", etc.to_str().unwrap()], &[])
+        let home = self.text(home);
+        let home = home.trim_end_matches('/');
+        let main = include_str!("etc/main.cf").replace("@HOME@", home).replace("@HOST@", host);
+        fs::write(format!("{home}/etc/main.cf"), main.replace("@ADDRESS@", address).replace("@CHAINS@", chains))?;
+        fs::write(format!("{home}/etc/master.cf"), include_str!("etc/master.cf"))?;
+        let etc = format!("{home}/etc");
+        self.namespace.serve(&format!("postfix-{host}"), &["/usr/lib/postfix/sbin/master", "-d", "-c", &etc], &[])
     }
 
     /// Does this server show a signed zone?

@@ -18,31 +18,6 @@ use std::{
 
 const POSTFIX: &str = "probe = auto\nhold = 1\nreload = postfix -c @DIR@/etc reload\n";
 
-const MAIN: &str = "\
-compatibility_level = 3.6
-queue_directory = @DIR@/queue
-data_directory = @DIR@/data
-maillog_file = @DIR@/mail.log
-maillog_file_prefixes = /tmp
-myhostname = mx.example.test
-mydestination =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
-smtpd_tls_security_level = may
-smtpd_tls_chain_files = @DIR@/dane/mx.example.test/privkey.pem, @DIR@/dane/mx.example.test/fullchain.pem
-smtpd_forbid_unauth_pipelining = yes
-";
-
-const MASTER: &str = "\
-25 inet n - n - - smtpd
-tlsmgr unix - - n - 1 tlsmgr
-anvil unix - - n - 1 anvil
-rewrite unix - - n - - trivial-rewrite
-proxymap unix - - n - - proxymap
-postlog unix-dgram n - n - 1 postlogd
-";
-
 /// A reload that says yes and does nothing.
 const NGINX: &str = "probe = tls\nhold = 2\nreload = /bin/true\n";
 
@@ -122,7 +97,9 @@ fn a_server_that_keeps_its_certificate_keeps_its_record() {
 }
 
 fn start_postfix(world: &World) {
-    world.lab.start_postfix("postfix", ".", MAIN, MASTER).unwrap();
+    let dane = world.lab.text("dane/mx.example.test");
+    let chains = format!("{dane}/privkey.pem, {dane}/fullchain.pem");
+    world.lab.start_postfix("", "mx.example.test", "127.0.0.1", &chains).unwrap();
     until("Postfix answers", || keys(&look(world, Protocol::Smtp)) == [world.key(1)]);
 }
 
