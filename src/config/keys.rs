@@ -11,7 +11,7 @@ pub(super) enum Reach {
 
 use Reach::{Everything, Section};
 
-const KEYS: [(&str, Reach); 30] = [
+const KEYS: [(&str, Reach); 32] = [
     ("tlsa", Section),
     ("source", Section),
     ("api", Section),
@@ -42,6 +42,8 @@ const KEYS: [(&str, Reach); 30] = [
     ("trust_anchor", Everything),
     ("dnssec", Everything),
     ("prometheus_file", Everything),
+    ("notify", Everything),
+    ("stuck", Everything),
 ];
 
 /// The parameter of that name.

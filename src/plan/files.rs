@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What a client has been writing for so long is not being written, seconds.
-const LASTING: u64 = 900;
+pub(super) const LASTING: u64 = 900;
 
 /// Keeps what is served and what waits in our store, where no client can prune it.
 pub fn store(model: &Model<'_>, plan: &mut Plan) {

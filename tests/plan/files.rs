@@ -44,7 +44,7 @@ fn copied() {
         ("missing; live A; stored A", "arrange A", ""),
         ("missing; live B; stored A", "arrange A", ""),
         ("missing; live A; unconfigured", "", "delete A: unconfigured"),
-        ("missing; torn 60", "", "copy: unfinished"),
+        ("missing; torn 60", "", "copy: unfinished, delete A: unreadable"),
         ("foreign A; live A; stored A", "arrange A", ""),
         ("foreign A; live B; stored A", "arrange A", ""),
         ("pinned A; live A; stored A", "", ""),

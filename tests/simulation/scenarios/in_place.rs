@@ -4,11 +4,11 @@
 use super::{MX, serves, settle};
 use crate::{
     certs::{Flaw, Renewal},
-    lab::{DANE, HOUR, KILLED, LETSENCRYPT, Lab, STATE, Setup, last_wish},
+    lab::{DANE, DAY, HOUR, KILLED, LETSENCRYPT, Lab, STATE, Setup, last_wish},
 };
 use daneroll::{
     config::{Overrides, load},
-    env::{Files, sim::When},
+    env::{Files, Kind, sim::When},
     lineage::layout::Places,
 };
 use std::path::{Path, PathBuf};
@@ -334,5 +334,108 @@ fn renewals_without_hooks() {
         assert!(real.starts_with(Path::new(DANE).join(".store").join(MX)), "{real:?}");
         assert_eq!(lab.world.stat(&served, true).unwrap().mode, 0o600);
         assert_eq!(lab.world.list(&Path::new(DANE).join(".store").join(MX)).unwrap().len(), 1, "{way:?}");
+    }
+}
+
+/// Another client takes over from certbot: services go on with what they read, first from `live/`, then from a copy of it.
+#[test]
+fn from_certbot_to_another_client() {
+    for pin in ["pin = renewal", "pin = always"] {
+        let mut lab = Lab::with(MX, "311 25").line(pin).global("ttl = 3600").start();
+        lab.first_use();
+        lab.assert_settled(MX);
+        let way = Way::Lego;
+        // Following live/, services would see what certbot stands for here.
+        let number = if pin == "pin = renewal" { 1 } else { Way::order(&lab) };
+        way.write(&lab, number);
+        lab.reconfigure(|setup| setup.line(way.source()));
+        assert_eq!(lab.run(&[]), 0, "{}", lab.told());
+        assert_eq!(serves(&lab), [1], "{pin}");
+        let next = Way::order(&lab);
+        way.write(&lab, next);
+        lab.cron(HOUR, HOUR);
+        settle(&lab, MX);
+        assert_eq!(serves(&lab), [number + 1], "{pin}");
+    }
+}
+
+/// Leaving DANE: the newest certificate is served when no record is left, and so is each that follows.
+#[test]
+fn withdrawn() {
+    let way = Way::Lego;
+    let lab = way.ready();
+    let number = Way::order(&lab);
+    way.write(&lab, number);
+    assert_eq!(lab.run(&[]), 0);
+    assert_eq!(lab.run(&["withdraw", MX]), 0, "{}", lab.told());
+    lab.cron(2 * HOUR, DAY);
+    lab.assert_clean();
+    let served = || lab.world.read(&Path::new(DANE).join(MX).join("fullchain.pem")).unwrap();
+    assert_eq!((served(), lab.published("_25._tcp.mx.example.com").len()), (lab.certbot.fullchain(MX, 2), 0));
+    let number = Way::order(&lab);
+    way.write(&lab, number);
+    lab.cron(HOUR, 2 * HOUR);
+    assert_eq!(served(), lab.certbot.fullchain(MX, 3));
+}
+
+/// The commands of an operator, and what an accident leaves.
+#[test]
+fn by_hand_and_by_accident() {
+    let way = Way::Dehydrated;
+    // No certificate yet: nothing to do, and no error.
+    let lab = way.setup().global("ttl = 3600").start();
+    for args in [&["--reset"][..], &[], &["--pre"], &["--post"], &["-t"]] {
+        assert_eq!(lab.run(args), 0, "{args:?} {}", lab.told());
+    }
+    way.write(&lab, 1);
+    assert_eq!((lab.run(&["--pre"]), lab.run(&["--reset"])), (0, 0));
+    lab.serve();
+    lab.cron(3 * HOUR, 9 * HOUR);
+    lab.assert_settled(MX);
+    // The dane directory is lost, and the store with it.
+    let number = Way::order(&lab);
+    way.write(&lab, number);
+    lab.cron(HOUR, 9 * HOUR);
+    assert_eq!((lab.run(&["rollback", MX]), serves(&lab)), (1, vec![2]), "nothing is left to go back to");
+    remove_all(&lab, Path::new(DANE));
+    assert_eq!(lab.run(&[]), 0, "{}", lab.told());
+    settle(&lab, MX);
+    // Only the store: services are led to what the client has, by the operator's word.
+    remove_all(&lab, &Path::new(DANE).join(".store"));
+    assert_eq!(lab.run(&[]), 1);
+    lab.assert_told(&["which is lost"]);
+    assert_eq!(lab.run(&["--reset", "--force"]), 0, "{}", lab.told());
+    settle(&lab, MX);
+}
+
+fn remove_all(lab: &Lab, dir: &Path) {
+    for name in lab.world.list(dir).unwrap() {
+        let path = dir.join(name);
+        match lab.world.stat(&path, false).unwrap().kind {
+            Kind::Dir => remove_all(lab, &path),
+            _ => lab.world.as_world(|world| world.remove(&path)).unwrap(),
+        }
+    }
+    lab.world.as_world(|world| world.remove_dir(dir)).unwrap();
+}
+
+/// `keep`: copies of the newest that are not needed stay, and nothing else of them.
+#[test]
+fn kept() {
+    let way = Way::AcmeSh;
+    let lab = way.setup().line("keep = 2").bundle().global("ttl = 3600").start();
+    way.write(&lab, 1);
+    assert_eq!(lab.run(&["--reset"]), 0);
+    lab.serve();
+    lab.cron(3 * HOUR, 9 * HOUR);
+    for stored in [2, 3, 3] {
+        let number = Way::order(&lab);
+        lab.pass(DAY);
+        way.write(&lab, number);
+        settle(&lab, MX);
+        let store = lab.world.list(&Path::new(DANE).join(".store").join(MX)).unwrap();
+        assert_eq!(store.len(), stored, "{store:?}");
+        assert_eq!(lab.run(&[]), 0);
+        assert!(last_wish() >= HOUR, "nothing is pending");
     }
 }
