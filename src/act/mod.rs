@@ -115,9 +115,12 @@ impl Actor<'_> {
             }
             Action::Deploy { command, timeout, .. } => return self.deploy(command, lineage, *timeout, store),
             Action::Reload { command, lineages, timeout } => return self.reload(command, lineages, *timeout, store),
-            Action::Forget { generation, .. } => {
+            Action::Forget { generation, keep, .. } => {
                 tracing::debug!(lineage, %generation, "forgetting a generation that nothing needs any more");
-                let came = self.keeper.forget(lineage, generation).unwrap_or_else(failed);
+                let came = match keep {
+                    true => Came::Done,
+                    false => self.keeper.forget(lineage, generation).unwrap_or_else(failed),
+                };
                 if let (Came::Done, Some(doc)) = (&came, store.edit().lineages.get_mut(lineage)) {
                     doc.presented.retain(|presented| presented.generation != *generation);
                 }

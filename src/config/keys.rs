@@ -11,7 +11,7 @@ pub(super) enum Reach {
 
 use Reach::{Everything, Section};
 
-const KEYS: [(&str, Reach); 30] = [
+const KEYS: [(&str, Reach); 33] = [
     ("tlsa", Section),
     ("source", Section),
     ("api", Section),
@@ -28,6 +28,7 @@ const KEYS: [(&str, Reach); 30] = [
     ("shared", Section),
     ("pin", Section),
     ("bundle", Section),
+    ("keep", Section),
     ("nameservers", Section),
     ("timeout", Section),
     ("ttl", Everything),
@@ -42,6 +43,8 @@ const KEYS: [(&str, Reach); 30] = [
     ("trust_anchor", Everything),
     ("dnssec", Everything),
     ("prometheus_file", Everything),
+    ("notify", Everything),
+    ("stuck", Everything),
 ];
 
 /// The parameter of that name.

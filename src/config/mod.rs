@@ -78,6 +78,10 @@ pub struct Config {
     pub dnssec: Dnssec,
     /// `prometheus_file`: each run writes its metrics there.
     pub prometheus_file: Option<PathBuf>,
+    /// `notify`: the command that is told of changes, split into words; none if empty.
+    pub notify: Vec<String>,
+    /// `stuck`: how much longer than planned a wait may last, seconds, where set.
+    pub stuck: Option<u64>,
     /// The sections without errors, in the order of the file.
     pub sections: Vec<Section>,
     /// Names of sections that have errors: pinned, and otherwise left alone.
@@ -138,6 +142,8 @@ pub struct Section {
     pub pin: Pin,
     /// Make a `bundle.pem`.
     pub bundle: bool,
+    /// `keep`: so many generations that nothing needs any more stay in the store.
+    pub keep: usize,
     /// `nameservers`: replaces the authority set; empty for what the DNS says.
     pub nameservers: Vec<SocketAddr>,
     /// Time limit for one external command, seconds.

@@ -7,7 +7,7 @@ use super::{
     grammar::Entry,
     source,
     tlsa_line::{self, Template},
-    values::{absolute, addresses, choice, flag, mode, one, seconds, servers, some_seconds},
+    values::{absolute, addresses, choice, count, flag, mode, one, seconds, servers, some_seconds},
     words::Word,
 };
 use crate::{
@@ -39,6 +39,7 @@ pub(super) struct Settings {
     shared: Option<bool>,
     pin: Option<Pin>,
     bundle: Option<bool>,
+    keep: Option<usize>,
     nameservers: Vec<SocketAddr>,
     timeout: Option<u64>,
     /// The parameters that occur here, understood or not.
@@ -70,6 +71,7 @@ impl Settings {
             "shared" => self.shared = Some(flag(entry)?),
             "pin" => self.pin = Some(choice(entry, &[("renewal", Pin::Renewal), ("always", Pin::Always)])?),
             "bundle" => self.bundle = Some(flag(entry)?),
+            "keep" => self.keep = Some(count(entry)?),
             "nameservers" => self.nameservers.extend(servers(entry)?),
             "timeout" => self.timeout = Some(some_seconds(entry)?),
             _ => return Err(entry.key.fault("not a parameter of sections")),
@@ -149,6 +151,7 @@ impl Settings {
             shared: self.shared.or(defaults.shared).unwrap_or(false),
             pin: if always { Pin::Always } else { pin },
             bundle,
+            keep: self.keep.or(defaults.keep).unwrap_or(0),
             nameservers: if self.nameservers.is_empty() { defaults.nameservers.clone() } else { self.nameservers },
             timeout: self.timeout.or(defaults.timeout).unwrap_or(300),
         }
@@ -175,6 +178,8 @@ pub(super) struct Everywhere {
     pub trust_anchor: Option<TrustAnchor>,
     pub dnssec: Option<Dnssec>,
     pub prometheus_file: Option<PathBuf>,
+    pub notify: Vec<String>,
+    pub stuck: Option<u64>,
     /// Line and word of the last directory.
     pub place: Option<(usize, Word)>,
     /// The parameters that occur, understood or not.
@@ -202,6 +207,8 @@ impl Everywhere {
                 self.dnssec = Some(choice(entry, &choices)?);
             }
             "prometheus_file" => self.prometheus_file = Some(absolute(entry)?),
+            "notify" => self.notify = api::command(&entry.words).transpose()?.unwrap_or_default(),
+            "stuck" => self.stuck = Some(some_seconds(entry)?),
             _ => return Err(entry.key.fault("not a parameter for everything")),
         }
         Ok(())

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What a client has been writing for so long is not being written, seconds.
-const LASTING: u64 = 900;
+pub(super) const LASTING: u64 = 900;
 
 /// Keeps what is served and what waits in our store, where no client can prune it.
 pub fn store(model: &Model<'_>, plan: &mut Plan) {
@@ -34,7 +34,8 @@ pub fn store(model: &Model<'_>, plan: &mut Plan) {
 
 /// Is there nothing that services read, and can what there is to read only be a copy?
 fn is_first_copy(lineage: &Lineage<'_>) -> bool {
-    lineage.facts.in_place && lineage.section.is_some() && lineage.facts.served == Served::Missing
+    let known = lineage.doc.served.as_ref().is_some_and(|id| lineage.facts.stored.contains_key(id));
+    lineage.facts.in_place && lineage.section.is_some() && lineage.facts.served == Served::Missing && !known
 }
 
 /// Lays out the dane directory, leads links that were lost to the store, pins and releases.
@@ -170,8 +171,8 @@ pub fn forget(model: &Model<'_>, plan: &mut Plan) {
                 plan.waits.push(Wait { lineage: lineage.name.into(), step, reasons });
             }
         }
-        for generation in forgettable(model, lineage).into_iter().filter(|_| !switched.contains(lineage.name)) {
-            plan.actions.push(Action::Forget { lineage: lineage.name.into(), generation });
+        if !switched.contains(lineage.name) {
+            plan.actions.extend(forgotten(model, lineage));
         }
         if lineage.doc.withdrawn && !lineage.facts.held && !is_leaving(model, lineage) && !has_left(model, lineage) {
             match parting(model, lineage) {
@@ -204,6 +205,22 @@ fn has_left(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
         _ => false,
     };
     configured && at_live && lineage.is_settled()
+}
+
+/// Forgets what is not needed; the files of the newest of them stay, so many as `keep` says. A lineage without a section is not pruned.
+fn forgotten(model: &Model<'_>, lineage: &Lineage<'_>) -> Vec<Action> {
+    let ids = forgettable(model, lineage);
+    let keep = lineage.section.map_or(usize::MAX, |section| section.keep);
+    let mut stored: Vec<&GenerationId> = ids.iter().filter(|id| lineage.facts.stored.contains_key(*id)).collect();
+    stored.sort_by_key(|id| std::cmp::Reverse(lineage.chain(id).map(|chain| (chain.not_before(), chain.not_after()))));
+    stored.truncate(keep);
+    let remembered = |id: &GenerationId| lineage.doc.presented.iter().any(|presented| presented.generation == *id);
+    let forget = |id: &GenerationId| {
+        let keep = stored.contains(&id);
+        let action = Action::Forget { lineage: lineage.name.into(), generation: id.clone(), keep };
+        (!keep || remembered(id)).then_some(action)
+    };
+    ids.iter().filter_map(forget).collect()
 }
 
 /// Generations that are neither served nor live nor waiting, that no process can present, and whose records are gone.

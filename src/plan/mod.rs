@@ -15,6 +15,7 @@ pub mod probe;
 mod publish;
 mod reason;
 mod sharing;
+pub mod standing;
 mod switch;
 
 pub use back::back;
@@ -132,6 +133,8 @@ pub enum Action {
         lineage: String,
         /// This generation.
         generation: GenerationId,
+        /// Its files stay (`keep`).
+        keep: bool,
     },
     /// Forget a lineage that has left DANE.
     Leave {
@@ -239,7 +242,12 @@ impl fmt::Display for Action {
             Action::Deploy { lineage, command, .. } => write!(f, "run `{}` for {lineage}", command.join(" ")),
             Action::Reload { command, .. } => write!(f, "run `{}`", command.join(" ")),
             Action::Delete(edit) => write!(f, "delete {} TLSA {}", edit.query, edit.record),
-            Action::Forget { lineage, generation } => write!(f, "forget generation {generation} of {lineage}"),
+            Action::Forget { lineage, generation, keep: true } => {
+                write!(f, "let generation {generation} of {lineage} rest in the store")
+            }
+            Action::Forget { lineage, generation, keep: false } => {
+                write!(f, "forget generation {generation} of {lineage}")
+            }
             Action::Leave { lineage } => write!(f, "let {lineage} go"),
         }
     }

@@ -3,7 +3,10 @@
 mod check;
 mod commands;
 pub mod danebot;
+mod foretell;
+mod hinted;
 mod look;
+mod notify;
 mod pin;
 mod print;
 mod recall;
@@ -133,7 +136,7 @@ impl<'a> Run<'a> {
         };
         let mode = match &arguments.command {
             Command::Post => Mode::Post,
-            Command::Deploy => Mode::Deploy(hints.lineage()),
+            Command::Deploy => Mode::Deploy(None),
             Command::Reset { .. } => Mode::Reset,
             _ => Mode::Plain,
         };
@@ -153,6 +156,9 @@ impl<'a> Run<'a> {
     fn command(mut self) -> Report {
         let known = lineages_on_record(self.env, &self.places.state);
         let unmatched = self.match_sections(&known);
+        if self.arguments.command == Command::Deploy {
+            self.mode = Mode::Deploy(self.hinted());
+        }
         if self.arguments.command == Command::ConfigTest {
             return commands::config_test(self.env, self.config, &unmatched);
         }
@@ -170,7 +176,7 @@ impl<'a> Run<'a> {
                     false => self.locked(POST_WAIT, Vec::new(), |run, store| run.import(store, &file)),
                 }
             }
-            _ if self.arguments.dry_run => self.dry_run(),
+            _ if self.arguments.dry_run => self.dry_run(&known),
             Command::Post | Command::Deploy => {
                 let mut troubles = Vec::new();
                 if self.mode == Mode::Post {

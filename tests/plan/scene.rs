@@ -30,7 +30,7 @@ use daneroll::{
     facts::{AddressView, EndpointView, Facts, LineageFacts, OwnerView, Security, Served, ServerView},
     journal::{
         Journal, LineageDoc, Origin, Override, OwnerDoc, Past, Presented, RecordDoc, RecordState, Reloaded, Shown,
-        Unseen,
+        Unfinished, Unseen,
         clock::{Clock, Stamp},
     },
     lineage::source::Source,
@@ -99,6 +99,7 @@ fn section(name: &str) -> Section {
         shared: false,
         pin: Pin::Renewal,
         bundle: false,
+        keep: 0,
         nameservers: Vec::new(),
         timeout: 300,
     }
@@ -121,6 +122,8 @@ impl Scene {
             trust_anchor: None,
             dnssec: Dnssec::Validate,
             prometheus_file: None,
+            notify: Vec::new(),
+            stuck: None,
             sections: Vec::new(),
             broken: BTreeSet::new(),
         };
@@ -415,6 +418,18 @@ impl Scene {
             "probe" => self.section().probe = Probe::Auto,
             "shared" => self.section().shared = true,
             "pin" => self.section().pin = Pin::Always,
+            "keep" => self.section().keep = number() as usize,
+            // Its client overwrites its files; what they hold is no set, or a doubtful one, since so long ago.
+            "copied" => {
+                self.files().in_place = true;
+                self.section().pin = Pin::Always;
+            }
+            "torn" | "doubted" => {
+                let generation = (verb == "doubted").then(|| id("D"));
+                let since = ago(number());
+                self.files().live = Err("the key does not fit".into());
+                self.doc().unfinished = Some(Unfinished { since, generation });
+            }
             "provider" => self.section().verify = Verify::Provider,
             "unconfigured" => drop(self.sections.remove(&self.lineage)),
             other => panic!("no statement {other:?}"),
@@ -492,7 +507,9 @@ pub fn action(action: &Action) -> String {
         }
         Action::Reload { command, .. } => format!("reload {}", command.join(" ")),
         Action::Delete(edit) => format!("delete {}{}", record_name(&edit.record), at(&edit.query)),
-        Action::Forget { lineage, generation } => format!("forget {}{}", of(lineage), generation_name(generation)),
+        Action::Forget { lineage, generation, keep } => {
+            format!("{} {}{}", if *keep { "rest" } else { "forget" }, of(lineage), generation_name(generation))
+        }
         Action::Leave { lineage } => format!("leave {lineage}"),
     }
 }

@@ -4,12 +4,16 @@
 // Test code: a panic is how it reports.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod clients;
 mod hidden;
 mod includes;
 mod lab;
+#[allow(dead_code, reason = "the laboratory uses the rest")]
 mod namespace;
 mod oracle;
+mod questions;
 mod sampler;
+mod servers;
 mod services;
 mod validation;
 mod world;

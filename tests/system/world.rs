@@ -1,10 +1,11 @@
 //! One host: a certificate from certbot, a service that loads it at start and on reload, and daneroll between them.
 
 use crate::{
-    lab::{ACME, Lab, Primary, SERVERS, spki_sha256},
+    lab::{ACME, Lab, Primary, SERVERS},
     namespace::must,
     oracle,
     sampler::Sampler,
+    servers::spki_sha256,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const LINEAGE: &str = "mx.example.test";
+pub const LINEAGE: &str = "mx.example.test";
 
 /// The service: it takes a copy of the certificate when it is told to reload. With a file `slow` beside it, it takes
 /// its time before that, once, and leaves in `slow.pid` whom to look for.
@@ -64,18 +65,29 @@ impl World {
 
     /// The same with other name servers.
     pub fn among(primary: Primary, name: &'static str, api: &str, settle: u32, service: &str) -> World {
+        let world = World::empty(primary, name);
+        let args = ["certonly", "--standalone", "--http-01-port", "5002", "--server", ACME, "--agree-tos"];
+        world.certbot(&[&args[..], &["--register-unsafely-without-email", "-d", LINEAGE]].concat());
+        world.set_up(api, settle, service);
+        world
+    }
+
+    /// Servers only.
+    pub fn empty(primary: Primary, name: &'static str) -> World {
         let begun = Instant::now();
         let world = World { lab: Lab::start(primary).unwrap(), name, begun };
         world.tell("servers are up");
-        let args = ["certonly", "--standalone", "--http-01-port", "5002", "--server", ACME, "--agree-tos"];
-        world.certbot(&[&args[..], &["--register-unsafely-without-email", "-d", LINEAGE]].concat());
-        world.configure(api, settle, service);
-        world.run(&["--config-test"]).expect(0);
-        world.run(&["--reset"]).expect(0);
-        must(Command::new(world.lab.path("reload")).current_dir(world.lab.path(""))).unwrap();
-        fs::remove_file(world.lab.path("reloads")).unwrap();
-        world.tell("certificate issued, dane directory built");
         world
+    }
+
+    /// Writes the configuration and builds the dane directory; there is a certificate.
+    pub fn set_up(&self, api: &str, settle: u32, service: &str) {
+        self.configure(api, settle, service);
+        self.run(&["--config-test"]).expect(0);
+        self.run(&["--reset"]).expect(0);
+        must(Command::new(self.lab.path("reload")).current_dir(self.lab.path(""))).unwrap();
+        fs::remove_file(self.lab.path("reloads")).unwrap();
+        self.tell("certificate issued, dane directory built");
     }
 
     /// Says how far the test is, past the capture of the test harness.
@@ -202,7 +214,7 @@ impl World {
         let (answers, looks, lost) = (log.shown.len(), log.presented.len(), log.unanswered);
         self.tell(&format!("{answers} answers and {looks} looks at certificates judged, {lost} questions unanswered"));
         assert!(answers > 100 && lost * 10 < answers, "the watch saw too little");
-        let found = oracle::violations(&log.shown, &log.presented);
+        let found = oracle::violations(&log.shown, &log.presented, BTreeSet::contains);
         assert!(found.is_empty(), "{} mismatches, such as\n{}", found.len(), found[..found.len().min(5)].join("\n"));
     }
 
@@ -255,12 +267,8 @@ impl World {
     }
 
     fn certbot(&self, args: &[&str]) -> String {
-        let mut command = self.lab.command("certbot");
-        command.args(args).arg("--non-interactive").env("REQUESTS_CA_BUNDLE", self.lab.path("pebble.crt"));
-        for (option, dir) in [("--config-dir", "le"), ("--work-dir", "le-work"), ("--logs-dir", "le-logs")] {
-            command.args([option, &self.lab.text(dir)]);
-        }
-        must(&mut command).unwrap_or_else(|error| panic!("{error}\npebble:\n{}", self.lab.tail("pebble")))
+        let said = self.lab.certbot("le", args);
+        said.unwrap_or_else(|error| panic!("{error}\npebble:\n{}", self.lab.tail("pebble")))
     }
 }
 
@@ -272,7 +280,7 @@ impl Run {
 }
 
 /// The program under test; `DANEROLL` names another one, such as that of an installed package.
-fn daneroll() -> &'static str {
+pub fn daneroll() -> &'static str {
     static PATH: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     PATH.get_or_init(|| std::env::var("DANEROLL").unwrap_or_else(|_| env!("CARGO_BIN_EXE_daneroll").to_owned()))
 }

@@ -10,6 +10,7 @@ mod hooks;
 mod in_place;
 mod lookups;
 mod names;
+mod notify;
 mod outage;
 mod probes;
 mod programs;
