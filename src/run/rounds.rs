@@ -141,7 +141,6 @@ impl Run<'_> {
         Actor { env, config, sections, keeper, renewed_domains: self.hints.renewed_domains.clone() }
     }
 
-    /// Is this step one for the command that was called?
     /// What waits for somebody's hand, whether it was asked for now or before.
     fn by_hand(&self, input: Input<'_>) -> Vec<String> {
         let concerned = self.sections.iter().filter(|(_, section)| !section.api.knows_when_done());
@@ -157,7 +156,8 @@ impl Run<'_> {
         names.iter().flat_map(of).collect()
     }
 
-    fn is_for(&self, action: &Action) -> bool {
+    /// Is this step one for the command that was called?
+    pub(super) fn is_for(&self, action: &Action) -> bool {
         let published = matches!(action, Action::Store { .. } | Action::Adopt { .. } | Action::Add(_));
         match &self.mode {
             Mode::Plain => true,
