@@ -25,7 +25,7 @@ impl Actor<'_> {
     /// Runs a deploy command for a lineage, and takes down when it began if it succeeded.
     pub(super) fn deploy(&self, words: &[String], lineage: &str, limit: u64, store: &mut Store) -> Came {
         let text = words.join(" ");
-        tracing::info!(lineage, command = text, "deploying");
+        tracing::info!(lineage, phase = "deploy", command = text, "deploying");
         let hook = self.sections.get(lineage).and_then(|section| section.hook.as_ref());
         let vars = match hook.map_or(Ok(self.set(lineage)), |hook| self.contents(lineage, hook)) {
             Ok(vars) => vars,

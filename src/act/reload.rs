@@ -20,7 +20,9 @@ impl Actor<'_> {
     /// Runs a reload command for all these lineages, and takes down when it began if it succeeded.
     pub(super) fn reload(&self, words: &[String], lineages: &BTreeSet<String>, limit: u64, store: &mut Store) -> Came {
         let text = words.join(" ");
-        tracing::info!(command = text, "reloading");
+        for lineage in lineages {
+            tracing::info!(lineage, phase = "reload", command = text, "reloading");
+        }
         match self.ran(words, plain(), limit, store) {
             Ok((began, ended)) => {
                 for lineage in lineages {

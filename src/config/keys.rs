@@ -11,7 +11,7 @@ pub(super) enum Reach {
 
 use Reach::{Everything, Section};
 
-const KEYS: [(&str, Reach); 33] = [
+const KEYS: [(&str, Reach); 34] = [
     ("tlsa", Section),
     ("source", Section),
     ("api", Section),
@@ -39,6 +39,7 @@ const KEYS: [(&str, Reach); 33] = [
     ("dane_group", Everything),
     ("log", Everything),
     ("log_level", Everything),
+    ("log_format", Everything),
     ("resolver", Everything),
     ("trust_anchor", Everything),
     ("dnssec", Everything),

@@ -231,6 +231,7 @@ fn arguments() -> Arguments {
         overrides: Overrides::default(),
         log: None,
         log_level: None,
+        log_format: None,
         quiet: false,
         dry_run: false,
         json: false,

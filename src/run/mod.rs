@@ -144,7 +144,8 @@ impl<'a> Run<'a> {
         let wanted = config.sections.is_empty() || config.sections.iter().any(of_certbot);
         let live = certbot::lineages(env, &places.live).unwrap_or_else(|error| {
             if wanted || error.kind() != ErrorKind::NotFound {
-                tracing::warn!("cannot list {}: {error}", places.live.display());
+                let live = places.live.display();
+                tracing::warn!("cannot list {live}, so there are no certificates (`letsencrypt_directory` says where they are): {error}");
             }
             Vec::new()
         });
@@ -164,6 +165,9 @@ impl<'a> Run<'a> {
         }
         for text in &unmatched {
             tracing::warn!("{text}, so there is nothing to do for it yet");
+        }
+        if self.arguments.command == Command::Run && self.config.sections.is_empty() && self.config.broken.is_empty() {
+            tracing::info!("there is no section in {}, so there is nothing to do", self.config.path.display());
         }
         match &self.arguments.command {
             Command::Status { lineages, live } => self.status(lineages, *live),

@@ -40,7 +40,7 @@ impl Keeper<'_> {
         if let Some(generation) = generation {
             self.keep(lineage, generation)?;
             self.lead(lineage, &Goal::Generation(generation.id.clone()), bundle)?;
-            tracing::info!(lineage, generation = %generation.id, "pinned");
+            tracing::info!(lineage, phase = "pin", generation = %generation.id, "pinned");
         }
         if facts.in_place {
             return Ok(()); // no renewal reaches a copy, so there is nothing to release
