@@ -120,7 +120,7 @@ impl<'a> Files<'a> {
 
 impl Lookups for Files<'_> {
     fn user(&self, name: &str) -> Result<Option<User>, String> {
-        Ok((name == "root").then(|| User { name: name.into(), uid: 0, gid: 0 }))
+        Ok((name == "root").then(|| User { name: name.into(), uid: 0, gid: 0, changed: None }))
     }
 
     fn group(&self, name: &str) -> Result<Option<(String, u32)>, String> {
