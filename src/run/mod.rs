@@ -5,6 +5,7 @@ mod commands;
 mod look;
 mod pin;
 mod print;
+mod quiet;
 mod recall;
 mod rollback;
 mod rounds;
@@ -15,17 +16,18 @@ use crate::{
     act::keeper::Keeper,
     cli::{Arguments, Command, Hints},
     config::{Config, Loaded, Section, Unreadable},
-    env::{Env, Lock},
+    env::{Env, Lock, watch::Watch},
     idna,
     journal::{
         alnitak,
-        store::{Store, lineage_file},
+        store::{Store, lineage_file, lineages_of},
     },
     lineage::certbot,
     lineage::layout::Places,
     plan::{Trouble, span},
 };
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     path::Path,
     time::Duration,
@@ -87,6 +89,8 @@ pub struct Run<'a> {
     mode: Mode,
     /// The configuration has errors.
     flawed: bool,
+    /// For whoever wants to know for how many seconds nothing becomes due.
+    rests: Option<&'a Cell<Option<u64>>>,
 }
 
 /// Runs one call of the program with a configuration that was read before.
@@ -107,9 +111,24 @@ pub fn run(env: &dyn Env, arguments: &Arguments, hints: &Hints, loaded: &Result<
     for error in &loaded.errors {
         tracing::error!("{error}");
     }
-    let mut report = Run::new(env, arguments, hints, loaded).command();
+    let mut report = match quiet::may_rest(arguments, loaded) {
+        true => quiet::rest(env, arguments, loaded).unwrap_or_else(|| watched(env, arguments, hints, loaded)),
+        false => Run::new(env, arguments, hints, loaded).command(),
+    };
     if !loaded.errors.is_empty() && matches!(report.exit, 0 | FAILED) {
         report.exit = CONFIGURATION;
+    }
+    report
+}
+
+/// A run that writes down what it rests on, if it finds nothing to do.
+fn watched(env: &dyn Env, arguments: &Arguments, hints: &Hints, loaded: &Loaded) -> Report {
+    let (began, watch, rests) = (env.wall(), Watch::new(env), Cell::new(None));
+    let mut run = Run::new(&watch, arguments, hints, loaded);
+    run.rests = Some(&rests);
+    let report = run.command();
+    if let Some(seconds) = rests.get() {
+        quiet::write_down(&watch, arguments, loaded, began, seconds);
     }
     report
 }
@@ -134,7 +153,7 @@ impl<'a> Run<'a> {
         });
         let sections = BTreeMap::new();
         let flawed = !loaded.errors.is_empty();
-        Run { env, config, arguments, hints, sections, live, places, mode, flawed }
+        Run { env, config, arguments, hints, sections, live, places, mode, flawed, rests: None }
     }
 
     fn command(mut self) -> Report {
@@ -143,6 +162,7 @@ impl<'a> Run<'a> {
         if self.arguments.command == Command::ConfigTest {
             return commands::config_test(self.env, self.config, &unmatched);
         }
+        self.rests = self.rests.filter(|_| unmatched.is_empty());
         for section in &unmatched {
             let live = self.places.live.display();
             tracing::warn!(
@@ -258,16 +278,16 @@ impl<'a> Run<'a> {
         }
         let mut summary = work(self, &mut store);
         summary.troubles.splice(0..0, troubles);
+        if let (Some(rests), Some(now)) = (self.rests, summary.now) {
+            rests.set(self.rests_for(&summary, now, &store));
+        }
         self.conclude(summary, &mut store)
     }
 }
 
 /// Names of lineages that the journal has a file for; readable also when the rest is not.
 fn lineages_on_record(env: &dyn Env, state: &Path) -> BTreeSet<String> {
-    match Store::look(env, state) {
-        Ok(store) => store.journal().lineages.keys().cloned().collect(),
-        Err(_) => BTreeSet::new(),
-    }
+    lineages_of(env, state).unwrap_or_default()
 }
 
 fn take_lock(env: &dyn Env, state: &Path, wait: Duration) -> Result<Lock, Report> {
