@@ -28,7 +28,7 @@ use crate::{
 };
 use std::{
     cell::Cell,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::Path,
     time::Duration,
 };
@@ -224,10 +224,11 @@ impl<'a> Run<'a> {
     /// Finds the lineage of each section: by its exact name, else without regard to case. Returns the sections that have none.
     fn match_sections(&mut self, known: &BTreeSet<String>) -> Vec<String> {
         let mut unmatched = Vec::new();
+        let exact: HashSet<&String> = self.live.iter().chain(known).collect();
         for section in &self.config.sections {
             let mut names = self.live.iter().chain(known);
-            let exact = names.clone().find(|name| **name == section.name);
-            match exact.or_else(|| names.find(|name| idna::same(name, &section.name))) {
+            let found = exact.get(&section.name).copied();
+            match found.or_else(|| names.find(|name| idna::same(name, &section.name))) {
                 Some(name) => drop(self.sections.insert(name.clone(), section.clone())),
                 None => unmatched.push(section.name.clone()),
             }

@@ -3,7 +3,6 @@ with the same questions. The servers are knotd, on addresses and a port of their
 anchor: so nobody else is asked."""
 
 import contextlib
-import os
 import re
 import subprocess
 import time
@@ -98,14 +97,12 @@ def hashes(base, size):
         return list(pool.map(one, range(size)))
 
 
-def measure(bench, mount, tree_type, owners):
-    """Two owners for each lineage, so half as many lineages."""
-    size = max(1, owners // 2)
-    tree = tree_type(bench, mount / "dns", size)
+def measure(bench, tree):
+    """What a run costs that asks for two owners of each lineage of the tree, and its share of the rate that dnsperf reaches."""
     questions = bench.place / "questions"
-    owner = [f"_{port}._tcp.h{n:05}.{ZONE}" for n in range(size) for port in (25, 443)]
+    owner = [f"_{port}._tcp.h{n:05}.{ZONE}" for n in range(tree.size) for port in (25, 443)]
     questions.write_text("".join(f"{name} TLSA\n" for name in owner))
-    with servers(bench.place, "".join(zone(size, hashes(tree.base, size)))) as anchor:
+    with servers(bench.place, "".join(zone(tree.size, hashes(tree.base, tree.size)))) as anchor:
         text = (tree.base / "ours.conf").read_text()
         text = text.replace("verify = provider\n", f"trust_anchor = {anchor}\nrecheck = 1\n")
         servers_line = " ".join(f"{address}:{PORT}" for address in SERVERS)
@@ -120,7 +117,7 @@ def measure(bench, mount, tree_type, owners):
             costs.append(bench.measure(*tree.ours()))
             rate = rate_of_dnsperf(questions) / (asked / costs[-1].wall)
             rates.append(1 / rate)
-    return len(owner), costs, rates
+    return costs, rates
 
 
 def rate_of_dnsperf(questions):
