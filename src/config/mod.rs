@@ -60,6 +60,8 @@ pub struct Config {
     pub log: Option<PathBuf>,
     /// `log_level`.
     pub log_level: Option<LogLevel>,
+    /// `log_format`.
+    pub log_format: Option<LogFormat>,
     /// `resolver`: recursive resolvers; empty for the system's.
     pub resolvers: Vec<SocketAddr>,
     /// `trust_anchor`: where trust begins, beside or in place of the root's own keys.
@@ -68,6 +70,10 @@ pub struct Config {
     pub dnssec: Dnssec,
     /// `prometheus_file`: each run writes its metrics there.
     pub prometheus_file: Option<PathBuf>,
+    /// `notify`: the command that is told of changes, split into words; none if empty.
+    pub notify: Vec<String>,
+    /// `stuck`: how much longer than planned a wait may last, seconds, where set.
+    pub stuck: Option<u64>,
     /// The sections without errors, in the order of the file.
     pub sections: Vec<Section>,
     /// Names of sections that have errors: pinned, and otherwise left alone.
@@ -235,6 +241,21 @@ pub enum Pin {
     Renewal,
     /// Always.
     Always,
+}
+
+/// `log_format` and `--log-format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A line of text for each event.
+    #[default]
+    Text,
+    /// A JSON object for each.
+    Json,
+}
+
+impl LogFormat {
+    /// As configuration and command line write them.
+    pub const NAMES: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 }
 
 /// `log_level` and `-L`.

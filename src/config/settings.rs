@@ -1,7 +1,7 @@
 //! Parameters as they are collected: those of one section or the defaults for all, and those that count everywhere.
 
 use super::{
-    Api, Dnssec, LogLevel, Pin, Probe, Section, TlsaLine, TrustAnchor, Verify, Wanted, anchor,
+    Api, Dnssec, LogFormat, LogLevel, Pin, Probe, Section, TlsaLine, TrustAnchor, Verify, Wanted, anchor,
     api::{self, Scene},
     diagnostic::Fault,
     grammar::Entry,
@@ -141,10 +141,13 @@ pub(super) struct Everywhere {
     pub ttl: Option<u64>,
     pub log: Option<PathBuf>,
     pub log_level: Option<LogLevel>,
+    pub log_format: Option<LogFormat>,
     pub resolvers: Vec<SocketAddr>,
     pub trust_anchor: Option<TrustAnchor>,
     pub dnssec: Option<Dnssec>,
     pub prometheus_file: Option<PathBuf>,
+    pub notify: Vec<String>,
+    pub stuck: Option<u64>,
     /// Line and word of the last directory.
     pub place: Option<(usize, Word)>,
     /// The parameters that occur, understood or not.
@@ -165,6 +168,7 @@ impl Everywhere {
             "ttl" => self.ttl = Some(seconds(entry)?),
             "log" => self.log = Some(log(entry)?),
             "log_level" => self.log_level = Some(choice(entry, &LogLevel::NAMES)?),
+            "log_format" => self.log_format = Some(choice(entry, &LogFormat::NAMES)?),
             "resolver" => self.resolvers.extend(servers(entry)?),
             "trust_anchor" => self.trust_anchor = Some(anchor::read(entry, scene)?),
             "dnssec" => {
@@ -172,6 +176,8 @@ impl Everywhere {
                 self.dnssec = Some(choice(entry, &choices)?);
             }
             "prometheus_file" => self.prometheus_file = Some(absolute(entry)?),
+            "notify" => self.notify = api::command(&entry.words).transpose()?.unwrap_or_default(),
+            "stuck" => self.stuck = Some(some_seconds(entry)?),
             _ => return Err(entry.key.fault("not a parameter for everything")),
         }
         Ok(())

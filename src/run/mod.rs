@@ -2,7 +2,9 @@
 
 mod check;
 mod commands;
+mod foretell;
 mod look;
+mod notify;
 mod pin;
 mod print;
 mod quiet;
@@ -127,7 +129,7 @@ fn watched(env: &dyn Env, arguments: &Arguments, hints: &Hints, loaded: &Loaded)
     let mut run = Run::new(&watch, arguments, hints, loaded);
     run.rests = Some(&rests);
     let report = run.command();
-    if let Some(seconds) = rests.get() {
+    if let (0, Some(seconds)) = (report.exit, rests.get()) {
         quiet::write_down(&watch, arguments, loaded, began, seconds);
     }
     report
@@ -148,7 +150,8 @@ impl<'a> Run<'a> {
             _ => Mode::Plain,
         };
         let live = certbot::lineages(env, &places.live).unwrap_or_else(|error| {
-            tracing::warn!("cannot list {}: {error}", places.live.display());
+            let live = places.live.display();
+            tracing::warn!("cannot list {live}, so there are no certificates (`letsencrypt_directory` says where they are): {error}");
             Vec::new()
         });
         let sections = BTreeMap::new();
@@ -169,6 +172,9 @@ impl<'a> Run<'a> {
                 "section [{section}]: there is no lineage of that name in {live}, so there is nothing to do for it yet"
             );
         }
+        if self.arguments.command == Command::Run && self.config.sections.is_empty() && self.config.broken.is_empty() {
+            tracing::info!("there is no section in {}, so there is nothing to do", self.config.path.display());
+        }
         match &self.arguments.command {
             Command::Status { lineages, live } => self.status(lineages, *live),
             Command::Print { what, zone } => self.print(what, *zone),
@@ -180,7 +186,7 @@ impl<'a> Run<'a> {
                     false => self.locked(POST_WAIT, Vec::new(), |run, store| run.import(store, &file)),
                 }
             }
-            _ if self.arguments.dry_run => self.dry_run(),
+            _ if self.arguments.dry_run => self.dry_run(&known),
             Command::Post | Command::Deploy => {
                 let mut troubles = Vec::new();
                 if self.mode == Mode::Post {

@@ -111,7 +111,7 @@ impl Keeper<'_> {
         let Some(generation) = &pin.generation else { return Ok(()) };
         let goal = Goal::Generation(generation.id.clone());
         self.turn(pin.lineage, &goal, &pin.target, pin.bundle, &mut pin.unsynced)?;
-        tracing::info!(lineage = pin.lineage, generation = %generation.id, "pinned");
+        tracing::info!(lineage = pin.lineage, phase = "pin", generation = %generation.id, "pinned");
         Ok(())
     }
 

@@ -4,6 +4,8 @@
 
 #[path = "../simulation/certs.rs"]
 mod certs;
+#[path = "../common/clients.rs"]
+mod clients;
 #[path = "../common/dns_server.rs"]
 mod dns_server;
 mod documents;

@@ -112,10 +112,13 @@ impl Scene {
             ttl: None,
             log: None,
             log_level: None,
+            log_format: None,
             resolvers: Vec::new(),
             trust_anchor: None,
             dnssec: Dnssec::Validate,
             prometheus_file: None,
+            notify: Vec::new(),
+            stuck: None,
             sections: Vec::new(),
             broken: BTreeSet::new(),
         };

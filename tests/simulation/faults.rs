@@ -1,8 +1,8 @@
 //! Every fault does what it says.
 
 use crate::{
+    clients::record_of,
     lab::{APEX, DAY, LETSENCRYPT, Lab, RESOLVER},
-    oracle::record_of,
 };
 use daneroll::{
     env::{

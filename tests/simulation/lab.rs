@@ -10,7 +10,8 @@
 
 use crate::{
     certs::{Certbot, Renewal},
-    oracle::{Oracle, record_of},
+    clients::record_of,
+    oracle::Oracle,
 };
 use daneroll::{
     env::sim::{

@@ -3,6 +3,8 @@
 #![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod certs;
+#[path = "../common/clients.rs"]
+mod clients;
 mod disk;
 mod dns;
 mod faults;

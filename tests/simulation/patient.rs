@@ -4,8 +4,8 @@
 
 use crate::{
     certs::{Flaw, Renewal},
+    clients::record_of,
     lab::{DANE, DAY, HOUR, KILLED, LETSENCRYPT, Lab, MINUTE, STATE, Setup, service_name},
-    oracle::record_of,
 };
 use daneroll::{
     env::{

@@ -6,7 +6,7 @@ use crate::{
     ready,
     world::World,
 };
-use std::{fs, io, process::Command};
+use std::{fs, io};
 
 /// Where the hidden primary is.
 pub const ADDRESS: &str = "127.0.0.13";
@@ -29,10 +29,7 @@ impl Primary {
         fs::create_dir(lab.path("hidden"))?;
         let key = fs::read_to_string(lab.path("tsig.key"))?;
         let secret = key.split('"').find(|word| word.ends_with('=')).unwrap();
-        let write = |name: &str, text: &str| {
-            let text = text.replace("@DIR@", lab.text("").trim_end_matches('/')).replace("@SECRET@", secret);
-            fs::write(lab.path(name), text)
-        };
+        let write = |name: &str, text: &str| lab.write(name, &text.replace("@SECRET@", secret));
         match self {
             Primary::Knot => {
                 write("hidden.conf", include_str!("etc/knot-hidden.conf"))?;
@@ -40,23 +37,21 @@ impl Primary {
             }
             Primary::Pdns => {
                 write("hidden/pdns.conf", include_str!("etc/pdns.conf"))?;
-                let schema = fs::File::open("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")?;
-                assert!(Command::new("sqlite3").arg(lab.path("hidden/db")).stdin(schema).status()?.success());
-                let directory = format!("--config-dir={}", lab.text("hidden"));
-                for words in [
-                    format!("load-zone example.test {}", lab.text("named/example.test.zone")),
-                    // Of a native zone it tells nobody.
-                    "set-kind example.test primary".into(),
-                    "secure-zone example.test".into(),
-                    "rectify-zone example.test".into(),
-                    format!("import-tsig-key daneroll hmac-sha256 {secret}"),
-                    "set-meta example.test TSIG-ALLOW-DNSUPDATE daneroll".into(),
-                    "set-meta example.test SOA-EDIT-DNSUPDATE INCREASE".into(),
-                    "set-meta example.test NOTIFY-DNSUPDATE 1".into(),
-                ] {
-                    crate::namespace::must(Command::new("pdnsutil").arg(&directory).args(words.split(' ')))?;
-                }
-                lab.namespace().serve("hidden", &["pdns_server", &directory], &[])
+                lab.make_pdns(
+                    "hidden",
+                    &[
+                        &format!("load-zone example.test {}", lab.text("named/example.test.zone")),
+                        // Of a native zone it tells nobody.
+                        "set-kind example.test primary",
+                        "secure-zone example.test",
+                        "rectify-zone example.test",
+                        &format!("import-tsig-key daneroll hmac-sha256 {secret}"),
+                        "set-meta example.test TSIG-ALLOW-DNSUPDATE daneroll",
+                        "set-meta example.test SOA-EDIT-DNSUPDATE INCREASE",
+                        "set-meta example.test NOTIFY-DNSUPDATE 1",
+                    ],
+                )?;
+                lab.start_pdns("hidden")
             }
         }
     }

@@ -7,9 +7,12 @@
 mod hidden;
 mod includes;
 mod lab;
+#[allow(dead_code, reason = "the laboratory uses the rest")]
 mod namespace;
 mod oracle;
+mod questions;
 mod sampler;
+mod servers;
 mod services;
 mod validation;
 mod world;

@@ -22,9 +22,10 @@ const PREFIX: &str = "daneroll-test";
 
 /// The namespace, its directory, and the servers that run in it.
 pub struct Namespace {
-    name: String,
+    /// None if this process is in it already.
+    name: Option<String>,
     dir: PathBuf,
-    servers: Mutex<Vec<Child>>,
+    servers: Mutex<Vec<(String, Child)>>,
 }
 
 impl Namespace {
@@ -34,18 +35,32 @@ impl Namespace {
         let pid = std::process::id();
         let begun = start_time(pid).ok_or_else(|| io::Error::other("this process is not in /proc"))?;
         let name = format!("{PREFIX}-{pid}-{begun}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let namespace = Namespace { dir: std::env::temp_dir().join(&name), name, servers: Mutex::default() };
-        fs::create_dir(&namespace.dir)?;
         // `ip netns exec` puts the files of this directory over those of /etc.
-        fs::create_dir_all(namespace.etc())?;
-        fs::write(namespace.etc().join("resolv.conf"), format!("nameserver {resolver}\n"))?;
-        must(Command::new("ip").args(["netns", "add", &namespace.name]))?;
-        must(namespace.command("ip").args(["link", "set", "lo", "up"]))?;
+        let etc = etc(&name);
+        let dir = std::env::temp_dir().join(&name);
+        let namespace = Namespace { dir, name: Some(name.clone()), servers: Mutex::default() };
+        fs::create_dir(&namespace.dir)?;
+        fs::create_dir_all(&etc)?;
+        fs::write(etc.join("resolv.conf"), format!("nameserver {resolver}\n"))?;
+        must(Command::new("ip").args(["netns", "add", &name]))?;
+        namespace.bring_up(addresses)?;
+        Ok(namespace)
+    }
+
+    /// The one that this process is in already, with this directory. Who made it sees to its end.
+    pub fn around(dir: &Path, addresses: &[&str]) -> io::Result<Namespace> {
+        let namespace = Namespace { name: None, dir: dir.to_owned(), servers: Mutex::default() };
+        namespace.bring_up(addresses)?;
+        Ok(namespace)
+    }
+
+    fn bring_up(&self, addresses: &[&str]) -> io::Result<()> {
+        must(self.command("ip").args(["link", "set", "lo", "up"]))?;
         for address in addresses {
             // All of 127/8 works without, but BIND listens only on addresses that an interface carries.
-            must(namespace.command("ip").args(["address", "add", &format!("{address}/32"), "dev", "lo"]))?;
+            must(self.command("ip").args(["address", "add", &format!("{address}/32"), "dev", "lo"]))?;
         }
-        Ok(namespace)
+        Ok(())
     }
 
     /// Where everything of this namespace is kept.
@@ -55,35 +70,54 @@ impl Namespace {
 
     /// A command that will run inside.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name, program]).stdin(Stdio::null());
+        let mut command = Command::new(if self.name.is_some() { "ip" } else { program });
+        if let Some(name) = &self.name {
+            command.args(["netns", "exec", name, program]);
+        }
+        command.stdin(Stdio::null());
         command
     }
 
-    /// Starts a server inside, with its output in `LABEL.log`. It dies with the thread that started it.
+    /// Starts a server inside, with its output in `LABEL.log`. In a namespace that we made it dies with the thread that
+    /// started it.
     pub fn serve(&self, label: &str, argv: &[&str], vars: &[(&str, &str)]) -> io::Result<()> {
-        let log = fs::File::create(self.dir.join(format!("{label}.log")))?;
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.dir.join(format!("{label}.log")))?;
+        let signal = if self.name.is_some() { "KILL" } else { "keep" };
         let mut command = self.command("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).args(argv).envs(vars.iter().copied());
+        command.args(["--pdeathsig", signal, "--"]).args(argv).envs(vars.iter().copied());
         let child = command.stdout(log.try_clone()?).stderr(log).spawn()?;
-        self.servers.lock().unwrap().push(child);
+        self.servers.lock().unwrap().push((label.to_owned(), child));
+        Ok(())
+    }
+
+    /// Sends a signal to a server; after the one that ends it, this waits for the end.
+    pub fn signal(&self, label: &str, signal: Signal) -> io::Result<()> {
+        let mut servers = self.servers.lock().unwrap();
+        let place = servers.iter().rposition(|(name, _)| name == label);
+        let place = place.ok_or_else(|| io::Error::other(format!("{label} was not started")))?;
+        kill(Pid::from_raw(servers[place].1.id() as i32), signal)?;
+        if signal == Signal::SIGKILL {
+            servers.remove(place).1.wait()?;
+        }
         Ok(())
     }
 
     /// Moves the calling thread inside, for sockets of our own.
     pub fn enter(&self) -> io::Result<()> {
-        Ok(setns(fs::File::open(format!("/run/netns/{}", self.name))?, CloneFlags::CLONE_NEWNET)?)
+        let Some(name) = &self.name else { return Ok(()) };
+        Ok(setns(fs::File::open(format!("/run/netns/{name}"))?, CloneFlags::CLONE_NEWNET)?)
     }
+}
 
-    fn etc(&self) -> PathBuf {
-        Path::new("/etc/netns").join(&self.name)
-    }
+fn etc(name: &str) -> PathBuf {
+    Path::new("/etc/netns").join(name)
 }
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        remove(&self.name);
-        for child in self.servers.lock().unwrap().iter_mut() {
+        let Some(name) = &self.name else { return };
+        remove(name);
+        for (_, child) in self.servers.lock().unwrap().iter_mut() {
             let _ = child.wait();
         }
     }
@@ -123,7 +157,7 @@ fn remove(name: &str) {
         thread::sleep(Duration::from_millis(20));
     }
     let _ = Command::new("ip").args(["netns", "delete", name]).stderr(Stdio::null()).status();
-    let _ = fs::remove_dir_all(Path::new("/etc/netns").join(name));
+    let _ = fs::remove_dir_all(etc(name));
     let _ = fs::remove_dir_all(std::env::temp_dir().join(name));
 }
 

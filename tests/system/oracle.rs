@@ -1,11 +1,11 @@
 //! The judge: from a log of what every server answered and what was presented, was there a moment at which a client
 //! could hold an answer that did not match?
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fmt::Debug, time::Duration};
 
 /// One answer of one authoritative server. Times are counted from the start of the log.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct Shown<R = BTreeSet<String>> {
     /// Which server.
     pub server: usize,
     /// The question was sent then,
@@ -14,33 +14,47 @@ pub struct Shown {
     pub answered: Duration,
     /// The answer may be kept that long.
     pub ttl: Duration,
-    /// The association data of the RRset; empty for a denial.
-    pub records: BTreeSet<String>,
+    /// The RRset; empty for a denial.
+    pub records: R,
 }
 
 /// One look at what is presented to clients.
 #[derive(Clone, Debug)]
-pub struct Presented {
+pub struct Presented<K = String> {
     /// By whom.
     pub by: &'static str,
     /// The look began then,
     pub from: Duration,
     /// and ended then.
     pub until: Duration,
-    /// The association data that matches the certificate, or why there was none.
-    pub key: Result<String, String>,
+    /// What was presented, or why there was nothing.
+    pub key: Result<K, String>,
 }
 
-/// Every look at which a client could have held an answer without the presented key: the worst cache keeps each
-/// answer for its whole TTL, from the latest moment at which it may have been given.
-pub fn violations(shown: &[Shown], presented: &[Presented]) -> Vec<String> {
-    presented.iter().flat_map(|look| shown.iter().filter_map(|answer| mismatch(answer, look))).collect()
+/// Every look at which a client could have held an answer that does not match what is presented: the worst cache keeps
+/// each answer for its whole TTL, from the latest moment at which it may have been given. Both are in the order of time.
+pub fn violations<R: Debug, K: Debug>(
+    shown: &[Shown<R>],
+    presented: &[Presented<K>],
+    matches: impl Fn(&R, &K) -> bool,
+) -> Vec<String> {
+    let longest = shown.iter().map(|answer| answer.ttl).max().unwrap_or_default();
+    let mut found = Vec::new();
+    for look in presented {
+        let first = shown.partition_point(|answer| answer.answered + longest < look.from);
+        let held = shown[first..].iter().take_while(|answer| answer.asked <= look.until);
+        found.extend(held.filter_map(|answer| mismatch(answer, look, &matches)));
+    }
+    found
 }
 
-fn mismatch(answer: &Shown, look: &Presented) -> Option<String> {
-    let held = answer.asked <= look.until && look.from <= answer.answered + answer.ttl;
-    let key = look.key.as_deref().unwrap_or("nothing");
-    if !held || answer.records.contains(key) {
+fn mismatch<R: Debug, K: Debug>(
+    answer: &Shown<R>,
+    look: &Presented<K>,
+    matches: impl Fn(&R, &K) -> bool,
+) -> Option<String> {
+    let held = look.from <= answer.answered + answer.ttl;
+    if !held || look.key.as_ref().is_ok_and(|key| matches(&answer.records, key)) {
         return None;
     }
     let (at, given) = (look.from.as_secs_f64(), answer.asked.as_secs_f64());
@@ -85,7 +99,7 @@ mod tests {
             ("a", 10_000, "", 1),
         ];
         for (records, at, key, count) in cases {
-            let found = violations(&[shown(10_000, records)], &[presented(at, key)]);
+            let found = violations(&[shown(10_000, records)], &[presented(at, key)], BTreeSet::contains);
             assert_eq!(found.len(), count, "{records:?} {at} {key:?}: {found:?}");
         }
     }
@@ -94,6 +108,7 @@ mod tests {
     fn one_lagging_server_is_enough() {
         let good = shown(10_000, "ab");
         let lagging = Shown { server: 1, ..shown(10_000, "a") };
-        assert_eq!(violations(&[good, lagging], &[presented(10_100, "a"), presented(10_200, "b")]).len(), 1);
+        let looks = [presented(10_100, "a"), presented(10_200, "b")];
+        assert_eq!(violations(&[good, lagging], &looks, BTreeSet::contains).len(), 1);
     }
 }

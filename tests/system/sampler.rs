@@ -1,17 +1,15 @@
 //! A thread that asks both servers and reads the dane directory about twenty times a second, as fast clients would.
 
 use crate::{
-    lab::{Lab, OWNER, SERVERS, spki_sha256},
+    lab::{Lab, OWNER, SERVERS},
     oracle::{Presented, Shown},
+    questions::Questions,
+    servers::spki_sha256,
 };
-use hickory_resolver::proto::{
-    op::{Message, Query},
-    rr::{RData, Record, RecordType},
-};
+use hickory_resolver::proto::rr::rdata::TLSA;
 use std::{
     collections::HashMap,
     fs, io,
-    net::UdpSocket,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -43,9 +41,9 @@ impl Sampler {
     pub fn start(lab: &Lab, files: Vec<(&'static str, PathBuf)>) -> Sampler {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, copy) = (stop.clone(), lab.path("sampled.pem"));
-        let socket = thread::scope(|scope| scope.spawn(|| inside(lab)).join()).unwrap().unwrap();
+        let questions = thread::scope(|scope| scope.spawn(|| inside(lab)).join()).unwrap().unwrap();
         let thread = thread::spawn(move || {
-            let mut eye = Eye { begun: Instant::now(), socket, copy, keys: HashMap::new(), log: Log::default() };
+            let mut eye = Eye { questions, copy, keys: HashMap::new(), log: Log::default() };
             while !stopped.load(Ordering::Relaxed) {
                 eye.look(&files);
                 thread::sleep(Duration::from_millis(40));
@@ -69,16 +67,13 @@ impl Drop for Sampler {
 }
 
 /// A socket in the namespace of the laboratory; it stays there when another thread uses it.
-fn inside(lab: &Lab) -> io::Result<UdpSocket> {
+fn inside(lab: &Lab) -> io::Result<Questions> {
     lab.namespace().enter()?;
-    let socket = UdpSocket::bind("127.0.0.1:0")?;
-    socket.set_read_timeout(Some(Duration::from_millis(500)))?;
-    Ok(socket)
+    Questions::new(Instant::now())
 }
 
 struct Eye {
-    begun: Instant,
-    socket: UdpSocket,
+    questions: Questions,
     copy: PathBuf,
     keys: HashMap<Vec<u8>, Result<String, String>>,
     log: Log,
@@ -87,46 +82,20 @@ struct Eye {
 impl Eye {
     fn look(&mut self, files: &[(&'static str, PathBuf)]) {
         for (server, address) in SERVERS.iter().enumerate() {
-            match self.ask(server, address) {
-                Ok(shown) => self.log.shown.push(shown),
+            match self.questions.ask(server, (*address, 53), OWNER) {
+                Ok(Shown { server, asked, answered, ttl, records }) => {
+                    let records = records.iter().filter_map(association).collect();
+                    self.log.shown.push(Shown { server, asked, answered, ttl, records });
+                }
                 Err(_) => self.log.unanswered += 1,
             }
         }
         for (by, file) in files {
-            let from = self.begun.elapsed();
+            let from = self.questions.begun.elapsed();
             let content = fs::read(file);
-            let until = self.begun.elapsed();
+            let until = self.questions.begun.elapsed();
             let key = content.map_err(|e| e.to_string()).and_then(|pem| self.key(pem));
             self.log.presented.push(Presented { by, from, until, key });
-        }
-    }
-
-    fn ask(&mut self, server: usize, address: &str) -> io::Result<Shown> {
-        let mut question = Message::query();
-        question.add_query(Query::query(OWNER.parse().map_err(io::Error::other)?, RecordType::TLSA));
-        let asked = self.begun.elapsed();
-        self.socket.send_to(&question.to_vec().map_err(io::Error::other)?, (address, 53))?;
-        let answer = self.receive(question.metadata.id)?;
-        let answered = self.begun.elapsed();
-        if !answer.metadata.authoritative {
-            return Err(io::Error::other("not authoritative"));
-        }
-        let records = answer.answers.iter().filter_map(association).collect();
-        // A denial is kept as long as its SOA and NSEC records say.
-        let lasting = if answer.answers.is_empty() { &answer.authorities } else { &answer.answers };
-        let ttl = lasting.iter().map(|record| record.ttl).max().unwrap_or(0);
-        Ok(Shown { server, asked, answered, ttl: Duration::from_secs(ttl.into()), records })
-    }
-
-    /// The answer with this id; a late one to an earlier question is passed over.
-    fn receive(&self, id: u16) -> io::Result<Message> {
-        let mut buffer = [0; 4096];
-        loop {
-            let length = self.socket.recv(&mut buffer)?;
-            let message = Message::from_vec(&buffer[..length]).map_err(io::Error::other)?;
-            if message.metadata.id == id {
-                return Ok(message);
-            }
         }
     }
 
@@ -139,8 +108,7 @@ impl Eye {
 }
 
 /// The association data of a 3 1 1 record.
-fn association(record: &Record) -> Option<String> {
-    let RData::TLSA(tlsa) = &record.data else { return None };
+fn association(tlsa: &TLSA) -> Option<String> {
     let parameters = (u8::from(tlsa.cert_usage), u8::from(tlsa.selector), u8::from(tlsa.matching));
     (parameters == (3, 1, 1)).then(|| data_encoding::HEXLOWER.encode(&tlsa.cert_data))
 }

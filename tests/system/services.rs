@@ -12,38 +12,11 @@ use daneroll::{
     probe::Protocol,
 };
 use std::{
-    fs,
-    os::unix::fs::chown,
     thread,
     time::{Duration, Instant},
 };
 
 const POSTFIX: &str = "probe = auto\nhold = 1\nreload = postfix -c @DIR@/etc reload\n";
-
-const MAIN: &str = "\
-compatibility_level = 3.6
-queue_directory = @DIR@/queue
-data_directory = @DIR@/data
-maillog_file = @DIR@/mail.log
-maillog_file_prefixes = /tmp
-myhostname = mx.example.test
-mydestination =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
-smtpd_tls_security_level = may
-smtpd_tls_chain_files = @DIR@/dane/mx.example.test/privkey.pem, @DIR@/dane/mx.example.test/fullchain.pem
-smtpd_forbid_unauth_pipelining = yes
-";
-
-const MASTER: &str = "\
-25 inet n - n - - smtpd
-tlsmgr unix - - n - 1 tlsmgr
-anvil unix - - n - 1 anvil
-rewrite unix - - n - - trivial-rewrite
-proxymap unix - - n - - proxymap
-postlog unix-dgram n - n - 1 postlogd
-";
 
 /// A reload that says yes and does nothing.
 const NGINX: &str = "probe = tls\nhold = 2\nreload = /bin/true\n";
@@ -95,8 +68,8 @@ fn a_server_that_keeps_its_certificate_keeps_its_record() {
         return;
     }
     let world = World::with_service("nginx", RFC2136, 20, NGINX);
-    let conf = write(&world, "nginx.conf", NGINX_CONF);
-    let dir = world.lab.text("");
+    world.lab.write("nginx.conf", NGINX_CONF).unwrap();
+    let (conf, dir) = (world.lab.text("nginx.conf"), world.lab.text(""));
     world.lab.namespace().serve("nginx-start", &["nginx", "-p", &dir, "-c", &conf], &[]).unwrap();
     until("nginx answers", || keys(&look(&world, Protocol::Tls)) == [world.key(1)]);
     world.run(&[]).expect(0);
@@ -124,35 +97,10 @@ fn a_server_that_keeps_its_certificate_keeps_its_record() {
 }
 
 fn start_postfix(world: &World) {
-    let user = nix::unistd::User::from_name("postfix").unwrap().expect("a user postfix");
-    for (name, owned) in [
-        ("etc", false),
-        ("queue", false),
-        ("queue/pid", false),
-        ("data", true),
-        ("queue/private", true),
-        ("queue/public", true),
-        ("queue/incoming", true),
-        ("queue/active", true),
-        ("queue/maildrop", true),
-    ] {
-        let path = world.lab.path(name);
-        fs::create_dir_all(&path).unwrap();
-        if owned {
-            chown(&path, Some(user.uid.as_raw()), None).unwrap();
-        }
-    }
-    write(world, "etc/main.cf", MAIN);
-    write(world, "etc/master.cf", MASTER);
-    let etc = world.lab.text("etc");
-    world.lab.namespace().serve("postfix", &["/usr/lib/postfix/sbin/master", "-d", "-c", &etc], &[]).unwrap();
+    let dane = world.lab.text("dane/mx.example.test");
+    let chains = format!("{dane}/privkey.pem, {dane}/fullchain.pem");
+    world.lab.start_postfix("", "mx.example.test", "127.0.0.1", &chains).unwrap();
     until("Postfix answers", || keys(&look(world, Protocol::Smtp)) == [world.key(1)]);
-}
-
-fn write(world: &World, name: &str, text: &str) -> String {
-    let dir = world.lab.text("");
-    fs::write(world.lab.path(name), text.replace("@DIR@", dir.trim_end_matches('/'))).unwrap();
-    world.lab.text(name)
 }
 
 /// A plain run, however it ends.

@@ -2,8 +2,8 @@
 
 use super::tale::{Chance, MX, OWNER, SECONDARY};
 use crate::{
+    clients::record_of,
     lab::{DANE, Lab, RESOLVER, STATE, service_name},
-    oracle::record_of,
 };
 use daneroll::{
     env::{

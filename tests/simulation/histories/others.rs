@@ -3,8 +3,8 @@
 
 use super::tale::{MX, OWNER};
 use crate::{
+    clients::record_of,
     lab::{DANE, Engine, HOUR, LETSENCRYPT, service_name, tireless},
-    oracle::record_of,
 };
 use daneroll::{
     env::{

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     certs::Renewal,
+    clients::record_of,
     lab::{Engine, HOUR, KILLED, Lab, last_wish, service_name},
-    oracle::record_of,
 };
 use std::{
     collections::BTreeMap,

@@ -1,0 +1,144 @@
+//! What happens to the hosts.
+
+use crate::{
+    fingers::Fingers,
+    host::Host,
+    network::{Network, Place, Zone},
+    table::{Row, slowest, table},
+    watch::Verdicts,
+};
+use std::{
+    collections::VecDeque,
+    env, fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+    sync::Mutex,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What a scenario finds.
+pub struct Scene<'a> {
+    pub network: &'a Network,
+    pub fingers: &'a Fingers,
+    pub place: Place,
+    pub title: &'static str,
+}
+
+impl<'a> Scene<'a> {
+    fn host(&self) -> Host<'a> {
+        Host::new(self.network, self.place, self.title)
+    }
+}
+
+struct Scenario {
+    place: Place,
+    title: &'static str,
+    play: fn(&Scene) -> Verdicts,
+}
+
+const fn scenario(number: u8, zone: Zone, title: &'static str, play: fn(&Scene) -> Verdicts) -> Scenario {
+    Scenario { place: Place { number, zone }, title, play }
+}
+
+const SCENARIOS: &[Scenario] = &[scenario(1, Zone::Example, "renewal, hooks and timer", renewal)];
+
+/// Those that take longest begin first.
+const ORDER: [u8; 16] = [10, 4, 5, 3, 9, 12, 2, 14, 7, 1, 6, 8, 11, 13, 15, 16];
+/// How many go on at the same time: most of each is waiting.
+const AT_ONCE: usize = 6;
+
+/// Plays all scenarios, or those with these numbers, and prints the table.
+pub fn run(numbers: &[&str]) -> ExitCode {
+    let begun = Instant::now();
+    let chosen = |number: u8| numbers.is_empty() || numbers.contains(&number.to_string().as_str());
+    let (network, fingers) = start();
+    println!("laboratory: servers are up after {:.1} s", begun.elapsed().as_secs_f64());
+    let of = |number: u8| SCENARIOS.iter().find(|scenario| scenario.place.number == number);
+    let queue: Mutex<VecDeque<&Scenario>> =
+        Mutex::new(ORDER.into_iter().filter(|n| chosen(*n)).filter_map(of).collect());
+    let rows = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().unwrap().pop_front();
+                    let Some(scenario) = next else { return };
+                    let row = play(&network, &fingers, scenario);
+                    rows.lock().unwrap().push(row);
+                }
+            });
+        }
+    });
+    let mut rows = rows.into_inner().unwrap();
+    rows.sort_by_key(|row| row.number);
+    println!("\n{}\nlaboratory: {:.0} s in all", table(&rows), begun.elapsed().as_secs_f64());
+    match rows.iter().all(|row| row.verdicts.is_some()) && !rows.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+fn start() -> (Network, Fingers) {
+    let places: Vec<Place> = SCENARIOS.iter().map(|scenario| scenario.place).collect();
+    let network = Network::start(&places).unwrap();
+    let fingers = Fingers::start(&network.path("fingers")).unwrap();
+    (network, fingers)
+}
+
+fn play(network: &Network, fingers: &Fingers, scenario: &Scenario) -> Row {
+    let &Scenario { place, title, play } = scenario;
+    let scene = Scene { network, fingers, place, title };
+    let begun = Instant::now();
+    let verdicts = catch_unwind(AssertUnwindSafe(|| play(&scene))).ok();
+    let how = if verdicts.is_some() { "done" } else { "FAILED" };
+    eprintln!("laboratory {:2} {title}: {how} after {:.1} s", place.number, begun.elapsed().as_secs_f64());
+    Row { number: place.number, title, verdicts }
+}
+
+/// A laboratory for looking around: all servers, and the first host.
+pub fn keep_up() -> ExitCode {
+    let (network, fingers) = start();
+    let place = SCENARIOS[0].place;
+    let host = Host::new(&network, place, "by hand");
+    host.begin("", &fingers);
+    let _timer = host.timer();
+    let name = env::var("DANEROLL_LAB").unwrap_or_default();
+    let text = include_str!("up.txt").replace("@NAME@", &name).replace("@HOME@", &host.text(""));
+    fs::write(network.path("README.new"), text).unwrap();
+    fs::rename(network.path("README.new"), network.path("README")).unwrap();
+    loop {
+        thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+/// Nothing failed, and enough was seen to say so.
+fn clean(host: &Host, least_switches: usize) -> Verdicts {
+    let verdicts = host.stop();
+    let (samples, looks, answers) = (verdicts.samples, verdicts.looks, verdicts.answers);
+    host.tell(&format!(
+        "{samples} client samples, {looks} looks at certificates judged by {answers} answers, {} questions unanswered",
+        verdicts.unanswered
+    ));
+    for (what, found) in [("clients failed", &verdicts.failed), ("violations", &verdicts.violations)] {
+        assert!(found.is_empty(), "{} {what}, such as\n{}", found.len(), found[..found.len().min(5)].join("\n"));
+    }
+    assert!(samples >= 20 && looks >= 50 && answers >= 100, "the watch saw too little");
+    assert!(verdicts.switches.len() >= least_switches, "too few switches: {:?}", verdicts.switches);
+    let slowest = slowest(&verdicts.switches);
+    // One run interval, and what a loaded machine makes of it.
+    assert!(slowest.is_none_or(|switch| switch.took - switch.least < 15.0), "a slow switch: {slowest:?}");
+    verdicts
+}
+
+/// The usual way.
+fn renewal(scene: &Scene) -> Verdicts {
+    let host = scene.host();
+    host.begin("", scene.fingers);
+    let timer = host.timer();
+    host.renew(&[]);
+    host.until_done();
+    timer.stop();
+    host.expect_rest(false);
+    clean(&host, 1)
+}

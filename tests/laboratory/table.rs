@@ -1,0 +1,42 @@
+//! The summary.
+
+use crate::watch::{Switch, Verdicts};
+
+/// One line of it.
+pub struct Row {
+    pub number: u8,
+    pub title: &'static str,
+    /// None if it failed.
+    pub verdicts: Option<Verdicts>,
+}
+
+/// All of it, as README has it.
+pub fn table(rows: &[Row]) -> String {
+    let mut text = "| scenario | client samples | failed | looks judged | violations | switches | seconds from renewal to switch | least possible |\n\
+                    |---|---:|---:|---:|---:|---:|---:|---:|\n"
+        .to_owned();
+    for Row { number, title, verdicts } in rows {
+        let cells = match verdicts {
+            Some(v) => {
+                let (took, least) = slowest(&v.switches).map_or_else(Default::default, |switch| {
+                    (format!("{:.1}", switch.took), format!("{:.1}", switch.least))
+                });
+                let (failed, violations) = (v.failed.len(), v.violations.len());
+                format!(
+                    "{} | {failed} | {} | {violations} | {} | {took} | {least}",
+                    v.samples,
+                    v.looks,
+                    v.switches.len()
+                )
+            }
+            None => "did not end well | | | | | |".to_owned(),
+        };
+        text += &format!("| {number}. {title} | {cells} |\n");
+    }
+    text
+}
+
+/// The switch that took the longest beyond what it had to take.
+pub fn slowest(switches: &[Switch]) -> Option<&Switch> {
+    switches.iter().max_by(|a, b| (a.took - a.least).total_cmp(&(b.took - b.least)))
+}
