@@ -211,13 +211,22 @@ impl<'a> Host<'a> {
 
     /// Renews every lineage with certbot, daneroll being its pre and post hook.
     pub fn renew(&self, options: &[&str]) {
-        let hook = |word: &str| format!("{} -c {} {word}", Daneroll::program(), self.text("daneroll.conf"));
-        let (pre, post) = (hook("--pre"), hook("--post"));
-        let args = ["renew", "--force-renewal", "--no-random-sleep-on-renew", "--pre-hook", &pre, "--post-hook", &post];
-        let said = self.certbot(&[&args[..], options].concat());
+        let said = self.renew_whatever(options);
         // certbot only reports a hook that fails and goes on.
         assert!(!said.contains("error code"), "a hook failed:\n{said}\n{}", self.tail("daneroll.log"));
+    }
+
+    /// The same, and hooks may fail.
+    pub fn renew_whatever(&self, options: &[&str]) -> String {
+        let hook = |word: &str| format!("{} -c {} {word}", Daneroll::program(), self.text("daneroll.conf"));
+        let (pre, post) = (hook("--pre"), hook("--post"));
+        self.renew_without_hooks(&[&["--pre-hook", &pre, "--post-hook", &post], options].concat())
+    }
+
+    pub fn renew_without_hooks(&self, options: &[&str]) -> String {
+        let said = self.certbot(&[&["renew", "--force-renewal", "--no-random-sleep-on-renew"], options].concat());
         self.tell("renewed");
+        said
     }
 
     /// Writes the configuration; `lines` come before the sections.
@@ -231,10 +240,14 @@ impl<'a> Host<'a> {
         let home = home.trim_end_matches('/');
         let mut text = format!(
             "letsencrypt_directory = {home}/le\ndane_directory = {home}/dane\nstate_directory = {home}/state\n\
-             log = {home}/daneroll.log\nresolver = 127.0.0.53\ntrust_anchor = {dir}anchor.key\n\
-             ttl = 0\nsettle = 20\nhold = 1\nrecord_ttl = 2\nreload = postfix -c {home}/etc reload\napi = {api}\n{}",
-            lines.replace("@HOME@", home)
+             log = {home}/daneroll.log\nresolver = 127.0.0.53\ntrust_anchor = {dir}anchor.key\napi = {api}\n"
         );
+        let defaults = "ttl = 0\nsettle = 20\nhold = 1\nrecord_ttl = 2\nreload = postfix -c @HOME@/etc reload\n";
+        let key = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+        let other = |line: &&str| !lines.lines().any(|ours| key(ours) == key(line));
+        for line in defaults.lines().filter(other).chain(lines.lines()) {
+            text += &format!("{}\n", line.replace("@HOME@", home));
+        }
         for lineage in &self.lineages {
             text += &format!("[{}]\n", lineage.name);
             for ([usage, selector, matching], port) in self.kinds(lineage) {
@@ -242,7 +255,9 @@ impl<'a> Host<'a> {
             }
         }
         fs::write(self.path("daneroll.conf"), text).unwrap();
-        self.daneroll().run(&["--config-test"]).expect(0);
+        let run = self.daneroll().run(&["--config-test"]);
+        run.expect(0);
+        assert!(!run.said.contains("warning"), "{}", run.said);
     }
 
     fn kinds(&self, lineage: &Lineage) -> impl Iterator<Item = ([u8; 3], u16)> {
@@ -263,6 +278,29 @@ impl<'a> Host<'a> {
             let endpoint = &self.endpoints()[0];
             look(endpoint.address, &endpoint.host, Before::Smtp, Kind::Any).is_ok()
         });
+    }
+
+    pub fn reload_postfix(&self) {
+        must(Command::new("postfix").args(["-c", &self.text("etc"), "reload"])).unwrap();
+    }
+
+    /// Starts dovecot at 993 and nginx at 443.
+    pub fn start_others(&self) {
+        let home = self.text("");
+        let home = home.trim_end_matches('/');
+        for (name, text) in [
+            ("dovecot.conf", include_str!("../system/etc/laboratory/dovecot.conf")),
+            ("nginx.conf", include_str!("../system/etc/laboratory/nginx.conf")),
+        ] {
+            let text = text.replace("@HOME@", home).replace("@ADDRESS@", &self.place.address());
+            fs::write(self.path(name), text.replace("@HOST@", &self.place.name())).unwrap();
+        }
+        let serve = |argv: &[&str]| self.network.namespace().serve(&format!("{}-{}", argv[0], self.home()), argv, &[]);
+        serve(&["dovecot", "-F", "-c", &format!("{home}/dovecot.conf")]).unwrap();
+        serve(&["nginx", "-p", home, "-c", &format!("{home}/nginx.conf")]).unwrap();
+        for Endpoint { host, address, before, kind } in self.endpoints() {
+            self.until("dovecot and nginx", || look(address, &host, before, kind).is_ok());
+        }
     }
 
     pub fn endpoints(&self) -> Vec<Endpoint> {
@@ -460,7 +498,7 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Kept for scenarios that write scripts.
+/// Writes a program.
 pub fn script(path: &Path, text: &str) {
     fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
     must(Command::new("chmod").arg("755").arg(path)).unwrap();

@@ -72,7 +72,7 @@ pub struct Watch {
 }
 
 const DNS_EVERY: Duration = Duration::from_millis(100);
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(400);
 
 impl Watch {
     /// Starts to look, and hands the endpoints to the clients.
@@ -180,7 +180,8 @@ impl Eye {
                         changes.push((until, pem.clone()));
                     }
                 }
-                if place == 1 {
+                // A directory that is not there yet is nobody's.
+                if place == 1 && !log.files[number][1].is_empty() {
                     let look = Presented { by: "a service that starts", from, until, key };
                     log.presented.entry(owner.to_owned()).or_default().push(look);
                 }
