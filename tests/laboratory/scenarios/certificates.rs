@@ -7,8 +7,6 @@ use crate::{
     network::{ACME, Zone},
     watch::Verdicts,
 };
-use std::{thread, time::Duration};
-
 const RELOADS: &str = "reload = postfix -c @HOME@/etc reload\nreload = doveadm -c @HOME@/dovecot.conf reload\n\
                        reload = nginx -p @HOME@ -c @HOME@/nginx.conf -s reload\n";
 
@@ -35,17 +33,18 @@ pub fn renewal(scene: &Scene) -> Verdicts {
     clean(&host, 1)
 }
 
-/// Each renewal comes before the one before has been switched to.
+/// Two renewals come while knot holds up the switch to the one before, and one more when it does no longer.
 pub fn overtaken(scene: &Scene) -> Verdicts {
     let host = scene.host();
-    host.begin("record_ttl = 4\n", scene.fingers);
-    // What was published keeps its TTL, so the wait is eight seconds.
+    host.begin("settle = 2\n", scene.fingers);
+    let (network, zone) = (scene.network, scene.place.zone.name());
+    network.knotc_for("zone-freeze", zone);
     let timer = host.timer();
     host.renew(&[]);
-    for _ in 0..2 {
-        thread::sleep(Duration::from_millis(700));
-        host.renew(&[]);
-    }
+    host.renew(&[]);
+    assert_eq!(host.served(&host.lineages[0].name), Some(1), "switched though a server lags");
+    network.knotc_for("zone-thaw", zone);
+    host.renew(&[]);
     host.until_done();
     timer.stop();
     host.expect_rest(false);

@@ -49,7 +49,7 @@ const fn scenario(number: u8, zone: Zone, title: &'static str, play: fn(&Scene) 
 const SCENARIOS: &[Scenario] = &[
     scenario(1, Zone::Example, "renewal, by hooks and timer", certificates::renewal),
     scenario(2, Zone::Frozen, "a frozen secondary", trouble::frozen),
-    scenario(3, Zone::Example, "renewed twice more during a rollover", certificates::overtaken),
+    scenario(3, Zone::Iced, "renewed twice more during a rollover", certificates::overtaken),
     scenario(4, Zone::Example, "twenty runs killed", trouble::killed),
     scenario(5, Zone::Outage, "BIND restarted, and unreachable", trouble::outage),
     scenario(6, Zone::Example, "a reload that fails first", trouble::reload),

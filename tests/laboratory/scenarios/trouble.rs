@@ -52,6 +52,9 @@ pub fn killed(scene: &Scene) -> Verdicts {
     let mut random = Random(seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() | 1));
     host.tell(&format!("LAB_SEED={}", random.0));
     let (mut killed, mut renewals) = (0, 0);
+    let begun = Instant::now();
+    host.daneroll().run(&[]).expect(0);
+    let idle = begun.elapsed().as_millis() as u64;
     let deadline = Instant::now() + Duration::from_secs(180);
     while killed < 20 {
         assert!(Instant::now() < deadline, "only {killed} runs could be killed");
@@ -63,7 +66,9 @@ pub fn killed(scene: &Scene) -> Verdicts {
         let mut command = host.daneroll().command();
         command.args(hook.then_some("--post")).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
-        thread::sleep(Duration::from_millis(random.below(300)));
+        // A run that does something takes longer than an idle one.
+        let limit = if random.below(3) == 0 { 8 * idle } else { idle };
+        thread::sleep(Duration::from_millis(random.below(limit)));
         if child.try_wait().unwrap().is_none() {
             child.kill().unwrap();
             killed += 1;
@@ -115,7 +120,9 @@ pub fn outage(scene: &Scene) -> Verdicts {
     host.until_done();
     network.namespace().signal("named2", Signal::SIGSTOP).unwrap();
     host.tell("BIND hangs");
+    let begun = Instant::now();
     host.renew_whatever(&[]);
+    host.tell(&format!("a renewal takes {:.1} s then", begun.elapsed().as_secs_f64()));
     let before = host.served(lineage);
     let end = Instant::now() + Duration::from_secs(10);
     while Instant::now() < end {
