@@ -276,6 +276,8 @@ pub enum Mismatch {
     Missing(Group),
     /// The group has records of this matching type, and none of them matches.
     Wrong(Group, u8),
+    /// A client that does not know the digests of our records goes by one of this kind, which is not ours and would not match.
+    Stranded(Group, u8),
 }
 
 impl fmt::Display for Mismatch {
@@ -285,8 +287,37 @@ impl fmt::Display for Mismatch {
             Mismatch::Wrong((usage, selector), matching) => {
                 write!(f, "no {usage} {selector} {matching} record that matches")
             }
+            Mismatch::Stranded((usage, selector), matching) => {
+                write!(
+                    f,
+                    "clients that do not know the digests of our records go by a {usage} {selector} {matching} record that is not ours and \
+                     fits the old certificate only: delete it there, or add a `tlsa` line for {usage}{selector}{matching}"
+                )
+            }
         }
     }
+}
+
+/// Would a client that knows but one digest beside the full data be let down when `to` is presented in place of `from`? It has to go
+/// by whatever records it can use, also by those of others in other groups (RFC 7671 section 5): that matters where we
+/// publish no digest that it knows.
+pub fn stranded(
+    records: &BTreeSet<Association>,
+    from: &Chain,
+    to: &Chain,
+    base: &DnsName,
+    wall: i64,
+) -> Result<(), Mismatch> {
+    for unknown in [1, 2] {
+        let mut usable = records.iter().filter(|record| record.matching <= 2 && record.matching != unknown);
+        if usable.clone().any(|record| to.matches(record, base, wall)) {
+            continue;
+        }
+        if let Some(record) = usable.find(|record| from.matches(record, base, wall)) {
+            return Err(Mismatch::Stranded(record.group(), record.matching));
+        }
+    }
+    Ok(())
 }
 
 /// Do these records match the chain for every client, whatever digests it knows? In each group of `required` there must be a

@@ -6,7 +6,7 @@ use daneroll::{
     env::sim::World,
     lineage::{certbot::read_set, pem},
     name::DnsName,
-    tlsa::{Association, Certificate, Chain, Group, Mismatch, Param, satisfied},
+    tlsa::{Association, Certificate, Chain, Group, Mismatch, Param, satisfied, stranded},
 };
 use std::{
     collections::BTreeSet,
@@ -251,6 +251,36 @@ fn digest_agility() {
         let records: BTreeSet<Association> = records.split_whitespace().map(record).collect();
         let satisfied = satisfied(&records, &chain, &base, WALL, &BTreeSet::new(), &present);
         assert_eq!(satisfied.is_ok(), ok, "{records:?}");
+    }
+}
+
+/// Whoever knows but one digest must not be left with records of others that fit the former certificate only.
+#[test]
+fn nobody_is_stranded() {
+    let (from, to, base) = (chain("rsa"), chain("ecdsa"), name("mx.example.com"));
+    // `<` is the former certificate's, `>` the next one's, `!` nobody's.
+    let record = |text: &str| {
+        let param: Param = text[1..].parse().unwrap();
+        match &text[..1] {
+            "<" => from.association(param).unwrap(),
+            ">" => to.association(param).unwrap(),
+            _ => Association { data: vec![7; 32], ..to.association(param).unwrap() },
+        }
+    };
+    for (records, expected) in [
+        (">311 <301", Ok(())), // each client knows SHA-256 here
+        (">312 <301", Err(Mismatch::Stranded((3, 0), 1))),
+        (">311 <302", Err(Mismatch::Stranded((3, 0), 2))),
+        (">312 <300", Err(Mismatch::Stranded((3, 0), 0))),
+        (">312 <301 >301", Ok(())),
+        (">312 <301 >300", Ok(())),
+        (">310 <301 <302", Ok(())),
+        (">312 !301", Ok(())), // they failed before as well
+        (">312", Ok(())),
+        ("", Ok(())),
+    ] {
+        let records: BTreeSet<Association> = records.split_whitespace().map(record).collect();
+        assert_eq!(stranded(&records, &from, &to, &base, WALL), expected, "{records:?}");
     }
 }
 

@@ -11,7 +11,7 @@ pub(super) enum Reach {
 
 use Reach::{Everything, Section};
 
-const KEYS: [(&str, Reach); 28] = [
+const KEYS: [(&str, Reach); 30] = [
     ("tlsa", Section),
     ("api", Section),
     ("record_ttl", Section),
@@ -40,6 +40,8 @@ const KEYS: [(&str, Reach); 28] = [
     ("trust_anchor", Everything),
     ("dnssec", Everything),
     ("prometheus_file", Everything),
+    ("notify", Everything),
+    ("stuck", Everything),
 ];
 
 /// The parameter of that name.

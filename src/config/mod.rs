@@ -68,6 +68,10 @@ pub struct Config {
     pub dnssec: Dnssec,
     /// `prometheus_file`: each run writes its metrics there.
     pub prometheus_file: Option<PathBuf>,
+    /// `notify`: the command that is told of changes, split into words; none if empty.
+    pub notify: Vec<String>,
+    /// `stuck`: how much longer than planned a wait may last, seconds, where set.
+    pub stuck: Option<u64>,
     /// The sections without errors, in the order of the file.
     pub sections: Vec<Section>,
     /// Names of sections that have errors: pinned, and otherwise left alone.

@@ -242,8 +242,8 @@ impl Reader<'_> {
             *ttl = overrides.ttl;
             bad.remove("ttl");
         }
-        // Logging has its own way to fail, and holds up no section.
-        bad.retain(|key| !key.starts_with("log"));
+        // Logging has its own way to fail, and like notification it holds up no section.
+        bad.retain(|key| !key.starts_with("log") && !["notify", "stuck"].contains(key));
     }
 
     /// The configuration without its sections.
@@ -264,6 +264,8 @@ impl Reader<'_> {
             trust_anchor: all.trust_anchor.clone(),
             dnssec: all.dnssec.unwrap_or(super::Dnssec::Validate),
             prometheus_file: all.prometheus_file.clone(),
+            notify: all.notify.clone(),
+            stuck: all.stuck,
             sections: Vec::new(),
             broken: BTreeSet::new(),
         }

@@ -145,6 +145,8 @@ pub(super) struct Everywhere {
     pub trust_anchor: Option<TrustAnchor>,
     pub dnssec: Option<Dnssec>,
     pub prometheus_file: Option<PathBuf>,
+    pub notify: Vec<String>,
+    pub stuck: Option<u64>,
     /// Line and word of the last directory.
     pub place: Option<(usize, Word)>,
     /// The parameters that occur, understood or not.
@@ -172,6 +174,8 @@ impl Everywhere {
                 self.dnssec = Some(choice(entry, &choices)?);
             }
             "prometheus_file" => self.prometheus_file = Some(absolute(entry)?),
+            "notify" => self.notify = api::command(&entry.words).transpose()?.unwrap_or_default(),
+            "stuck" => self.stuck = Some(some_seconds(entry)?),
             _ => return Err(entry.key.fault("not a parameter for everything")),
         }
         Ok(())

@@ -8,7 +8,7 @@ use crate::{
     facts::ServerView,
     journal::{ServerDoc, clock::Stamp},
     lineage::GenerationId,
-    tlsa::{Association, Chain, Mismatch},
+    tlsa::{Association, Chain, Mismatch, stranded},
 };
 use std::{collections::BTreeSet, net::SocketAddr};
 
@@ -24,8 +24,12 @@ pub fn blockers(model: &Model<'_>, lineage: &Lineage<'_>, generation: &Generatio
 
 /// Everything at one owner that speaks against presenting `chain`.
 pub fn owner_blockers(model: &Model<'_>, lineage: &Lineage<'_>, owner: &Owner<'_>, chain: &Chain) -> Vec<Reason> {
+    let served = lineage.facts.served().map(|served| &served.chain);
     let fits = |records: &BTreeSet<Association>| match owner.configured.contains(lineage.name) {
-        true => owner.matches(records, chain, model.wall()),
+        true => {
+            owner.matches(records, chain, model.wall())?;
+            served.map_or(Ok(()), |served| stranded(records, served, chain, &owner.base, model.wall()))
+        }
         // Which groups were ours is forgotten with their records, long before caches forget.
         false => owner.matches_all_groups(records, chain, model.wall()),
     };

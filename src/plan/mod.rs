@@ -15,6 +15,7 @@ pub mod probe;
 mod publish;
 mod reason;
 mod sharing;
+pub mod standing;
 mod switch;
 
 pub use back::back;

@@ -6,7 +6,7 @@ use crate::journal::{Presented, clock::Stamp};
 /// Least `hold` where it is not set, seconds.
 const HOLD: u64 = 3600;
 /// Without a reload probes have to agree for so long, seconds.
-const AGREED: u64 = 7 * 86_400;
+pub(super) const AGREED: u64 = 7 * 86_400;
 
 /// May a process still present a generation?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -50,7 +50,7 @@ fn pursue(model: &Model<'_>, lineage: &Lineage<'_>, plan: &mut Plan) {
 /// Blocked with less than the wait and a day left (DESIGN: "Expiry opens no other gate").
 fn expires(model: &Model<'_>, lineage: &Lineage<'_>, reasons: &[Reason]) -> Option<Trouble> {
     let left = lineage.facts.served()?.chain.not_after() - model.wall();
-    let wait = wait(model, lineage) as i64;
+    let wait = needed(model, lineage) as i64;
     let text = match left {
         ..=0 => "the served certificate has EXPIRED".to_string(),
         left => format!("the served certificate expires in {}", span(left as u64)),
@@ -62,7 +62,8 @@ fn expires(model: &Model<'_>, lineage: &Lineage<'_>, reasons: &[Reason]) -> Opti
     })
 }
 
-fn wait(model: &Model<'_>, lineage: &Lineage<'_>) -> u64 {
+/// The wait that a switch of the lineage needs, seconds.
+pub(super) fn needed(model: &Model<'_>, lineage: &Lineage<'_>) -> u64 {
     let floor = model.floor(lineage);
     model.owners_of(lineage.name).map(|owner| owner.doc.wait(floor)).max().unwrap_or(floor)
 }

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod log;
+pub mod notify;
 pub mod print;
 pub mod prometheus;
 pub mod status;

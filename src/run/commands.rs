@@ -1,25 +1,24 @@
 //! The commands beside the plain run.
 
-use super::{
-    FAILED, Report, Run,
-    look::Known,
-    rounds::{Summary, in_words},
-};
+use super::{FAILED, Report, Run, look::Known, rounds::Summary};
 use crate::{
     act::keeper::Keeper,
     cli::{Arguments, Command},
     config::{Config, Defaults, Unreadable},
     env::Env,
-    facts::Served,
+    facts::{Facts, Served},
     idna,
     journal::{
         Override,
         clock::Stamp,
         store::{Store, lineage_file},
     },
-    lineage::layout::{Places, has_bundle},
+    lineage::{
+        GenerationId,
+        layout::{Places, has_bundle},
+    },
     observe::files,
-    plan::{Action, Cause, Input, Trouble, check::check, plan},
+    plan::{Action, Cause, Trouble},
 };
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -43,33 +42,6 @@ impl Run<'_> {
         }
         mirrored.troubles.iter().for_each(|trouble| tracing::error!("{trouble}"));
         Report { exit: if mirrored.troubles.is_empty() { report.exit } else { FAILED }, ..report }
-    }
-
-    /// Says what a plain run would do now.
-    pub(super) fn dry_run(&self) -> Report {
-        let mut store = match Store::look(self.env, &self.places.state) {
-            Ok(store) => store,
-            Err(error) => {
-                tracing::error!("cannot read the journal: {error}");
-                return Report::exit(FAILED);
-            }
-        };
-        let facts = self.look(store.edit(), &mut Known::default());
-        let input = Input { config: self.config, sections: &self.sections, facts: &facts, journal: store.journal() };
-        let plan = check(input, plan(input));
-        let text = match self.arguments.json {
-            true => serde_json::to_string_pretty(&plan).unwrap_or_default() + "\n",
-            false => in_words(&plan, facts.now),
-        };
-        let exit = if plan.troubles.is_empty() { 0 } else { FAILED };
-        match self.left_by_alnitak() {
-            // It comes first, and what follows from it is not in the plan yet.
-            Some(file) if !self.arguments.json => {
-                let import = self.would_import(&file);
-                Report { text: import.text + &text, ..Report::exit(exit.max(import.exit)) }
-            }
-            _ => Report { text, ..Report::exit(exit) },
-        }
     }
 
     /// Builds or rebuilds the dane directory. A pin that a rollover needs is dropped only by force.
@@ -107,22 +79,29 @@ impl Run<'_> {
 
     /// Leaves DANE for a lineage: its records are deleted by this and later runs, then its links follow `live/`.
     pub(super) fn withdraw(&self, store: &mut Store, lineage: &str) -> Summary {
-        let unknown = |text: &str| Summary { troubles: vec![Trouble::of(lineage, text)], ..Summary::default() };
-        if !self.sections.contains_key(lineage) {
-            return unknown(
-                "has no sound section, and it takes one to delete its records: put it (back) into the configuration",
-            );
+        if let Err(trouble) = self.leave(store, lineage) {
+            return Summary { troubles: vec![trouble], ..Summary::default() };
         }
-        let Some(doc) = store.edit().lineages.get_mut(lineage) else {
-            return unknown("is not known: nothing was ever done for it");
-        };
-        doc.withdrawn = true;
-        doc.waiting.clear();
         tracing::warn!(
             lineage,
             "leaving DANE: its records are deleted, and it stays pinned until caches have forgotten them"
         );
         self.rounds(store)
+    }
+
+    /// Takes down that a lineage leaves DANE.
+    pub(super) fn leave(&self, store: &mut Store, lineage: &str) -> Result<(), Trouble> {
+        if !self.sections.contains_key(lineage) {
+            let text =
+                "has no sound section, and it takes one to delete its records: put it (back) into the configuration";
+            return Err(Trouble::of(lineage, text));
+        }
+        let Some(doc) = store.edit().lineages.get_mut(lineage) else {
+            return Err(Trouble::of(lineage, "is not known: nothing was ever done for it"));
+        };
+        doc.withdrawn = true;
+        doc.waiting.clear();
+        Ok(())
     }
 
     /// The one override: switches to the newest generation whatever clients may hold.
@@ -131,23 +110,16 @@ impl Run<'_> {
             return self.unbar(store, lineage);
         };
         let facts = self.look(store.edit(), &mut Known::default());
-        let newest = store.journal().lineages.get(lineage).and_then(|doc| doc.waiting.last().cloned());
-        let Some(to) = newest else {
-            let text = "no generation waits for a switch";
-            return Summary { troubles: vec![Trouble::of(lineage, text)], ..Summary::default() };
+        let (to, actions) = match forced(store, &facts, lineage) {
+            Ok(steps) => steps,
+            Err(trouble) => return Summary { troubles: vec![trouble], ..Summary::default() },
         };
-        let from = facts.lineages.get(lineage).and_then(|facts| facts.served()).map(|served| served.id.clone());
         let at = Stamp(store.journal().clock.total);
         let wall = self.env.wall();
         if let Some(doc) = store.edit().lineages.get_mut(lineage) {
             doc.overrides.push(Override { generation: to.clone(), at, wall });
         }
         tracing::warn!(lineage, generation = %to, "switching by force: clients may find no matching record");
-        let name = lineage.to_string();
-        let actions = [
-            Action::Store { lineage: name.clone(), generation: to.clone() },
-            Action::Switch { lineage: name, from, to, cause: Cause::Forced },
-        ];
         let came = self.actor().carry_out(&actions, &facts, store);
         let mut troubles = Vec::new();
         match came {
@@ -162,6 +134,19 @@ impl Run<'_> {
         summary.troubles.splice(0..0, troubles);
         summary
     }
+}
+
+/// The steps to the newest generation, through no gate.
+pub(super) fn forced(store: &Store, facts: &Facts, lineage: &str) -> Result<(GenerationId, Vec<Action>), Trouble> {
+    let newest = store.journal().lineages.get(lineage).and_then(|doc| doc.waiting.last().cloned());
+    let to = newest.ok_or_else(|| Trouble::of(lineage, "no generation waits for a switch"))?;
+    let from = facts.lineages.get(lineage).and_then(|facts| facts.served()).map(|served| served.id.clone());
+    let name = lineage.to_string();
+    let actions = vec![
+        Action::Store { lineage: name.clone(), generation: to.clone() },
+        Action::Switch { lineage: name, from, to: to.clone(), cause: Cause::Forced },
+    ];
+    Ok((to, actions))
 }
 
 /// What `--config-test` says beside errors and warnings.

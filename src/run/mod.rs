@@ -2,7 +2,9 @@
 
 mod check;
 mod commands;
+mod foretell;
 mod look;
+mod notify;
 mod pin;
 mod print;
 mod recall;
@@ -160,7 +162,7 @@ impl<'a> Run<'a> {
                     false => self.locked(POST_WAIT, Vec::new(), |run, store| run.import(store, &file)),
                 }
             }
-            _ if self.arguments.dry_run => self.dry_run(),
+            _ if self.arguments.dry_run => self.dry_run(&known),
             Command::Post | Command::Deploy => {
                 let mut troubles = Vec::new();
                 if self.mode == Mode::Post {

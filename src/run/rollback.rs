@@ -4,6 +4,7 @@ use super::{Run, look::Known, rounds::Summary};
 use crate::{
     act::Came,
     journal::store::Store,
+    lineage::GenerationId,
     plan::{Input, Trouble, back},
 };
 
@@ -43,13 +44,20 @@ impl Run<'_> {
 
     /// Lets a lineage go on to the generation that the operator went back from, through all gates.
     pub(super) fn unbar(&self, store: &mut Store, lineage: &str) -> Summary {
-        let barred = store.edit().lineages.get_mut(lineage).and_then(|doc| doc.barred.take());
-        let Some(generation) = barred else {
-            let text = "nothing keeps it from switching as soon as that is safe, and plain runs do it then; to force it \
-                        now, whatever clients hold: `daneroll switch --now --accept-mismatch LINEAGE`";
-            return Summary { troubles: vec![Trouble::of(lineage, text)], ..Summary::default() };
-        };
-        tracing::info!(lineage, %generation, "no longer barred");
+        match let_go(store, lineage) {
+            Ok(generation) => tracing::info!(lineage, %generation, "no longer barred"),
+            Err(trouble) => return Summary { troubles: vec![trouble], ..Summary::default() },
+        }
         self.rounds(store)
     }
+}
+
+/// Takes down that the generation which the operator went back from is a candidate again.
+pub(super) fn let_go(store: &mut Store, lineage: &str) -> Result<GenerationId, Trouble> {
+    let barred = store.edit().lineages.get_mut(lineage).and_then(|doc| doc.barred.take());
+    barred.ok_or_else(|| {
+        let text = "nothing keeps it from switching as soon as that is safe, and plain runs do it then; to force it \
+                    now, whatever clients hold: `daneroll switch --now --accept-mismatch LINEAGE`";
+        Trouble::of(lineage, text)
+    })
 }

@@ -4,7 +4,13 @@ use super::{CONFIGURATION, FAILED, Mode, Report, Run, look::Known};
 use crate::{
     act::{Actor, Came},
     journal::{clock::Stamp, store::Store},
-    plan::{Action, Cause, Goal, Input, Plan, Reason, Trouble, Wait, check::check, model::Model, plan},
+    plan::{
+        Action, Cause, Goal, Input, Plan, Reason, Trouble, Wait,
+        check::check,
+        model::Model,
+        plan,
+        standing::{Standing, standings},
+    },
     report::{prometheus::Ran, status::by_hand},
 };
 use serde::Serialize;
@@ -36,6 +42,8 @@ pub struct Summary {
     pub troubles: Vec<Trouble>,
     /// The moment of the last look.
     pub now: Option<Stamp>,
+    /// Where lineages stood at the end, for `notify`.
+    pub standings: Option<BTreeMap<String, Standing>>,
 }
 
 /// What `run.json` and `--json` tell.
@@ -93,6 +101,9 @@ impl Run<'_> {
             (summary.now, summary.waits) = (Some(now), waits);
             summary.by_hand = self.by_hand(input);
             if actions.is_empty() {
+                if !self.config.notify.is_empty() {
+                    summary.standings = Some(standings(&Model::new(input), &summary.waits));
+                }
                 store.commit(self.env)?;
                 let looks_on = settled.is_some_and(|end: Stamp| end > now) && self.settles(&summary.waits);
                 if looks_on {
@@ -130,7 +141,6 @@ impl Run<'_> {
         Actor { env, config, sections, keeper, renewed_domains: self.hints.renewed_domains.clone() }
     }
 
-    /// Is this step one for the command that was called?
     /// What waits for somebody's hand, whether it was asked for now or before.
     fn by_hand(&self, input: Input<'_>) -> Vec<String> {
         let concerned = self.sections.iter().filter(|(_, section)| !section.api.knows_when_done());
@@ -146,7 +156,8 @@ impl Run<'_> {
         names.iter().flat_map(of).collect()
     }
 
-    fn is_for(&self, action: &Action) -> bool {
+    /// Is this step one for the command that was called?
+    pub(super) fn is_for(&self, action: &Action) -> bool {
         let published = matches!(action, Action::Store { .. } | Action::Adopt { .. } | Action::Add(_));
         match &self.mode {
             Mode::Plain => true,
@@ -187,8 +198,9 @@ impl Run<'_> {
     }
 
     /// Writes down when to come back, tells what happened, and makes the report.
-    pub(super) fn conclude(&self, summary: Summary, store: &mut Store) -> Report {
+    pub(super) fn conclude(&self, mut summary: Summary, store: &mut Store) -> Report {
         let now = summary.now.unwrap_or(Stamp(store.journal().clock.total));
+        summary.troubles.extend(self.notify(&summary, now, &store.journal().clock.epoch));
         let exit = match (self.flawed, summary.troubles.is_empty()) {
             (true, _) => CONFIGURATION,
             (false, true) => 0,

@@ -103,17 +103,20 @@ fn domains_of_many_certificates() {
 fn dry_run_changes_nothing() {
     let lab = Lab::new();
     let nothing = lab.picture();
-    for command in [
-        &["--dry-run"][..],
-        &["--dry-run", "--post"],
-        &["--dry-run", "--pre"],
-        &["--dry-run", "--reset"],
-        &["--dry-run", "deploy"],
-        &["--dry-run", "--json"],
-        &["--dry-run", "withdraw", LINEAGE],
-        &["--dry-run", "switch", "--now", "--accept-mismatch", LINEAGE],
+    for (command, exit) in [
+        ("", 0),
+        ("--post", 0),
+        ("--pre", 0),
+        ("--reset", 0),
+        ("deploy", 0),
+        ("--json", 0),
+        ("withdraw mx.example.test", 1), // nothing was ever done for it
+        ("rollback mx.example.test", 1),
+        ("switch mx.example.test", 1),
+        ("switch --now --accept-mismatch mx.example.test", 1),
     ] {
-        lab.run(command).ends(0);
+        let arguments: Vec<&str> = ["--dry-run"].into_iter().chain(command.split_whitespace()).collect();
+        lab.run(&arguments).ends(exit);
         assert_eq!(lab.picture(), nothing, "{command:?}");
         assert!(!lab.path("state").exists() && !lab.path("dane").exists() && lab.calls() == 0, "{command:?}");
     }
@@ -122,9 +125,21 @@ fn dry_run_changes_nothing() {
     lab.issue(LINEAGE, 2, &crate::lab::Issued::new());
     let before = lab.picture();
     let clock = lab.read("state/clock.json");
-    let run = lab.run(&["--dry-run"]).ends(0);
-    assert!(run.out.contains("would"), "{run:#?}");
-    assert_eq!((lab.picture(), lab.read("state/clock.json")), (before, clock));
+    for (command, exit, says) in [
+        ("", 0, "would publish"),
+        ("--post", 0, "would publish"),
+        ("--reset", 0, "would keep"),
+        ("withdraw mx.example.test", 0, "would delete"),
+        ("rollback mx.example.test", 1, "no generation to go back to"),
+        ("switch mx.example.test", 1, "nothing keeps it from switching"),
+        ("switch --now --accept-mismatch mx.example.test", 0, "would switch"),
+    ] {
+        let arguments: Vec<&str> = ["--dry-run"].into_iter().chain(command.split_whitespace()).collect();
+        let run = lab.run(&arguments).ends(exit);
+        assert!(run.out.contains(says), "{command:?}: {run:#?}");
+        let after = (lab.picture(), lab.read("state/clock.json"));
+        assert_eq!(after, (before.clone(), clock.clone()), "{command:?}");
+    }
 }
 
 #[test]

@@ -116,6 +116,8 @@ impl Scene {
             trust_anchor: None,
             dnssec: Dnssec::Validate,
             prometheus_file: None,
+            notify: Vec::new(),
+            stuck: None,
             sections: Vec::new(),
             broken: BTreeSet::new(),
         };

@@ -8,6 +8,7 @@ mod dnssec;
 mod hooks;
 mod lookups;
 mod names;
+mod notify;
 mod outage;
 mod probes;
 mod programs;

@@ -52,6 +52,25 @@ fn foreign_digest_type_is_published_too() {
     rollover(&lab);
 }
 
+/// We publish SHA-512 only, and somebody put a SHA-256 record of the certificate into another group: clients that know no SHA-512 go
+/// by it. They would be let down by the switch, so it waits until it is gone, and says what to do.
+#[test]
+fn foreign_record_that_some_clients_have_nothing_beside() {
+    let lab = Lab::with(MX, "312 25").start();
+    first_use(&lab);
+    let foreign = lab.record(MX, 1, [3, 0, 1]);
+    lab.publish(OWNER, 3600, &foreign);
+    lab.renew(MX, Renewal { reuse_key: true, ..Renewal::default() });
+    lab.cron(3 * HOUR, DAY);
+    assert!(shows(&lab, MX, 1));
+    lab.run(&[]);
+    lab.assert_told(&["add a `tlsa` line for 301"]);
+    lab.unpublish(OWNER, &foreign);
+    lab.cron(HOUR, 4 * HOUR);
+    assert!(shows(&lab, MX, 2));
+    lab.assert_clean();
+}
+
 /// Of several renewals that wait, the oldest and the newest are pursued; the records of those in between are withdrawn.
 #[test]
 fn generations_in_between_are_withdrawn() {
