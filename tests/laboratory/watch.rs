@@ -48,6 +48,9 @@ pub struct Subject {
     pub lineages: Vec<[PathBuf; 2]>,
 }
 
+/// What a file held from when on.
+pub type Changes = Vec<(Duration, Arc<str>)>;
+
 /// Everything that was seen. Times are counted from the start.
 #[derive(Default)]
 pub struct Log {
@@ -58,7 +61,7 @@ pub struct Log {
     pub presented: HashMap<String, Vec<Presented<Arc<str>>>>,
     pub samples: Vec<Sample>,
     /// For each lineage what was live when, and what was served when: each change.
-    pub files: Vec<[Vec<(Duration, Arc<str>)>; 2]>,
+    pub files: Vec<[Changes; 2]>,
     /// From then on every client has to find a record that matches; before, one that finds none is content.
     pub strict: Option<Duration>,
 }
@@ -250,7 +253,7 @@ impl Log {
     }
 
     /// From when something was first live to when it was first served, for all that was.
-    fn switches(&self, [live, served]: &[Vec<(Duration, Arc<str>)>; 2]) -> Vec<Switch> {
+    fn switches(&self, [live, served]: &[Changes; 2]) -> Vec<Switch> {
         let switch = |(at, pem): &(Duration, Arc<str>)| {
             let (renewed, _) = live.iter().find(|(from, shown)| shown == pem && from <= at)?;
             let last_without = self.shown.iter().filter_map(|(owner, shown)| {

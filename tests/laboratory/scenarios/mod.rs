@@ -6,9 +6,10 @@ mod naive;
 mod trouble;
 
 use crate::{
+    enclosure::resolve_at,
     fingers::Fingers,
     host::Host,
-    network::{Network, Place, Zone},
+    network::{CACHES, Network, Place, Zone},
     table::{Row, slowest, table},
     watch::Verdicts,
 };
@@ -103,6 +104,7 @@ pub fn run(numbers: &[&str]) -> ExitCode {
 fn start() -> (Network, Fingers) {
     let places: Vec<Place> = SCENARIOS.iter().map(|scenario| scenario.place).collect();
     let network = Network::start(&places).unwrap();
+    resolve_at(CACHES[0]).unwrap();
     let fingers = Fingers::start(&network.path("fingers")).unwrap();
     (network, fingers)
 }
@@ -117,16 +119,18 @@ fn play(network: &Network, fingers: &Fingers, scenario: &Scenario) -> Row {
     Row { number: place.number, title, verdicts }
 }
 
-/// A laboratory for looking around: all servers, and the first host.
-pub fn keep_up() -> ExitCode {
+/// A laboratory for looking around: all servers, and the first host, if one is wanted.
+pub fn keep_up(with_host: bool) -> ExitCode {
     let (network, fingers) = start();
-    let place = SCENARIOS[0].place;
-    let host = Host::new(&network, place, "by hand");
-    host.begin("", &fingers);
-    let _timer = host.timer();
+    let host = with_host.then(|| Host::new(&network, SCENARIOS[0].place, "by hand"));
+    let _timer = host.as_ref().map(|host| {
+        host.begin("", &fingers);
+        host.timer()
+    });
     let name = env::var("DANEROLL_LAB").unwrap_or_default();
-    let text = include_str!("up.txt").replace("@NAME@", &name).replace("@HOME@", &host.text(""));
-    fs::write(network.path("README.new"), text).unwrap();
+    let home = host.as_ref().map(|host| host.text("")).unwrap_or_default();
+    fs::write(network.path("README.new"), include_str!("up.txt").replace("@NAME@", &name).replace("@HOME@", &home))
+        .unwrap();
     fs::rename(network.path("README.new"), network.path("README")).unwrap();
     loop {
         thread::sleep(Duration::from_secs(3600));

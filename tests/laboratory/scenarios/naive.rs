@@ -9,7 +9,7 @@ pub fn naive(scene: &Scene) -> Verdicts {
     let host = scene.host();
     host.issue(&[]);
     host.start_postfix("le/live");
-    host.watch_services_of(scene.fingers, "le/live");
+    host.watch_live(scene.fingers);
     replace(&host, &BTreeSet::new());
     host.until("the first record", || host.records_are(&host.wanted()));
     host.be_strict();

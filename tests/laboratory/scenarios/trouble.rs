@@ -1,12 +1,7 @@
 //! Renewals while something is broken.
 
 use super::{Scene, clean};
-use crate::{
-    host::{Daneroll, Host, script},
-    namespace::must,
-    network::Zone,
-    watch::Verdicts,
-};
+use crate::{host::script, namespace::must, network::Zone, watch::Verdicts};
 use nix::sys::signal::Signal;
 use std::{
     collections::hash_map::RandomState,
@@ -47,7 +42,7 @@ pub fn frozen(scene: &Scene) -> Verdicts {
 pub fn killed(scene: &Scene) -> Verdicts {
     let host = scene.host();
     host.begin("", scene.fingers);
-    let lineage = &host.lineages[0].name;
+    let lineage = &host.lineages[0];
     let seed = std::env::var("LAB_SEED").ok().and_then(|seed| seed.parse().ok());
     let mut random = Random(seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() | 1));
     host.tell(&format!("LAB_SEED={}", random.0));
@@ -58,8 +53,8 @@ pub fn killed(scene: &Scene) -> Verdicts {
     let deadline = Instant::now() + Duration::from_secs(180);
     while killed < 20 {
         assert!(Instant::now() < deadline, "only {killed} runs could be killed");
-        if host.served(lineage) == Some(host.newest(lineage)) {
-            host.renew_without_hooks(&["--pre-hook", &host_hook(&host, "--pre")]);
+        if host.is_current(lineage) {
+            host.renew_without_hooks(&["--pre-hook", &host.hook("--pre")]);
             renewals += 1;
         }
         let hook = random.below(4) == 0;
@@ -86,10 +81,6 @@ pub fn killed(scene: &Scene) -> Verdicts {
     timer.stop();
     host.expect_rest(false);
     clean(&host, 1)
-}
-
-fn host_hook(host: &Host, word: &str) -> String {
-    format!("{} -c {} {word}", Daneroll::program(), host.text("daneroll.conf"))
 }
 
 /// Marsaglia's xorshift.
