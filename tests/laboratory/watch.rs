@@ -14,7 +14,7 @@ use std::{
     collections::HashMap,
     fs,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -180,7 +180,9 @@ impl Eye {
                 if let Ok(pem) = &key {
                     let changes = &mut log.files[number][place];
                     if changes.last().is_none_or(|(_, last)| last != pem) {
-                        changes.push((until, pem.clone()));
+                        // A renewal was when the client wrote the file, a switch when services could see it.
+                        let at = if place == 0 { self.written(file).map_or(until, |at| at.min(until)) } else { until };
+                        changes.push((at, pem.clone()));
                     }
                 }
                 // A directory that is not there yet is nobody's.
@@ -190,6 +192,11 @@ impl Eye {
                 }
             }
         }
+    }
+
+    fn written(&self, file: &Path) -> Option<Duration> {
+        let ago = fs::metadata(file).ok()?.modified().ok()?.elapsed().ok()?;
+        Some(self.begun.elapsed().saturating_sub(ago))
     }
 
     fn visit(&self) {
@@ -258,8 +265,8 @@ impl Log {
             let (renewed, _) = live.iter().find(|(from, shown)| shown == pem && from <= at)?;
             let last_without = self.shown.iter().filter_map(|(owner, shown)| {
                 let judge = Memory::new(owner);
-                let between = shown.iter().filter(|answer| *renewed <= answer.answered && answer.answered <= *at);
-                let without = between.filter(|answer| judge.verdict(&answer.records, pem) != Verdict::Matches);
+                let before = shown.iter().filter(|answer| answer.answered <= *at);
+                let without = before.filter(|answer| judge.verdict(&answer.records, pem) != Verdict::Matches);
                 without.map(|answer| answer.answered + 2 * answer.ttl).max()
             });
             let least = last_without.max().map_or(Duration::ZERO, |last| last.saturating_sub(*renewed));
