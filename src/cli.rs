@@ -3,7 +3,7 @@
 mod untangle;
 
 use crate::{
-    config::{self, Defaults, LogLevel, Overrides},
+    config::{self, Defaults, LogFormat, LogLevel, Overrides},
     tlsa::Param,
 };
 use clap::{Parser, error::ErrorKind};
@@ -103,6 +103,8 @@ pub struct Arguments {
     pub log: Option<PathBuf>,
     /// `-L`.
     pub log_level: Option<LogLevel>,
+    /// `--log-format`.
+    pub log_format: Option<LogFormat>,
     /// `-q`.
     pub quiet: bool,
     /// `--dry-run`: say what would be done.
@@ -221,6 +223,9 @@ struct Raw {
     /// no, normal, verbose or debug
     #[arg(short = 'L', long, value_name = "LEVEL", value_parser = log_level)]
     log_level: Option<LogLevel>,
+    /// text or json, an object a line
+    #[arg(long, value_name = "FORMAT", value_parser = log_format)]
+    log_format: Option<LogFormat>,
     /// Nothing on the terminal, all in the log
     #[arg(short, long)]
     quiet: bool,
@@ -267,6 +272,11 @@ fn log_level(text: &str) -> Result<LogLevel, String> {
     found.map(|(_, level)| *level).ok_or_else(|| "write no, normal, verbose or debug".into())
 }
 
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    let found = LogFormat::NAMES.iter().find(|(name, _)| *name == text);
+    found.map(|(_, format)| *format).ok_or_else(|| "write text or json".into())
+}
+
 fn seconds(text: &str) -> Result<u64, String> {
     config::duration(text).map_err(|(why, hint)| format!("{why}: {hint}"))
 }
@@ -304,6 +314,7 @@ fn parse_args(args: Vec<OsString>) -> Result<Arguments, Exit> {
         },
         log: raw.log,
         log_level: raw.log_level,
+        log_format: raw.log_format,
         quiet: raw.quiet,
         dry_run: raw.dry_run,
         json: raw.json,

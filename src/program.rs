@@ -1,9 +1,9 @@
 //! The program around a run: arguments, configuration, log, and what is printed.
 
 use crate::{
-    cli::{self, Command, Hints, UNKNOWN},
+    cli::{self, Arguments, Command, Hints, UNKNOWN},
     config::{self, LogLevel},
-    env::real::Real,
+    env::real::{Real, confine},
     report::{
         self,
         log::{self, Place},
@@ -34,6 +34,10 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(exit.code);
         }
     };
+    confine::keep_secrets();
+    if arguments.command.only_looks() {
+        confine::only_look(written(&arguments));
+    }
     let env = Real::new(PathBuf::from("/proc/self/exe"));
     let hints = Hints::read(|name| std::env::var_os(name));
     let loaded = config::load(&env, &arguments.config, &arguments.overrides);
@@ -46,7 +50,8 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
     let level = arguments.log_level.or(config.and_then(|config| config.log_level)).unwrap_or(LogLevel::Normal);
     // A document and a log on one stream would be neither.
     let out: log::Stream = if arguments.json { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
-    let log = log::open(&place, level, arguments.quiet, out, Box::new(io::stderr()));
+    let format = arguments.log_format.or(config.and_then(|config| config.log_format)).unwrap_or_default();
+    let log = log::open(&place, (level, format), arguments.quiet, out, Box::new(io::stderr()));
     let report = tracing::dispatcher::with_default(&log.dispatch, || run(&env, &arguments, &hints, &loaded));
     let text = if arguments.json { document(report.text, report.exit) } else { report.text };
     print(&mut io::stdout(), &text);
@@ -58,6 +63,21 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
         _ => ExitCode::from(exit),
     }
+}
+
+/// The directories that a command which only looks writes to all the same: because it was told so.
+fn written(arguments: &Arguments) -> Vec<PathBuf> {
+    let metrics = match &arguments.command {
+        Command::Check(check) => check.prometheus.as_deref(),
+        _ => None,
+    };
+    let log = arguments.log.as_deref().filter(|log| !["-", "no", "stdout"].map(Path::new).contains(log));
+    let directory = |file: &Path| match file.parent() {
+        _ if file.is_dir() => file.to_owned(),
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    metrics.into_iter().chain(log).map(directory).collect()
 }
 
 /// With `--json` there is always a document, also of a run that ended before it had looked at anything.

@@ -181,7 +181,10 @@ fn files_that_cannot_be_read() {
         (
             "/etc/x.conf",
             Only(Kind::File, 0o666, good),
-            Ok("/etc/x.conf: everybody can change this file\n    run \"chmod o-w\" on it"),
+            Err(
+                "the configuration file /etc/x.conf cannot be read: /etc/x.conf can be changed by everybody (mode 0666): run \
+                 \"chmod o-w /etc/x.conf\"",
+            ),
         ),
     ] {
         let found = load_from(&file, Path::new(path), &Overrides::default());

@@ -34,6 +34,7 @@ complete -c daneroll -s C -l letsencrypt-directory -x -a '(__fish_complete_direc
 complete -c daneroll -s D -l dane-directory -x -a '(__fish_complete_directories)' -d 'What services read'
 complete -c daneroll -l state-directory -x -a '(__fish_complete_directories)' -d 'What must be remembered'
 complete -c daneroll -s l -l log -r -F -d 'Where to log'
+complete -c daneroll -l log-format -x -a 'text json' -d 'How a line of the log looks'
 complete -c daneroll -s L -l log-level -x -a 'no normal verbose debug' -d 'How much to log'
 complete -c daneroll -s q -l quiet -d 'Nothing on the terminal'
 complete -c daneroll -l ttl -x -a '15m 1h 1d' -d 'Least wait before a switch'

@@ -211,10 +211,14 @@ fn note(store: &mut Store, operation: Operation, edit: &Edit, outcome: Outcome, 
         Operation::Add => ("publish", "published", RecordState::Published),
         Operation::Delete => ("delete", "deleted", RecordState::Deleted),
     };
+    let why = match operation {
+        Operation::Add => "a certificate that is served, or is to be, needs it",
+        Operation::Delete => "no certificate that may still be presented needs it",
+    };
     match outcome {
         Outcome::Done | Outcome::Already => {
             let already = outcome == Outcome::Already;
-            tracing::info!(lineage, %owner, %record, already, "{done}");
+            tracing::info!(lineage, phase = verb, %owner, %record, already, why, "{done}");
             if let Some(known) = known {
                 if restored {
                     known.published_again(record, now);

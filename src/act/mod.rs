@@ -104,7 +104,7 @@ impl Actor<'_> {
                 if self.is_stale(facts, store) {
                     return Came::Stale;
                 }
-                tracing::info!(lineage, generation = %to, ?cause, "switching the dane directory");
+                tracing::info!(lineage, phase = "switch", generation = %to, ?cause, "switching the dane directory");
                 return self.keeper.switch(lineage, from.as_ref(), to, self.bundle(lineage)).unwrap_or_else(failed);
             }
             Action::Adopt { query, record, .. } => {
@@ -170,7 +170,7 @@ fn adopt(
     let Some(owner) = store.edit().owners.get_mut(query) else { return };
     owner.lineages.insert(lineage.into());
     let found = || {
-        tracing::info!(lineage, owner = %query, %record, "the record is there already");
+        tracing::info!(lineage, phase = "publish", owner = %query, %record, "the record is there already");
         RecordDoc::new(origin, RecordState::Published, now)
     };
     let doc = owner.records.entry(record.clone()).or_insert_with(found);

@@ -15,7 +15,9 @@ impl Actor<'_> {
     /// Runs a reload command for all these lineages, and takes down when it began if it succeeded.
     pub(super) fn reload(&self, words: &[String], lineages: &BTreeSet<String>, limit: u64, store: &mut Store) -> Came {
         let text = words.join(" ");
-        tracing::info!(command = text, "reloading");
+        for lineage in lineages {
+            tracing::info!(lineage, phase = "reload", command = text, "reloading");
+        }
         let command = Command {
             argv: words.to_vec(),
             vars: vec![("PATH".into(), PATH.into()), ("LC_ALL".into(), "C".into())],

@@ -11,7 +11,7 @@ pub(super) enum Reach {
 
 use Reach::{Everything, Section};
 
-const KEYS: [(&str, Reach); 30] = [
+const KEYS: [(&str, Reach); 31] = [
     ("tlsa", Section),
     ("api", Section),
     ("record_ttl", Section),
@@ -36,6 +36,7 @@ const KEYS: [(&str, Reach); 30] = [
     ("dane_group", Everything),
     ("log", Everything),
     ("log_level", Everything),
+    ("log_format", Everything),
     ("resolver", Everything),
     ("trust_anchor", Everything),
     ("dnssec", Everything),

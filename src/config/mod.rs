@@ -60,6 +60,8 @@ pub struct Config {
     pub log: Option<PathBuf>,
     /// `log_level`.
     pub log_level: Option<LogLevel>,
+    /// `log_format`.
+    pub log_format: Option<LogFormat>,
     /// `resolver`: recursive resolvers; empty for the system's.
     pub resolvers: Vec<SocketAddr>,
     /// `trust_anchor`: where trust begins, beside or in place of the root's own keys.
@@ -239,6 +241,21 @@ pub enum Pin {
     Renewal,
     /// Always.
     Always,
+}
+
+/// `log_format` and `--log-format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A line of text for each event.
+    #[default]
+    Text,
+    /// A JSON object for each.
+    Json,
+}
+
+impl LogFormat {
+    /// As configuration and command line write them.
+    pub const NAMES: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 }
 
 /// `log_level` and `-L`.

@@ -1,7 +1,7 @@
 //! Parameters as they are collected: those of one section or the defaults for all, and those that count everywhere.
 
 use super::{
-    Api, Dnssec, LogLevel, Pin, Probe, Section, TlsaLine, TrustAnchor, Verify, Wanted, anchor,
+    Api, Dnssec, LogFormat, LogLevel, Pin, Probe, Section, TlsaLine, TrustAnchor, Verify, Wanted, anchor,
     api::{self, Scene},
     diagnostic::Fault,
     grammar::Entry,
@@ -141,6 +141,7 @@ pub(super) struct Everywhere {
     pub ttl: Option<u64>,
     pub log: Option<PathBuf>,
     pub log_level: Option<LogLevel>,
+    pub log_format: Option<LogFormat>,
     pub resolvers: Vec<SocketAddr>,
     pub trust_anchor: Option<TrustAnchor>,
     pub dnssec: Option<Dnssec>,
@@ -167,6 +168,7 @@ impl Everywhere {
             "ttl" => self.ttl = Some(seconds(entry)?),
             "log" => self.log = Some(log(entry)?),
             "log_level" => self.log_level = Some(choice(entry, &LogLevel::NAMES)?),
+            "log_format" => self.log_format = Some(choice(entry, &LogFormat::NAMES)?),
             "resolver" => self.resolvers.extend(servers(entry)?),
             "trust_anchor" => self.trust_anchor = Some(anchor::read(entry, scene)?),
             "dnssec" => {

@@ -372,6 +372,28 @@ impl fmt::Display for Trouble {
     }
 }
 
+impl Step {
+    /// What a rollover is at, in a word for logs.
+    pub fn phase(&self) -> &'static str {
+        match self {
+            Step::Switch(_) => "switch",
+            Step::Publish(_) => "publish",
+            Step::Delete(..) => "delete",
+            Step::Retire(_) => "hold",
+            Step::Leave => "leave",
+            Step::Find(_) => "find",
+        }
+    }
+
+    /// The owner that it is about, if it is about one.
+    pub fn owner(&self) -> Option<&DnsName> {
+        match self {
+            Step::Publish(owner) | Step::Delete(owner, _) => Some(owner),
+            Step::Switch(_) | Step::Retire(_) | Step::Leave | Step::Find(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -131,7 +131,8 @@ impl<'a> Run<'a> {
             _ => Mode::Plain,
         };
         let live = certbot::lineages(env, &places.live).unwrap_or_else(|error| {
-            tracing::warn!("cannot list {}: {error}", places.live.display());
+            let live = places.live.display();
+            tracing::warn!("cannot list {live}, so there are no certificates (`letsencrypt_directory` says where they are): {error}");
             Vec::new()
         });
         let sections = BTreeMap::new();
@@ -150,6 +151,9 @@ impl<'a> Run<'a> {
             tracing::warn!(
                 "section [{section}]: there is no lineage of that name in {live}, so there is nothing to do for it yet"
             );
+        }
+        if self.arguments.command == Command::Run && self.config.sections.is_empty() && self.config.broken.is_empty() {
+            tracing::info!("there is no section in {}, so there is nothing to do", self.config.path.display());
         }
         match &self.arguments.command {
             Command::Status { lineages, live } => self.status(lineages, *live),

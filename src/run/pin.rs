@@ -38,7 +38,7 @@ impl Keeper<'_> {
         if let Some(generation) = generation {
             self.keep(lineage, generation)?;
             self.lead(lineage, &Goal::Generation(generation.id.clone()), bundle)?;
-            tracing::info!(lineage, generation = %generation.id, "pinned");
+            tracing::info!(lineage, phase = "pin", generation = %generation.id, "pinned");
         }
         let mark = lineage_file(&self.places.state, lineage, "held");
         self.env.write(&mark, b"pinned by --pre; --post releases it\n", 0o600).map_err(|error| error.to_string())

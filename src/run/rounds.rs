@@ -239,7 +239,7 @@ impl Run<'_> {
 
     fn tell(&self, summary: &Summary, now: Stamp) {
         for trouble in &summary.troubles {
-            tracing::error!("{trouble}");
+            tracing::error!(lineage = trouble.lineage, "{trouble}");
         }
         // Once, as long as it stays the same: it may take somebody days, and `status` tells it all the time.
         let told =
@@ -258,7 +258,9 @@ impl Run<'_> {
             let more = texts.len().saturating_sub(3);
             texts.truncate(3);
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            tracing::info!(lineage = wait.lineage, "waiting to {}: {}{more}", wait.step, texts.join("; "));
+            let owner = wait.step.owner().map(tracing::field::display);
+            let (lineage, phase) = (&wait.lineage, wait.step.phase());
+            tracing::info!(lineage, phase, owner, "waiting to {}: {}{more}", wait.step, texts.join("; "));
         }
     }
 

@@ -4,11 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod completions;
+#[path = "../common/dns_server.rs"]
+mod dns_server;
 mod configuration;
 mod disk;
 mod journal;
 mod lab;
 mod lineages;
+mod mistakes;
 mod names;
 mod outage;
 mod output;

@@ -196,3 +196,23 @@ fn as_json_and_words() {
     assert_eq!(Trouble::of("mx", "bad").to_string(), "mx: bad");
     assert_eq!(Trouble { lineage: None, text: "bad".into() }.to_string(), "bad");
 }
+
+/// daneroll-waits(7) leads from each of them to its cure, under the word that `status --json` uses.
+#[test]
+fn the_manual_has_them_all() {
+    let manual = include_str!("../../man/daneroll-waits.7");
+    let source = include_str!("../../src/plan/reason.rs");
+    let variants = source.split_once("pub enum Reason {\n").unwrap().1.split_once("\n}").unwrap().0;
+    let is_variant = |line: &&str| line.starts_with("    ") && line[4..].starts_with(char::is_uppercase);
+    let words = variants.lines().filter(is_variant).map(|line| {
+        let name: String = line.chars().filter(char::is_ascii_alphabetic).collect();
+        let dashed = |c: char| if c.is_uppercase() { format!("-{}", c.to_lowercase()) } else { c.to_string() };
+        name.chars().map(dashed).collect::<String>().trim_start_matches('-').to_owned()
+    });
+    let words: Vec<String> = words.collect();
+    assert!(all().iter().all(|(reason, ..)| words.iter().any(|word| word.replace('-', "") == kind(reason))));
+    for word in &words {
+        assert_eq!(manual.matches(&format!(".It Cm {word}\n.Dq ")).count(), 1, "daneroll-waits.7 does not tell of {word}");
+    }
+    assert_eq!(manual.matches(".It Cm ").count(), words.len(), "daneroll-waits.7 has more than there are");
+}

@@ -112,6 +112,7 @@ impl Scene {
             ttl: None,
             log: None,
             log_level: None,
+            log_format: None,
             resolvers: Vec::new(),
             trust_anchor: None,
             dnssec: Dnssec::Validate,

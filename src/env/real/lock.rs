@@ -1,6 +1,6 @@
 //! Exclusive file locks that go away with the process.
 
-use super::files::failed;
+use super::files::{failed, with_cure};
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::OFlag;
@@ -35,7 +35,8 @@ fn open(path: &Path) -> io::Result<File> {
     let mut options = fs::OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     // A link could make us create a file anywhere.
-    Ok(options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)?.into_parts().0)
+    let opened = options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(path).map_err(with_cure)?;
+    Ok(opened.into_parts().0)
 }
 
 /// Does `path` still name the file that is locked?

@@ -1,6 +1,7 @@
 //! The real world: this machine's clocks, files, network and programs.
 
 mod command;
+pub mod confine;
 mod dns;
 mod files;
 mod flight;
@@ -16,6 +17,7 @@ mod visit;
 mod write;
 
 pub use dns::answer;
+pub use files::stat_of;
 pub use resolvers::nameservers;
 
 use super::{
