@@ -92,7 +92,7 @@ impl Actor<'_> {
         let failed = |error: String| Came::Failed(Trouble::of(lineage, error));
         let done = match action {
             Action::Store { generation, .. } => {
-                self.keeper.store(lineage, generation, facts).map_err(|why| why.to_string())
+                return self.keeper.store(lineage, generation, facts).unwrap_or_else(failed);
             }
             Action::Arrange { goal, serving, .. } => {
                 return self
@@ -112,9 +112,12 @@ impl Actor<'_> {
                 Ok(())
             }
             Action::Reload { command, lineages, timeout } => return self.reload(command, lineages, *timeout, store),
-            Action::Forget { generation, .. } => {
+            Action::Forget { generation, keep, .. } => {
                 tracing::debug!(lineage, %generation, "forgetting a generation that nothing needs any more");
-                let came = self.keeper.forget(lineage, generation).unwrap_or_else(failed);
+                let came = match keep {
+                    true => Came::Done,
+                    false => self.keeper.forget(lineage, generation).unwrap_or_else(failed),
+                };
                 if let (Came::Done, Some(doc)) = (&came, store.edit().lineages.get_mut(lineage)) {
                     doc.presented.retain(|presented| presented.generation != *generation);
                 }
@@ -139,7 +142,7 @@ impl Actor<'_> {
     /// All records are gone from servers and caches: the links follow `live/` again. Once the section is gone too, so is our
     /// memory of the lineage.
     fn leave(&self, lineage: &str, store: &mut Store) -> Result<(), String> {
-        self.keeper.follow_live(lineage)?;
+        self.keeper.follow_live(lineage, self.bundle(lineage))?;
         let journal = store.edit();
         match self.sections.contains_key(lineage) || self.config.broken.contains(lineage) {
             false => drop(journal.lineages.remove(lineage)),

@@ -12,7 +12,7 @@ use crate::{
         authority::{self, Wanted},
         discover::{Authorities, Resolver},
         dnssec::Validator,
-        endpoints, files, hosts,
+        endpoints, files, hosts, in_place,
         remember::{Configured, remember},
     },
     plan::{
@@ -58,7 +58,9 @@ impl Run<'_> {
         let names: BTreeSet<&String> = self.sections.keys().chain(journal.lineages.keys()).collect();
         let lineage =
             |name: &&String| ((*name).clone(), files::lineage(self.env, &self.places, name, self.bundle(name)));
-        let lineages = names.iter().map(lineage).collect();
+        let mut lineages = names.iter().map(lineage).collect();
+        in_place::look_again(self.env, &self.places, &mut lineages, |name| self.bundle(name));
+        in_place::believe(&mut lineages, journal, now);
         let mut facts = Facts { now, wall: self.env.wall(), lineages, ..Facts::empty() };
         if known.since.is_none_or(|since| since.elapsed(now) >= SERVERS_FRESH) {
             let endpoints = std::mem::take(&mut known.endpoints);

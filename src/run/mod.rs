@@ -3,6 +3,7 @@
 mod check;
 mod commands;
 mod foretell;
+mod hinted;
 mod look;
 mod notify;
 mod pin;
@@ -23,12 +24,12 @@ use crate::{
         alnitak,
         store::{Store, lineage_file},
     },
-    lineage::certbot,
-    lineage::layout::Places,
+    lineage::{certbot, layout::Places, source::Source},
     plan::{Trouble, span},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::ErrorKind,
     path::Path,
     time::Duration,
 };
@@ -123,16 +124,21 @@ impl<'a> Run<'a> {
             live: config.letsencrypt_directory.join("live"),
             dane: config.dane_directory.clone(),
             state: config.state_directory.clone(),
+            sources: BTreeMap::new(),
         };
         let mode = match &arguments.command {
             Command::Post => Mode::Post,
-            Command::Deploy => Mode::Deploy(hints.lineage()),
+            Command::Deploy => Mode::Deploy(None),
             Command::Reset { .. } => Mode::Reset,
             _ => Mode::Plain,
         };
+        let of_certbot = |section: &Section| section.source == Source::Certbot;
+        let wanted = config.sections.is_empty() || config.sections.iter().any(of_certbot);
         let live = certbot::lineages(env, &places.live).unwrap_or_else(|error| {
-            let live = places.live.display();
-            tracing::warn!("cannot list {live}, so there are no certificates (`letsencrypt_directory` says where they are): {error}");
+            if wanted || error.kind() != ErrorKind::NotFound {
+                let live = places.live.display();
+                tracing::warn!("cannot list {live}, so there are no certificates (`letsencrypt_directory` says where they are): {error}");
+            }
             Vec::new()
         });
         let sections = BTreeMap::new();
@@ -143,14 +149,14 @@ impl<'a> Run<'a> {
     fn command(mut self) -> Report {
         let known = lineages_on_record(self.env, &self.places.state);
         let unmatched = self.match_sections(&known);
+        if self.arguments.command == Command::Deploy {
+            self.mode = Mode::Deploy(self.hinted());
+        }
         if self.arguments.command == Command::ConfigTest {
             return commands::config_test(self.env, self.config, &unmatched);
         }
-        for section in &unmatched {
-            let live = self.places.live.display();
-            tracing::warn!(
-                "section [{section}]: there is no lineage of that name in {live}, so there is nothing to do for it yet"
-            );
+        for text in &unmatched {
+            tracing::warn!("{text}, so there is nothing to do for it yet");
         }
         if self.arguments.command == Command::Run && self.config.sections.is_empty() && self.config.broken.is_empty() {
             tracing::info!("there is no section in {}, so there is nothing to do", self.config.path.display());
@@ -207,18 +213,36 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Finds the lineage of each section: by its exact name, else without regard to case. Returns the sections that have none.
+    /// Finds the lineage of each section: by its exact name, else without regard to case. Says which sections have none.
     fn match_sections(&mut self, known: &BTreeSet<String>) -> Vec<String> {
         let mut unmatched = Vec::new();
         for section in &self.config.sections {
-            let mut names = self.live.iter().chain(known);
-            let exact = names.clone().find(|name| **name == section.name);
-            match exact.or_else(|| names.find(|name| idna::same(name, &section.name))) {
-                Some(name) => drop(self.sections.insert(name.clone(), section.clone())),
-                None => unmatched.push(section.name.clone()),
+            match self.lineage_to(section, known) {
+                Ok(name) => {
+                    let source = section.source.in_place().cloned();
+                    self.places.sources.extend(source.map(|source| (name.clone(), source)));
+                    self.sections.insert(name, section.clone());
+                }
+                Err(why) => unmatched.push(format!("section [{}]: {why}", section.name)),
             }
         }
         unmatched
+    }
+
+    /// The name of a section's lineage, if it has one; else what is missing.
+    fn lineage_to(&self, section: &Section, known: &BTreeSet<String>) -> Result<String, String> {
+        let own = section.lineage();
+        let names = || self.live.iter().chain(known);
+        let found = names().find(|name| **name == *own).or_else(|| names().find(|name| idna::same(name, &own)));
+        match (section.source.in_place(), found) {
+            (None, Some(name)) => Ok(name.clone()),
+            (None, None) => Err(format!("there is no lineage of that name in {}", self.places.live.display())),
+            (Some(_), Some(name)) if known.contains(name) => Ok(name.clone()),
+            (Some(source), found) => {
+                let name = found.map_or(own.into_owned(), String::clone);
+                source.is_there(self.env, &name).map(|()| name)
+            }
+        }
     }
 
     /// A lineage of the command line as `live/` or the journal spells it: an international name can come in either form.

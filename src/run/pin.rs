@@ -32,6 +32,8 @@ impl Keeper<'_> {
             (Served::Damaged { shows: Ok(shows), .. }, _) => Some(shows),
             (Served::Damaged { shows: Err(why), .. }, _) | (Served::Unknown(why), _) => return Err(why.clone()),
             (Served::Foreign(shown), _) => Some(shown),
+            // No service reads the client's own files.
+            (Served::Missing, _) if facts.in_place => return Ok(()),
             (Served::Live | Served::Missing, Ok(live)) => Some(live),
             (Served::Live | Served::Missing, Err(why)) => return Err(why.clone()),
         };
@@ -39,6 +41,9 @@ impl Keeper<'_> {
             self.keep(lineage, generation)?;
             self.lead(lineage, &Goal::Generation(generation.id.clone()), bundle)?;
             tracing::info!(lineage, phase = "pin", generation = %generation.id, "pinned");
+        }
+        if facts.in_place {
+            return Ok(()); // no renewal reaches a copy, so there is nothing to release
         }
         let mark = lineage_file(&self.places.state, lineage, "held");
         self.env.write(&mark, b"pinned by --pre; --post releases it\n", 0o600).map_err(|error| error.to_string())

@@ -6,6 +6,7 @@ mod directory;
 mod dns;
 mod dnssec;
 mod hooks;
+mod in_place;
 mod lookups;
 mod names;
 mod notify;
