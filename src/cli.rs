@@ -1,9 +1,10 @@
 //! The command line: both of Alnitak's dialects and our own commands become one plain value.
 
+pub mod danebot;
 mod untangle;
 
 use crate::{
-    config::{self, Defaults, LogLevel, Overrides},
+    config::{self, Defaults, LogFormat, LogLevel, Overrides},
     tlsa::Param,
 };
 use clap::{Parser, error::ErrorKind};
@@ -103,6 +104,8 @@ pub struct Arguments {
     pub log: Option<PathBuf>,
     /// `-L`.
     pub log_level: Option<LogLevel>,
+    /// `--log-format`.
+    pub log_format: Option<LogFormat>,
     /// `-q`.
     pub quiet: bool,
     /// `--dry-run`: say what would be done.
@@ -172,7 +175,8 @@ Commands (a word or an option; one at a time):
   import-alnitak [FILE]          take over what Alnitak left under way (--dry-run: show it)
   rollback LINEAGE               put the previous certificate back while its records stand
   withdraw LINEAGE               leave DANE: delete our records, wait, unpin
-  switch LINEAGE                 after a rollback: go on; --now --accept-mismatch: at any price";
+  switch LINEAGE                 after a rollback: go on; --now --accept-mismatch: at any price
+  danebot --cert-file FILE …     what DaneBot does, with its own options; see daneroll-danebot(7)";
 
 const MORE: &str = "\
 Set up:
@@ -227,6 +231,9 @@ struct Raw {
     /// no, normal, verbose or debug
     #[arg(short = 'L', long, value_name = "LEVEL", value_parser = log_level)]
     log_level: Option<LogLevel>,
+    /// text or json, an object a line
+    #[arg(long, value_name = "FORMAT", value_parser = log_format)]
+    log_format: Option<LogFormat>,
     /// Nothing on the terminal, all in the log
     #[arg(short, long)]
     quiet: bool,
@@ -273,6 +280,11 @@ fn log_level(text: &str) -> Result<LogLevel, String> {
     found.map(|(_, level)| *level).ok_or_else(|| "write no, normal, verbose or debug".into())
 }
 
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    let found = LogFormat::NAMES.iter().find(|(name, _)| *name == text);
+    found.map(|(_, format)| *format).ok_or_else(|| "write text or json".into())
+}
+
 fn seconds(text: &str) -> Result<u64, String> {
     config::duration(text).map_err(|(why, hint)| format!("{why}: {hint}"))
 }
@@ -310,6 +322,7 @@ fn parse_args(args: Vec<OsString>) -> Result<Arguments, Exit> {
         },
         log: raw.log,
         log_level: raw.log_level,
+        log_format: raw.log_format,
         quiet: raw.quiet,
         dry_run: raw.dry_run,
         json: raw.json,

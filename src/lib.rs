@@ -10,6 +10,7 @@ pub mod idna;
 pub mod name;
 pub mod probe;
 pub mod tlsa;
+pub mod trust;
 
 pub mod facts;
 pub mod lineage;

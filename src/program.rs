@@ -1,26 +1,31 @@
 //! The program around a run: arguments, configuration, log, and what is printed.
 
 use crate::{
-    cli::{self, Command, Hints, UNKNOWN},
-    config::{self, LogLevel},
-    env::real::Real,
+    cli::{self, Arguments, Command, Hints, UNKNOWN},
+    config::{self, LogFormat, LogLevel},
+    env::real::{Real, confine},
     report::{
         self,
         log::{self, Place},
     },
-    run,
+    run::{self, danebot, danebot::Process},
 };
 use serde::de::IgnoredAny;
 use serde_json::json;
 use std::{
     ffi::OsString,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 /// Runs the program with these arguments, its name first, in the real world.
 pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.collect();
+    if let Some(args) = cli::danebot::called(&args) {
+        return danebot(args);
+    }
+    let args = args.into_iter();
     let arguments = match cli::parse(args) {
         Ok(arguments) => arguments,
         Err(exit) => {
@@ -34,7 +39,12 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(exit.code);
         }
     };
+    confine::keep_secrets();
+    if arguments.command.only_looks() {
+        confine::only_look(written(&arguments));
+    }
     let env = Real::new(PathBuf::from("/proc/self/exe"));
+    let env = if arguments.wait { env.staying(!arguments.quiet) } else { env };
     let hints = Hints::read(|name| std::env::var_os(name));
     let loaded = config::load(&env, &arguments.config, &arguments.overrides);
     let config = loaded.as_ref().ok().map(|loaded| &loaded.config);
@@ -46,8 +56,9 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
     let level = arguments.log_level.or(config.and_then(|config| config.log_level)).unwrap_or(LogLevel::Normal);
     // A document and a log on one stream would be neither.
     let out: log::Stream = if arguments.json { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
-    let log = log::open(&place, level, arguments.quiet, out, Box::new(io::stderr()));
-    let report = tracing::dispatcher::with_default(&log.dispatch, || run(&env, &arguments, &hints, &loaded));
+    let format = arguments.log_format.or(config.and_then(|config| config.log_format)).unwrap_or_default();
+    let log = log::open(&place, (level, format), arguments.quiet, out, Box::new(io::stderr()));
+    let report = tracing::dispatcher::with_default(&log.dispatch, || run::run(&env, &arguments, &hints, &loaded));
     let text = if arguments.json { document(report.text, report.exit) } else { report.text };
     print(&mut io::stdout(), &text);
     let exit = log.exit_code(report.exit);
@@ -58,6 +69,49 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
         _ => ExitCode::from(exit),
     }
+}
+
+/// The program in DaneBot's place. It keeps no log file: what it does is told on a terminal, and errors in any case.
+fn danebot(args: &[OsString]) -> ExitCode {
+    let call = match cli::danebot::parse(args, |name| std::env::var_os(name)) {
+        Ok(call) => call,
+        Err(exit) => {
+            let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
+            print(if exit.to_stderr { &mut stderr } else { &mut stdout }, &exit.text);
+            return ExitCode::from(exit.code);
+        }
+    };
+    confine::keep_secrets();
+    let env = Real::new(PathBuf::from("/proc/self/exe")).staying(true);
+    let process = Process {
+        vars: danebot::environment(std::env::vars_os()),
+        directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+    };
+    let place = if io::stdout().is_terminal() { Place::Stdout } else { Place::Nowhere };
+    let log = log::open(
+        &place,
+        (LogLevel::Normal, LogFormat::default()),
+        false,
+        Box::new(io::stdout()),
+        Box::new(io::stderr()),
+    );
+    let report = tracing::dispatcher::with_default(&log.dispatch, || danebot::danebot(&env, &call, &process));
+    ExitCode::from(report.exit)
+}
+
+/// The directories that a command which only looks writes to all the same: because it was told so.
+fn written(arguments: &Arguments) -> Vec<PathBuf> {
+    let metrics = match &arguments.command {
+        Command::Check(check) => check.prometheus.as_deref(),
+        _ => None,
+    };
+    let log = arguments.log.as_deref().filter(|log| !["-", "no", "stdout"].map(Path::new).contains(log));
+    let directory = |file: &Path| match file.parent() {
+        _ if file.is_dir() => file.to_owned(),
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    metrics.into_iter().chain(log).map(directory).collect()
 }
 
 /// With `--json` there is always a document, also of a run that ended before it had looked at anything.

@@ -18,6 +18,7 @@ fn bare() -> Arguments {
         overrides: Overrides::default(),
         log: None,
         log_level: None,
+        log_format: None,
         quiet: false,
         dry_run: false,
         json: false,

@@ -2,9 +2,9 @@
 
 _daneroll() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="pre post deploy reset configtest status check print import-alnitak rollback withdraw switch"
+    local commands="pre post deploy reset configtest status check print danebot import-alnitak rollback withdraw switch"
     local options="--pre --post --reset --config-test --config --letsencrypt-directory --dane-directory
-        --state-directory --log --log-level --quiet --ttl --dry-run --json --wait --force --live --host
+        --state-directory --log --log-level --log-format --quiet --ttl --dry-run --json --wait --force --live --host
         --timeout --prometheus --zone --now
         --accept-mismatch --help --version"
     COMPREPLY=()
@@ -13,6 +13,7 @@ _daneroll() {
         -C | --letsencrypt-directory | -D | --dane-directory | --state-directory)
             mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
         -L | --log-level) mapfile -t COMPREPLY < <(compgen -W "no normal verbose debug" -- "$word") ;;
+        --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$word") ;;
         -t | --ttl) mapfile -t COMPREPLY < <(compgen -W "15m 1h 1d" -- "$word") ;;
         status | check | rollback | withdraw | switch)
             local lineages

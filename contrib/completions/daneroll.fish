@@ -8,7 +8,7 @@ function __daneroll_lineages
     end
 end
 
-set -l words pre post deploy reset configtest status check print import-alnitak rollback withdraw switch
+set -l words pre post deploy reset configtest status check print danebot import-alnitak rollback withdraw switch
 set -l no_word "not __fish_seen_subcommand_from $words"
 
 complete -c daneroll -f
@@ -20,6 +20,7 @@ complete -c daneroll -n $no_word -a configtest -d 'Check the configuration'
 complete -c daneroll -n $no_word -a status -d 'What is served, published, awaited'
 complete -c daneroll -n $no_word -a check -d 'Audit for monitoring'
 complete -c daneroll -n $no_word -a print -d 'TLSA data of certificates'
+complete -c daneroll -n $no_word -a danebot -d 'What DaneBot does, with its own options'
 complete -c daneroll -n $no_word -a import-alnitak -d 'Take over what Alnitak left under way'
 complete -c daneroll -n $no_word -a rollback -d 'Put the previous certificate back'
 complete -c daneroll -n $no_word -a withdraw -d 'Leave DANE for a lineage'
@@ -34,6 +35,7 @@ complete -c daneroll -s C -l letsencrypt-directory -x -a '(__fish_complete_direc
 complete -c daneroll -s D -l dane-directory -x -a '(__fish_complete_directories)' -d 'What services read'
 complete -c daneroll -l state-directory -x -a '(__fish_complete_directories)' -d 'What must be remembered'
 complete -c daneroll -s l -l log -r -F -d 'Where to log'
+complete -c daneroll -l log-format -x -a 'text json' -d 'How a line of the log looks'
 complete -c daneroll -s L -l log-level -x -a 'no normal verbose debug' -d 'How much to log'
 complete -c daneroll -s q -l quiet -d 'Nothing on the terminal'
 complete -c daneroll -l ttl -x -a '15m 1h 1d' -d 'Least wait before a switch'

@@ -11,11 +11,12 @@ pub(super) enum Reach {
 
 use Reach::{Everything, Section};
 
-const KEYS: [(&str, Reach); 32] = [
+const KEYS: [(&str, Reach); 34] = [
     ("tlsa", Section),
     ("source", Section),
     ("api", Section),
     ("record_ttl", Section),
+    ("deploy", Section),
     ("reload", Section),
     ("verify", Section),
     ("probe", Section),
@@ -38,6 +39,7 @@ const KEYS: [(&str, Reach); 32] = [
     ("dane_group", Everything),
     ("log", Everything),
     ("log_level", Everything),
+    ("log_format", Everything),
     ("resolver", Everything),
     ("trust_anchor", Everything),
     ("dnssec", Everything),

@@ -1,6 +1,9 @@
 //! What the reader of a configuration asks of the world: users, groups, secret files.
 
-use crate::env::{Env, Kind, Stat, User};
+use crate::{
+    env::{Env, Stat, User},
+    trust::{self, Broken, Use},
+};
 use nix::unistd;
 use std::{io, path::Path};
 use zeroize::Zeroizing;
@@ -58,11 +61,11 @@ fn group(name: &str) -> Result<Option<(String, u32)>, String> {
     Ok(group.map(|group| (group.name, group.gid.as_raw())))
 }
 
-/// Which rule a file with a secret breaks, and what to do.
-type Broken = (String, Option<String>);
+/// Which rule a file breaks, and what to do.
+type Told = (String, Option<String>);
 
 /// Reads a file that holds a secret.
-pub(super) fn secret_file(lookups: &dyn Lookups, path: &Path) -> Result<Zeroizing<String>, Broken> {
+pub(super) fn secret_file(lookups: &dyn Lookups, path: &Path) -> Result<Zeroizing<String>, Told> {
     is_secret(lookups, path)?;
     let bytes = lookups.read(path).map_err(|error| unreadable(&error, path))?;
     let text = String::from_utf8(bytes).map_err(|error| {
@@ -72,23 +75,21 @@ pub(super) fn secret_file(lookups: &dyn Lookups, path: &Path) -> Result<Zeroizin
     Ok(Zeroizing::new(text))
 }
 
-/// May a secret stand in this file: can only its owner and group read and change it?
-pub(super) fn is_secret(lookups: &dyn Lookups, path: &Path) -> Result<(), Broken> {
-    let shown = path.display();
+/// May a secret stand in this file?
+pub(super) fn is_secret(lookups: &dyn Lookups, path: &Path) -> Result<(), Told> {
     let stat = lookups.stat(path).map_err(|error| unreadable(&error, path))?;
-    if stat.kind != Kind::File {
-        return Err((format!("{shown} is not a regular file"), None));
-    }
-    for (bit, verb) in [(0o004, "read"), (0o002, "changed")] {
-        if stat.mode & bit != 0 {
-            let message = format!("{shown} holds a secret and can be {verb} by everybody (mode {:04o})", stat.mode);
-            return Err((message, Some(format!("run \"chmod o= {shown}\""))));
-        }
-    }
-    Ok(())
+    trusted(lookups, Use::Secret, path, &stat)
 }
 
-fn unreadable(error: &io::Error, path: &Path) -> Broken {
+/// May this file be gone by? (See [`trust`].)
+pub(super) fn trusted(lookups: &dyn Lookups, used: Use, path: &Path, stat: &Stat) -> Result<(), Told> {
+    let us = (unistd::geteuid().as_raw(), unistd::getegid().as_raw());
+    let judged = trust::file(used, path, stat, us);
+    let judged = judged.and_then(|()| trust::above(path, |directory| lookups.stat(directory).ok()));
+    judged.map_err(|Broken { message, hint }| (message, hint))
+}
+
+fn unreadable(error: &io::Error, path: &Path) -> Told {
     (format!("{} cannot be read: {}", path.display(), reason(error, path)), None)
 }
 

@@ -15,11 +15,13 @@ use crate::{
     idna,
     lineage::source::{Source, lineage_name},
     name,
+    trust::Use,
 };
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     fmt,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -50,7 +52,7 @@ impl Defaults {
 }
 
 /// Parameters that may be repeated.
-const REPEATABLE: [&str; 4] = ["tlsa", "reload", "nameservers", "resolver"];
+const REPEATABLE: [&str; 5] = ["tlsa", "deploy", "reload", "nameservers", "resolver"];
 
 /// What the command line says, which beats the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,21 +106,21 @@ pub fn load(env: &dyn Env, path: &Path, overrides: &Overrides) -> Result<Loaded,
 /// Reads the configuration file at `path`, which `lookups` finds.
 pub fn load_from(lookups: &dyn Lookups, path: &Path, overrides: &Overrides) -> Result<Loaded, Unreadable> {
     let unreadable = |why: String| Unreadable { path: path.to_owned(), why };
-    let stat = lookups.stat(path).map_err(|error| unreadable(lookup::reason(&error, path)))?;
+    let stat = lookups.stat(path).map_err(|error| {
+        let cure = if error.kind() == ErrorKind::NotFound { "; write it, or name another with -c" } else { "" };
+        unreadable(lookup::reason(&error, path) + cure)
+    })?;
     if stat.kind != Kind::File {
         return Err(unreadable("it is not a regular file".into()));
     }
+    // What others may have written says nothing: not even which lineages there are.
+    lookup::trusted(lookups, Use::Configuration, path, &stat)
+        .map_err(|(message, hint)| unreadable(format!("{message}: {}", hint.unwrap_or_default())))?;
     let bytes = match stat.size > LONGEST as u64 {
         true => vec![b'\n'; LONGEST + 1],
         false => lookups.read(path).map_err(|error| unreadable(lookup::reason(&error, path)))?,
     };
-    let mut loaded = parse(path, &bytes, overrides, lookups);
-    if stat.mode & 0o002 != 0 {
-        let mut report = Report::new(path, "");
-        report.warning(0, Fault::at(1, 1, "everybody can change this file").hint("run \"chmod o-w\" on it"));
-        loaded.warnings.append(&mut report.warnings);
-    }
-    Ok(loaded)
+    Ok(parse(path, &bytes, overrides, lookups))
 }
 
 /// Reads the text of a configuration file; `path` is for messages and relative names of key files.
@@ -263,6 +265,7 @@ impl Reader<'_> {
             ttl: all.ttl,
             log: all.log.clone(),
             log_level: all.log_level,
+            log_format: all.log_format,
             resolvers: all.resolvers.clone(),
             trust_anchor: all.trust_anchor.clone(),
             dnssec: all.dnssec.unwrap_or(super::Dnssec::Validate),

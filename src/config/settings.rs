@@ -1,7 +1,7 @@
 //! Parameters as they are collected: those of one section or the defaults for all, and those that count everywhere.
 
 use super::{
-    Api, Dnssec, LogLevel, Pin, Probe, Section, TlsaLine, TrustAnchor, Verify, Wanted, anchor,
+    Api, Dnssec, LogFormat, LogLevel, Pin, Probe, Section, TlsaLine, TrustAnchor, Verify, Wanted, anchor,
     api::{self, Scene},
     diagnostic::Fault,
     grammar::Entry,
@@ -27,6 +27,7 @@ pub(super) struct Settings {
     pub source: Option<Source>,
     pub api: Option<Api>,
     record_ttl: Option<u32>,
+    deploy: Option<Vec<Vec<String>>>,
     reload: Option<Vec<Vec<String>>>,
     pub verify: Option<Verify>,
     probe: Option<Probe>,
@@ -55,6 +56,7 @@ impl Settings {
             "source" => self.source = Some(source::read(entry)?),
             "api" => self.api = Some(api::read(entry, scene)?),
             "record_ttl" => self.record_ttl = Some(u32::try_from(seconds(entry)?).unwrap_or(u32::MAX)),
+            "deploy" => self.deploy.get_or_insert_default().extend(api::command(&entry.words).transpose()?),
             "reload" => self.reload.get_or_insert_default().extend(api::command(&entry.words).transpose()?),
             "verify" => {
                 let choices = [("authoritative", Verify::Authoritative), ("provider", Verify::Provider)];
@@ -133,6 +135,8 @@ impl Settings {
             wanted,
             api,
             record_ttl: self.record_ttl.or(defaults.record_ttl).unwrap_or(3600),
+            hook: None,
+            deploy: self.deploy.or_else(|| defaults.deploy.clone()).unwrap_or_default(),
             reload: self.reload.or_else(|| defaults.reload.clone()).unwrap_or_default(),
             verify: self.verify.or(defaults.verify).unwrap_or(Verify::Authoritative),
             probe: self.probe.or(defaults.probe).unwrap_or(Probe::Auto),
@@ -154,6 +158,11 @@ impl Settings {
     }
 }
 
+/// A section that stands in no file, with the defaults for everything else.
+pub(crate) fn section(name: String, tlsa: Vec<TlsaLine>, api: Api) -> Section {
+    Settings::default().section(&Settings::default(), name, 0, tlsa, api)
+}
+
 /// Parameters that count everywhere, wherever they stand.
 #[derive(Default)]
 pub(super) struct Everywhere {
@@ -165,6 +174,7 @@ pub(super) struct Everywhere {
     pub ttl: Option<u64>,
     pub log: Option<PathBuf>,
     pub log_level: Option<LogLevel>,
+    pub log_format: Option<LogFormat>,
     pub resolvers: Vec<SocketAddr>,
     pub trust_anchor: Option<TrustAnchor>,
     pub dnssec: Option<Dnssec>,
@@ -191,6 +201,7 @@ impl Everywhere {
             "ttl" => self.ttl = Some(seconds(entry)?),
             "log" => self.log = Some(log(entry)?),
             "log_level" => self.log_level = Some(choice(entry, &LogLevel::NAMES)?),
+            "log_format" => self.log_format = Some(choice(entry, &LogFormat::NAMES)?),
             "resolver" => self.resolvers.extend(servers(entry)?),
             "trust_anchor" => self.trust_anchor = Some(anchor::read(entry, scene)?),
             "dnssec" => {

@@ -5,6 +5,7 @@ mod http;
 pub mod real;
 pub mod sim;
 pub mod supervise;
+pub(crate) mod watch;
 
 pub(crate) use http::is_loopback;
 pub use http::{HttpRequest, HttpResponse, Lost, Method, Unanswered};
@@ -148,6 +149,9 @@ pub struct Stat {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+    /// When the file itself or anything about it was last changed: seconds and nanoseconds of Unix time. A folder's tells of its
+    /// entries. `None` in worlds that keep no such times.
+    pub changed: Option<(i64, i64)>,
 }
 
 /// A lock that is given up when this value is dropped, or the process ends.
@@ -201,6 +205,11 @@ pub trait Files {
         dirs.dedup();
         first.and(self.sync(&dirs))
     }
+    /// Replaces `path` by a file with these bytes in one rename, and waits for no disk: after a loss of power it may be as it was, or
+    /// empty. For what nothing hangs on.
+    fn note(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+        self.write(path, bytes, mode)
+    }
     /// Makes `link` a symbolic link to `target`, replacing another link in one rename.
     fn point(&self, link: &Path, target: &Path) -> io::Result<()>;
     /// Makes `to` a second name of the file `from`; `to` must not exist.
@@ -213,6 +222,10 @@ pub trait Files {
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Sees to it that the entries of these directories are on disk.
     fn sync(&self, dirs: &[PathBuf]) -> io::Result<()>;
+    /// So many locks can be held at once.
+    fn locks_at_once(&self) -> usize {
+        400
+    }
     /// Takes an exclusive lock on `path`, made if missing; `None` if another process still holds it after `wait`.
     fn lock(&self, path: &Path, wait: Duration) -> io::Result<Option<Lock>>;
 }
@@ -228,6 +241,12 @@ pub trait Env: Files {
     fn wall(&self) -> i64;
     /// Does nothing for a while.
     fn sleep(&self, how_long: Duration);
+    /// Waits for a while between two runs, and shows on a terminal what for. The number of the signal, if somebody ends the
+    /// program meanwhile, or has asked for it before.
+    fn pause(&self, how_long: Duration, _what: &str) -> Option<u8> {
+        self.sleep(how_long);
+        None
+    }
     /// Asks all of these side by side (a bounded number in flight, seconds at most for each); answers in the same order.
     fn ask(&self, asks: &[Ask]) -> Vec<Answered>;
     /// The same, for whoever has less time: what has not been answered within `limit` is given up.

@@ -8,7 +8,8 @@
 //! Supervisor and command share a process group that is named after the supervisor. So the parent, too, can end the command at
 //! any moment, and as long as it has not reaped the supervisor the name means this group and no other.
 
-use super::User;
+use super::{User, real::stat_of};
+use crate::trust::{self, Use};
 use nix::{
     sys::{
         signal::{SigSet, Signal, killpg},
@@ -16,13 +17,14 @@ use nix::{
         wait::{Id, WaitPidFlag, waitid},
     },
     unistd::{
-        AccessFlags, Gid, Pid, Uid, access, getpgrp, getpid, getresgid, getresuid, initgroups, setgid, setgroups,
-        setpgid, setuid,
+        AccessFlags, Gid, Pid, Uid, access, getegid, geteuid, getpgrp, getpid, getresgid, getresuid, initgroups,
+        setgid, setgroups, setpgid, setuid,
     },
 };
 use serde::{Deserialize, Serialize};
 use std::{
     ffi::{CString, OsString},
+    fs,
     io::{self, BufRead, Read, Write},
     os::{
         fd::AsFd,
@@ -149,6 +151,7 @@ fn start(job: &Job) -> Result<Child, String> {
         return Err("no command is given".to_owned());
     };
     let program = look_up(name, &job.vars)?;
+    is_trusted(&program)?;
     let output = || io::stderr().as_fd().try_clone_to_owned().map(Stdio::from);
     let streams = output().and_then(|out| Ok((out, output()?)));
     let (out, err) = streams.map_err(|error| format!("its output cannot be captured: {error}"))?;
@@ -184,6 +187,22 @@ fn look_up(name: &str, vars: &[(String, String)]) -> Result<PathBuf, String> {
     places.find(runs).ok_or_else(|| match path.split(':').map(found).find(|file| file.is_file()) {
         Some(file) => format!("`{}` is not executable (chmod +x)", file.display()),
         None => format!("there is no program `{name}` in PATH ({path})"),
+    })
+}
+
+/// Nobody may have written it but root and the user that runs it; else whoever did would get that user's rights.
+fn is_trusted(program: &Path) -> Result<(), String> {
+    // What is missing or no file is told when it cannot be started.
+    let Ok(stat) = fs::metadata(program) else { return Ok(()) };
+    if !stat.is_file() {
+        return Ok(());
+    }
+    let us = (geteuid().as_raw(), getegid().as_raw());
+    let at = |path: &Path| fs::metadata(path).ok().map(|stat| stat_of(&stat));
+    let judged = trust::file(Use::Program, program, &stat_of(&stat), us);
+    judged.and_then(|()| trust::above(program, at)).map_err(|broken| match broken.hint {
+        Some(hint) => format!("{}: {hint}", broken.message),
+        None => broken.message,
     })
 }
 

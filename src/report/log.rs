@@ -14,7 +14,7 @@
 
 mod style;
 
-use crate::config::{Defaults, LogLevel};
+use crate::config::{Defaults, LogFormat, LogLevel};
 use nix::fcntl::OFlag;
 use std::{
     fs,
@@ -26,7 +26,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use style::Style;
+use style::{Reader, Style};
 use tracing::{Dispatch, Level, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer,
@@ -98,7 +98,9 @@ impl Log {
 }
 
 /// Opens the log. A file that cannot be opened stops nothing: it is told on `stderr`, and [`Log::failed`] knows.
-pub fn open(place: &Place, level: LogLevel, quiet: bool, stdout: Stream, stderr: Stream) -> Log {
+///
+/// With [`LogFormat::Json`] the log is a JSON object a line; what is told on a terminal beside a log stays in words.
+pub fn open(place: &Place, (level, format): (LogLevel, LogFormat), quiet: bool, stdout: Stream, stderr: Stream) -> Log {
     let stderr = Arc::new(Mutex::new(stderr));
     let health = Arc::new(Health { failed: AtomicBool::new(false), stderr: stderr.clone() });
     let sink = |stream: &Arc<Mutex<Stream>>, name: &str| Sink {
@@ -119,16 +121,19 @@ pub fn open(place: &Place, level: LogLevel, quiet: bool, stdout: Stream, stderr:
         Place::Nowhere => {}
     }
     let journal = *place == Place::Journal;
-    let style = if journal { Style::Journal } else { Style::Terminal };
+    let (reader, log) = match journal {
+        true => (Reader::Journal, format),
+        false => (Reader::Terminal, if to_stdout { format } else { LogFormat::Text }),
+    };
     let any: Admits = |_| true;
     let errors: Admits = |level| *level == Level::ERROR;
     let others: Admits = |level| *level != Level::ERROR;
     let out = to_stdout.then(|| sink(&Arc::new(Mutex::new(stdout)), "standard output"));
     let err = to_stderr.then(|| sink(&stderr, if journal { "the journal" } else { "" }));
     let subscriber = Registry::default()
-        .with(file.map(|sink| layer(sink, Style::File, level, any)))
-        .with(out.map(|sink| layer(sink, Style::Terminal, level, others)))
-        .with(err.map(|sink| layer(sink, style, level, if journal { any } else { errors })));
+        .with(file.map(|sink| layer(sink, Style { reader: Reader::File, format }, level, any)))
+        .with(out.map(|sink| layer(sink, Style { reader: Reader::Terminal, format }, level, others)))
+        .with(err.map(|sink| layer(sink, Style { reader, format: log }, level, if journal { any } else { errors })));
     Log { dispatch: Dispatch::new(subscriber), health }
 }
 
@@ -258,7 +263,7 @@ mod tests {
     /// What the log file, standard output and standard error got.
     fn told(place: &Place, level: LogLevel, quiet: bool) -> [String; 3] {
         let (out, err) = (Paper::default(), Paper::default());
-        let log = open(place, level, quiet, Box::new(out.clone()), Box::new(err.clone()));
+        let log = open(place, (level, LogFormat::Text), quiet, Box::new(out.clone()), Box::new(err.clone()));
         with_default(&log.dispatch, events);
         assert_eq!((log.failed(), log.exit_code(3)), (false, 3));
         let file = match place {
@@ -337,7 +342,8 @@ mod tests {
             (Place::Journal, "<6>two\\nlines\\x1b[31m lineage=\"a.example\" n=3\n<4>odd\n"),
         ] {
             let (out, err) = (Paper::default(), Paper::default());
-            let log = open(&place, LogLevel::Normal, false, Box::new(out.clone()), Box::new(err.clone()));
+            let log =
+                open(&place, (LogLevel::Normal, LogFormat::Text), false, Box::new(out.clone()), Box::new(err.clone()));
             with_default(&log.dispatch, || {
                 info!(lineage = "a.example", n = 3, "two\nlines\u{1b}[31m");
                 warn!("odd");
@@ -348,6 +354,40 @@ mod tests {
             if let (Place::File(_), Some(line)) = (&place, file.lines().next()) {
                 let stamp = line.split(' ').next().unwrap();
                 assert!(stamp.len() == 27 && stamp.starts_with("20") && stamp.ends_with('Z'), "{stamp}");
+            }
+        }
+    }
+
+    /// One object a line, whatever the message holds.
+    #[test]
+    fn lines_of_json() {
+        for (place, prefix) in [(Place::Stdout, ""), (Place::Journal, "<6>")] {
+            let (out, err) = (Paper::default(), Paper::default());
+            let style = (LogLevel::Normal, LogFormat::Json);
+            let log = open(&place, style, false, Box::new(out.clone()), Box::new(err.clone()));
+            with_default(&log.dispatch, || {
+                info!(lineage = "a.example", n = 3, owner = %"_25", flag = true, "two\nlines\u{1b} \"");
+            });
+            let text = out.text() + &err.text();
+            assert_eq!(text.lines().count(), 1, "{text}");
+            let mut found: serde_json::Value = serde_json::from_str(text.strip_prefix(prefix).unwrap()).unwrap();
+            let time = found["time"].take();
+            assert!(time.as_str().unwrap().ends_with('Z'), "{time}");
+            let message = "two\nlines\u{1b} \"";
+            let expected = serde_json::json!({
+                "time": null, "level": "info", "message": message, "lineage": "a.example", "n": 3, "owner": "_25", "flag": true,
+            });
+            assert_eq!(found, expected);
+        }
+        // Beside a log on standard output errors are objects, too; beside a log in a file they are for people.
+        for (place, json) in [(Place::Stdout, true), (Place::Nowhere, false)] {
+            let err = Paper::default();
+            let log =
+                open(&place, (LogLevel::Normal, LogFormat::Json), false, Box::new(io::sink()), Box::new(err.clone()));
+            with_default(&log.dispatch, || error!(lineage = "a.example", "a.example: no"));
+            match json {
+                true => assert!(err.text().starts_with('{'), "{}", err.text()),
+                false => assert_eq!(err.text(), "error: a.example: no\n"),
             }
         }
     }
@@ -363,7 +403,7 @@ mod tests {
                 let err = Paper::default();
                 let log = open(
                     &Place::File(path.into()),
-                    LogLevel::Normal,
+                    (LogLevel::Normal, LogFormat::Text),
                     quiet,
                     Box::new(io::sink()),
                     Box::new(err.clone()),
@@ -388,7 +428,7 @@ mod tests {
             (Place::Journal, None, Some(StorageFull), true),
         ] {
             let (out, err) = (Paper(Arc::default(), out), Paper(Arc::default(), err));
-            let log = open(&place, LogLevel::Normal, false, Box::new(out), Box::new(err));
+            let log = open(&place, (LogLevel::Normal, LogFormat::Text), false, Box::new(out), Box::new(err));
             with_default(&log.dispatch, events);
             assert_eq!(log.failed(), failed, "{place:?}");
         }

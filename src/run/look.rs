@@ -2,7 +2,7 @@
 
 use super::{Mode, Run};
 use crate::{
-    config::{Verify, Wanted as Line},
+    config::{Section, Verify, Wanted as Line},
     facts::{Endpoint, EndpointView, Facts, MailHosts, NoHosts, OwnerView, PROVIDER, Security, ServerView},
     hosts::Hosts,
     journal::{Journal, Presented, RecordState, Shown, clock::Stamp},
@@ -124,7 +124,15 @@ impl Run<'_> {
         };
         // That a generation was not seen holds from the oldest of the views on.
         let oldest = known.endpoints.values().map(|(at, _)| *at).min().unwrap_or(at);
+        let installed: Vec<String> = {
+            let model = Model::new(Input { config: self.config, sections: &self.sections, facts, journal });
+            let seen = model.lineages.values().filter(|lineage| probe::sees_served(&model, lineage));
+            seen.map(|lineage| lineage.name.to_owned()).collect()
+        };
         sightings.into_iter().for_each(|sighting| take_down(journal, sighting, at, oldest));
+        for name in installed {
+            journal.lineages.entry(name).and_modify(|doc| doc.uninstalled = None);
+        }
     }
 
     /// The configured resolvers, or the system's, and who judges what they say.
@@ -174,7 +182,14 @@ impl Run<'_> {
                 configured.entry(query).or_default().insert(name.to_owned());
             }
         }
-        remember(journal, facts, self.config.ttl, floor, &configured);
+        let hooks = self.sections.iter().filter(|(_, section)| section.hook.is_some());
+        let fresh: Vec<String> =
+            hooks.clone().map(|(name, _)| name.clone()).filter(|name| !journal.lineages.contains_key(name)).collect();
+        let unseen = hooks.filter_map(|(_, section)| Some(section.hook.as_ref()?.unseen_ttl)).max();
+        remember(journal, facts, unseen.or(self.config.ttl), floor, &configured);
+        for name in fresh {
+            journal.lineages.entry(name).and_modify(|doc| doc.uninstalled = Some(facts.now));
+        }
         for (name, found) in found {
             if let Some(doc) = journal.lineages.get_mut(&name) {
                 doc.hosts = found;
@@ -197,7 +212,7 @@ impl Run<'_> {
             });
             long_ago
                 || parting.contains(owner.query)
-                || lineages.any(|lineage| !lineage.is_settled() || lineage.doc.withdrawn)
+                || lineages.any(|lineage| !lineage.is_settled() || !lineage.is_installed() || lineage.doc.withdrawn)
                 || differs(&model, owner)
         };
         let due = model.owners.values().filter(is_due);
@@ -209,13 +224,14 @@ impl Run<'_> {
     fn ask(&self, journal: &Journal, facts: &Facts, due: &BTreeSet<DnsName>, known: &mut Known) -> Views {
         let mut views = BTreeMap::new();
         let mut wanted = BTreeMap::new();
-        let lines = expanded(&self.sections, facts, journal);
+        let mut concerned: BTreeMap<DnsName, Vec<&Section>> = BTreeMap::new();
+        for (name, lines) in expanded(&self.sections, facts, journal) {
+            for query in lines.iter().filter_map(|line| line.query_name().ok()) {
+                concerned.entry(query).or_default().extend(self.sections.get(name));
+            }
+        }
         for query in due {
-            let has_line = |name: &str| {
-                let mut lines = lines.get(name).into_iter().flatten();
-                lines.any(|line| line.query_name().is_ok_and(|name| name == *query))
-            };
-            let sections = || self.sections.iter().filter(|(name, _)| has_line(name)).map(|(_, section)| section);
+            let sections = || concerned.get(query).into_iter().flatten().copied();
             if sections().any(|section| section.verify == Verify::Provider) {
                 views.insert(query.clone(), providers_word(journal, query));
                 continue;

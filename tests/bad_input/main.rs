@@ -6,9 +6,12 @@
 mod completions;
 mod configuration;
 mod disk;
+#[path = "../common/dns_server.rs"]
+mod dns_server;
 mod journal;
 mod lab;
 mod lineages;
+mod mistakes;
 mod names;
 mod outage;
 mod output;

@@ -44,6 +44,8 @@ fn all() -> Vec<(Reason, Option<u64>, &'static str)> {
             Some(7200),
             "(TTL 300) for 120 min more",
         ),
+        (Reason::NotInstalled { lineage: "mx".into() }, None, "before mx is installed"),
+        (Reason::DeployOwed { command: "push".into() }, None, "`push` (deploy) has not succeeded"),
         (Reason::ReloadOwed { command: "postfix reload".into() }, None, "`postfix reload` has not succeeded"),
         (Reason::Hold { until: NOW.after(3) }, Some(3), "3 s more (hold)"),
         (Reason::NoReload { not_after: 1_700_000_000 }, None, "1700000000"),
@@ -105,7 +107,7 @@ fn sentences_and_times() {
         kinds.push(kind(&reason));
     }
     kinds.dedup();
-    assert_eq!(kinds.len(), 22, "a reason is missing here: {kinds:?}");
+    assert_eq!(kinds.len(), 24, "a reason is missing here: {kinds:?}");
 }
 
 /// A time that has come is not told.
@@ -132,6 +134,8 @@ fn every_reason_occurs() {
         "pinned A; live B; stored A B; presented A; waiting B; ours A B; ns1 A B; ns2 ?",
         "pinned A; live B; stored A B; presented A; waiting B; ours A B; ns1 A",
         "pinned A; live B; stored A B; presented A; waiting B; ours A B; ns1 A B; past ns1 A 60 10",
+        "pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; deploy D; reload R",
+        "pinned B; live B; stored B; presented B; ns1 -; deploy D; uninstalled 60",
         "pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; reload R",
         "pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; reloaded R 400",
         "pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B",
@@ -198,4 +202,28 @@ fn as_json_and_words() {
     }
     assert_eq!(Trouble::of("mx", "bad").to_string(), "mx: bad");
     assert_eq!(Trouble { lineage: None, text: "bad".into() }.to_string(), "bad");
+}
+
+/// daneroll-waits(7) leads from each of them to its cure, under the word that `status --json` uses.
+#[test]
+fn the_manual_has_them_all() {
+    let manual = include_str!("../../man/daneroll-waits.7");
+    let source = include_str!("../../src/plan/reason.rs");
+    let variants = source.split_once("pub enum Reason {\n").unwrap().1.split_once("\n}").unwrap().0;
+    let is_variant = |line: &&str| line.starts_with("    ") && line[4..].starts_with(char::is_uppercase);
+    let words = variants.lines().filter(is_variant).map(|line| {
+        let name: String = line.chars().filter(char::is_ascii_alphabetic).collect();
+        let dashed = |c: char| if c.is_uppercase() { format!("-{}", c.to_lowercase()) } else { c.to_string() };
+        name.chars().map(dashed).collect::<String>().trim_start_matches('-').to_owned()
+    });
+    let words: Vec<String> = words.collect();
+    assert!(all().iter().all(|(reason, ..)| words.iter().any(|word| word.replace('-', "") == kind(reason))));
+    for word in &words {
+        assert_eq!(
+            manual.matches(&format!(".It Cm {word}\n.Dq ")).count(),
+            1,
+            "daneroll-waits.7 does not tell of {word}"
+        );
+    }
+    assert_eq!(manual.matches(".It Cm ").count(), words.len(), "daneroll-waits.7 has more than there are");
 }

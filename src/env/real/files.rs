@@ -95,6 +95,10 @@ impl Files for Real {
         write::persist(temporary, path)
     }
 
+    fn note(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+        write::persist(write::temporary(path, bytes, mode)?, path)
+    }
+
     fn write_all(&self, files: &[(PathBuf, Vec<u8>)], mode: u32) -> io::Result<()> {
         let written = write::replace_all(files, mode);
         let dirs: BTreeSet<_> = files.iter().map(|(path, _)| write::dir_of(path).to_owned()).collect();
@@ -108,15 +112,15 @@ impl Files for Real {
     }
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::hard_link(from, to)
+        fs::hard_link(from, to).map_err(with_cure)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+        fs::rename(from, to).map_err(with_cure)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+        fs::remove_file(path).map_err(with_cure)
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
@@ -124,12 +128,11 @@ impl Files for Real {
     }
 
     fn sync(&self, dirs: &[PathBuf]) -> io::Result<()> {
-        let mut first = Ok(());
-        for dir in BTreeSet::from_iter(dirs) {
-            let synced = fs::File::open(dir).and_then(|dir| dir.sync_all());
-            first = first.and(synced);
-        }
-        first
+        write::sync(&BTreeSet::from_iter(dirs))
+    }
+
+    fn locks_at_once(&self) -> usize {
+        lock::at_once()
     }
 
     fn lock(&self, path: &Path, wait: Duration) -> io::Result<Option<Lock>> {
@@ -139,14 +142,27 @@ impl Files for Real {
 
 /// `error` with what was being done to `path` before it; its kind stays.
 pub(super) fn failed(action: &str, path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot {action} `{}`: {error}", path.display()))
+    with_cure(io::Error::new(error.kind(), format!("cannot {action} `{}`: {error}", path.display())))
 }
+
+/// In a unit of systemd a read-only file system is its sandbox, more often than not.
+pub(super) fn with_cure(error: io::Error) -> io::Error {
+    let in_unit = std::env::var_os("INVOCATION_ID").is_some();
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem if in_unit => io::Error::new(error.kind(), format!("{error}; {TOO_TIGHT}")),
+        _ => error,
+    }
+}
+
+const TOO_TIGHT: &str = "if that is the sandbox of the unit, run \"systemctl edit daneroll.service\" and add \"[Service]\" and \
+                         \"ReadWritePaths=\" with the directory";
 
 fn wrong(path: &Path, what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("`{}` {what}", path.display()))
 }
 
-fn stat_of(metadata: &Metadata) -> Stat {
+/// What the system tells of a file, as [`Stat`].
+pub fn stat_of(metadata: &Metadata) -> Stat {
     let kind = match metadata.file_type() {
         kind if kind.is_file() => Kind::File,
         kind if kind.is_dir() => Kind::Dir,
@@ -161,5 +177,6 @@ fn stat_of(metadata: &Metadata) -> Stat {
         mode: metadata.mode() & 0o7777,
         uid: metadata.uid(),
         gid: metadata.gid(),
+        changed: Some((metadata.ctime(), metadata.ctime_nsec())),
     }
 }
