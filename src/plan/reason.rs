@@ -396,6 +396,7 @@ impl Step {
             Step::Retire(_) => "hold",
             Step::Leave => "leave",
             Step::Find(_) => "find",
+            Step::Copy => "copy",
         }
     }
 
@@ -403,7 +404,7 @@ impl Step {
     pub fn owner(&self) -> Option<&DnsName> {
         match self {
             Step::Publish(owner) | Step::Delete(owner, _) => Some(owner),
-            Step::Switch(_) | Step::Retire(_) | Step::Leave | Step::Find(_) => None,
+            Step::Switch(_) | Step::Retire(_) | Step::Leave | Step::Find(_) | Step::Copy => None,
         }
     }
 }
