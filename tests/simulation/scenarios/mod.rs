@@ -5,6 +5,7 @@ mod crash;
 mod directory;
 mod dns;
 mod dnssec;
+mod fleet;
 mod hooks;
 mod lookups;
 mod names;
