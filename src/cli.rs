@@ -131,21 +131,27 @@ pub struct Exit {
 pub struct Hints {
     /// `RENEWED_LINEAGE`: the directory in `live/`.
     pub renewed_lineage: Option<PathBuf>,
-    /// `RENEWED_DOMAINS` as it came; empty if it is not set.
+    /// `RENEWED_DOMAINS` as it came, or what lego tells in its place, with blanks between; empty if none is set.
     pub renewed_domains: String,
+    /// `LEGO_HOOK_CERT_PATH` of lego 5, `LEGO_CERT_PATH` of lego 4: the file of the certificate.
+    pub certificate: Option<PathBuf>,
 }
 
 impl Hints {
     /// Looks the variables up; empty ones count as not set.
     pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Hints {
-        let lineage = variable("RENEWED_LINEAGE").filter(|path| !path.is_empty());
-        let domains = variable("RENEWED_DOMAINS").unwrap_or_default();
-        Hints { renewed_lineage: lineage.map(PathBuf::from), renewed_domains: domains.to_string_lossy().into_owned() }
-    }
-
-    /// The name of the lineage that was renewed, if the ACME client told.
-    pub fn lineage(&self) -> Option<String> {
-        Some(self.renewed_lineage.as_ref()?.file_name()?.to_str()?.to_owned())
+        let first = |names: &[&str]| names.iter().find_map(|name| variable(name).filter(|value| !value.is_empty()));
+        let text = |value: OsString| value.to_string_lossy().into_owned();
+        let domains = variable("RENEWED_DOMAINS").filter(|value| !value.is_empty()).map(text);
+        let legos =
+            || first(&["LEGO_HOOK_CERT_DOMAINS", "LEGO_CERT_DOMAIN"]).map(|value| text(value).replace(',', " "));
+        let renewed_lineage: Option<PathBuf> = first(&["RENEWED_LINEAGE"]).map(PathBuf::from);
+        // certbot leaves its variables to whatever its hooks start, lego too; the other way round nobody does it.
+        let certificate = match renewed_lineage {
+            Some(_) => None,
+            None => first(&["LEGO_HOOK_CERT_PATH", "LEGO_CERT_PATH"]).map(PathBuf::from),
+        };
+        Hints { renewed_lineage, renewed_domains: domains.or_else(legos).unwrap_or_default(), certificate }
     }
 }
 

@@ -356,6 +356,16 @@ fn hints() {
     let hints = Hints::read(set);
     assert_eq!(hints.renewed_lineage, some("/etc/letsencrypt/live/a.example"));
     assert_eq!(hints.renewed_domains, "a.example www.a.example");
+    assert_eq!(hints.certificate, None);
+    for (version, names) in [
+        (4, [("LEGO_CERT_PATH", "/l/_.a.example.crt"), ("LEGO_CERT_DOMAIN", "*.a.example")]),
+        (5, [("LEGO_HOOK_CERT_PATH", "/l/_.a.example.crt"), ("LEGO_HOOK_CERT_DOMAINS", "*.a.example,a.example")]),
+    ] {
+        let set = |name: &str| names.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).into());
+        let hints = Hints::read(set);
+        assert_eq!(hints.certificate, some("/l/_.a.example.crt"), "{version}");
+        assert_eq!(hints.renewed_domains, ["*.a.example", "*.a.example a.example"][usize::from(version == 5)]);
+    }
     assert_eq!(Hints::read(|_| None), Hints::default());
     assert_eq!(Hints::read(|_| Some(OsString::new())), Hints::default());
 }

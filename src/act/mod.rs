@@ -15,6 +15,7 @@ use crate::{
     plan::{Action, Edit, Trouble},
     provider::FRESH,
 };
+use edits::Beside;
 use keeper::Keeper;
 use std::collections::BTreeMap;
 
@@ -52,13 +53,14 @@ impl Actor<'_> {
     pub fn carry_out(&self, actions: &[Action], facts: &Facts, store: &mut Store) -> std::io::Result<Vec<Came>> {
         store.commit(self.env)?;
         let mut came = Vec::with_capacity(actions.len());
+        let beside = Beside::new(store.journal());
         let mut rest = actions;
         while let Some(first) = rest.first() {
             let is_edit = |action: &&Action| matches!(action, Action::Add(_) | Action::Delete(_));
             let together = rest.iter().take_while(is_edit).count();
             let (now, later) = rest.split_at(together.max(1));
             match together {
-                0 => came.push(self.step(first, facts, store)),
+                0 => came.push(self.step(first, facts, store, &beside)),
                 _ => came.extend(self.edits(now, facts, store)?),
             }
             rest = later;
@@ -87,12 +89,12 @@ impl Actor<'_> {
         Ok(came)
     }
 
-    fn step(&self, action: &Action, facts: &Facts, store: &mut Store) -> Came {
+    fn step(&self, action: &Action, facts: &Facts, store: &mut Store, beside: &Beside) -> Came {
         let lineage = action.lineage().unwrap_or_default();
         let failed = |error: String| Came::Failed(Trouble::of(lineage, error));
         let done = match action {
             Action::Store { generation, .. } => {
-                self.keeper.store(lineage, generation, facts).map_err(|why| why.to_string())
+                return self.keeper.store(lineage, generation, facts).unwrap_or_else(failed);
             }
             Action::Arrange { goal, serving, .. } => {
                 return self
@@ -108,13 +110,16 @@ impl Actor<'_> {
                 return self.keeper.switch(lineage, from.as_ref(), to, self.bundle(lineage)).unwrap_or_else(failed);
             }
             Action::Adopt { query, record, .. } => {
-                adopt(store, facts.now, query, record, lineage);
+                adopt(store, beside, facts.now, query, record, lineage);
                 Ok(())
             }
             Action::Reload { command, lineages, timeout } => return self.reload(command, lineages, *timeout, store),
-            Action::Forget { generation, .. } => {
+            Action::Forget { generation, keep, .. } => {
                 tracing::debug!(lineage, %generation, "forgetting a generation that nothing needs any more");
-                let came = self.keeper.forget(lineage, generation).unwrap_or_else(failed);
+                let came = match keep {
+                    true => Came::Done,
+                    false => self.keeper.forget(lineage, generation).unwrap_or_else(failed),
+                };
                 if let (Came::Done, Some(doc)) = (&came, store.edit().lineages.get_mut(lineage)) {
                     doc.presented.retain(|presented| presented.generation != *generation);
                 }
@@ -139,7 +144,7 @@ impl Actor<'_> {
     /// All records are gone from servers and caches: the links follow `live/` again. Once the section is gone too, so is our
     /// memory of the lineage.
     fn leave(&self, lineage: &str, store: &mut Store) -> Result<(), String> {
-        self.keeper.follow_live(lineage)?;
+        self.keeper.follow_live(lineage, self.bundle(lineage))?;
         let journal = store.edit();
         match self.sections.contains_key(lineage) || self.config.broken.contains(lineage) {
             false => drop(journal.lineages.remove(lineage)),
@@ -157,14 +162,15 @@ impl Actor<'_> {
 /// Takes down that a record which we need is there, or that one more lineage needs it.
 fn adopt(
     store: &mut Store,
+    beside: &Beside,
     now: Stamp,
     query: &crate::name::DnsName,
     record: &crate::tlsa::Association,
     lineage: &str,
 ) {
     // Several query names can lead to one RRset by CNAMEs.
-    let target = store.journal().owners.get(query).map(|owner| owner.target.clone());
-    let of_target = store.journal().owners.values().filter(|owner| Some(&owner.target) == target.as_ref());
+    let owners = &store.journal().owners;
+    let of_target = beside.of(query).chain([query]).filter_map(|query| owners.get(query));
     let ours = of_target.filter_map(|owner| owner.records.get(record)).any(|doc| doc.origin == Origin::Published);
     let origin = if ours { Origin::Published } else { Origin::Found };
     let Some(owner) = store.edit().owners.get_mut(query) else { return };

@@ -11,8 +11,9 @@ pub(super) enum Reach {
 
 use Reach::{Everything, Section};
 
-const KEYS: [(&str, Reach); 31] = [
+const KEYS: [(&str, Reach); 33] = [
     ("tlsa", Section),
+    ("source", Section),
     ("api", Section),
     ("record_ttl", Section),
     ("reload", Section),
@@ -26,6 +27,7 @@ const KEYS: [(&str, Reach); 31] = [
     ("shared", Section),
     ("pin", Section),
     ("bundle", Section),
+    ("keep", Section),
     ("nameservers", Section),
     ("timeout", Section),
     ("ttl", Everything),

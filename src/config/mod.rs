@@ -10,6 +10,7 @@ mod keys;
 mod lookup;
 mod reader;
 mod settings;
+mod source;
 mod tlsa_line;
 mod values;
 mod words;
@@ -30,8 +31,16 @@ pub(crate) use words::Word;
 pub(crate) use reader::Defaults;
 pub use reader::{Loaded, Overrides, Unreadable, load, load_from, parse};
 
-use crate::{env::Env, hosts::Hosts, name::DnsName, probe::Protocol, tlsa::Param};
+use crate::{
+    env::Env,
+    hosts::Hosts,
+    lineage::source::{Source, lineage_name},
+    name::DnsName,
+    probe::Protocol,
+    tlsa::Param,
+};
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     fmt,
     net::{IpAddr, SocketAddr},
@@ -97,6 +106,8 @@ pub struct Section {
     pub name: String,
     /// Line of the header, for messages.
     pub line: usize,
+    /// Who renews the certificate, and where that is.
+    pub source: Source,
     /// Its `tlsa` lines and the global ones, without duplicates.
     pub tlsa: Vec<TlsaLine>,
     /// Its `tlsa` lines whose hosts are looked up.
@@ -123,14 +134,26 @@ pub struct Section {
     pub patience: u64,
     /// Other hosts use these owners too.
     pub shared: bool,
-    /// When the dane directory is pinned; `Always` with `bundle`.
+    /// When the dane directory is pinned; `Always` with `bundle`, and where the client overwrites its files.
     pub pin: Pin,
     /// Make a `bundle.pem`.
     pub bundle: bool,
+    /// `keep`: so many generations that nothing needs any more stay in the store.
+    pub keep: usize,
     /// `nameservers`: replaces the authority set; empty for what the DNS says.
     pub nameservers: Vec<SocketAddr>,
     /// Time limit for one external command, seconds.
     pub timeout: u64,
+}
+
+impl Section {
+    /// What its lineage is called where no directory of certbot's has that name.
+    pub fn lineage(&self) -> Cow<'_, str> {
+        match self.source.in_place() {
+            Some(_) => lineage_name(&self.name),
+            None => self.name.as_str().into(),
+        }
+    }
 }
 
 /// `tlsa = PARAM PORT [PROTO] [DOMAIN]`.

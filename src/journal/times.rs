@@ -48,6 +48,9 @@ impl LineageDoc {
             presented.unseen.take_if(|unseen| meaningless(unseen.since) || meaningless(unseen.last));
         }
         self.reloads.retain(|reload| !meaningless(reload.began) && !meaningless(reload.ended));
+        if let Some(unfinished) = self.unfinished.as_mut().filter(|unfinished| meaningless(unfinished.since)) {
+            unfinished.since = now;
+        }
         for host in self.hosts.values_mut().flat_map(|hosts| hosts.values_mut()) {
             host.gone = host.gone.map(|gone| if meaningless(gone) { now } else { gone });
         }

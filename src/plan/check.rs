@@ -32,7 +32,7 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
             Action::Delete(edit) if serves_next(&model, edit, &switched) => {
                 Err("a generation that the plan switches to needs it".to_string())
             }
-            Action::Forget { lineage, generation } if switched.get(lineage) == Some(generation) => {
+            Action::Forget { lineage, generation, .. } if switched.get(lineage) == Some(generation) => {
                 Err("the plan switches to it".to_string())
             }
             Action::Switch { lineage, to, cause, .. } => switch(&model, lineage, to, *cause),
@@ -40,7 +40,7 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
             Action::Add(edit) => turned_on(&model, edit, &adding)
                 .and_then(|()| add(&model, edit, added.entry(target(&model, edit)).or_default())),
             Action::Delete(edit) => delete(&model, edit, deleted.entry(target(&model, edit)).or_default()),
-            Action::Forget { lineage, generation } => forget(&model, lineage, generation),
+            Action::Forget { lineage, generation, .. } => forget(&model, lineage, generation),
             Action::Leave { lineage } => leave(&model, lineage),
             Action::Store { .. } | Action::Adopt { .. } | Action::Reload { .. } => Ok(()),
         };
@@ -248,8 +248,8 @@ fn addition(action: &Action) -> Option<&Edit> {
 /// Where nobody shows a record yet and services can be looked at, all of them were, and what each presents will be matched.
 fn turned_on(model: &Model<'_>, edit: &Edit, adding: &[Edit]) -> Result<(), String> {
     let owner = model.owners.get(&edit.query).ok_or("no such owner")?;
-    let also = |other: &&Owner<'_>| other.doc.target == owner.doc.target && !other.configured.is_empty();
-    model.owners.values().filter(also).try_for_each(|other| turned_on_for(model, other, adding))
+    let mut also = model.sharing(owner).into_iter().filter(|other| !other.configured.is_empty());
+    also.try_for_each(|other| turned_on_for(model, other, adding))
 }
 
 fn turned_on_for(model: &Model<'_>, owner: &Owner<'_>, adding: &[Edit]) -> Result<(), String> {

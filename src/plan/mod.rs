@@ -122,6 +122,8 @@ pub enum Action {
         lineage: String,
         /// This generation.
         generation: GenerationId,
+        /// Its files stay (`keep`).
+        keep: bool,
     },
     /// Forget a lineage that has left DANE.
     Leave {
@@ -227,7 +229,12 @@ impl fmt::Display for Action {
             Action::Switch { lineage, to, .. } => write!(f, "switch {lineage} to generation {to}"),
             Action::Reload { command, .. } => write!(f, "run `{}`", command.join(" ")),
             Action::Delete(edit) => write!(f, "delete {} TLSA {}", edit.query, edit.record),
-            Action::Forget { lineage, generation } => write!(f, "forget generation {generation} of {lineage}"),
+            Action::Forget { lineage, generation, keep: true } => {
+                write!(f, "let generation {generation} of {lineage} rest in the store")
+            }
+            Action::Forget { lineage, generation, keep: false } => {
+                write!(f, "forget generation {generation} of {lineage}")
+            }
             Action::Leave { lineage } => write!(f, "let {lineage} go"),
         }
     }

@@ -37,6 +37,8 @@ pub enum Step {
     Leave,
     /// Finding the hosts of a `tlsa` line.
     Find(Hosts),
+    /// Copying what a client has that overwrites its files.
+    Copy,
 }
 
 /// What is waited for.
@@ -173,6 +175,13 @@ pub enum Reason {
         /// Why.
         why: String,
     },
+    /// What a client has that overwrites its files is not, or may not be, a complete set.
+    Unfinished {
+        /// What is missing or does not fit.
+        why: String,
+        /// It is believed then, if it stays as it is; `None` if it cannot be.
+        until: Option<Stamp>,
+    },
     /// A CNAME led here and does so no longer.
     LeftBehind {
         /// What was published here goes.
@@ -207,9 +216,10 @@ impl Reason {
     pub fn until(&self) -> Option<Stamp> {
         match self {
             Reason::Cached { until, .. } | Reason::Hold { until } | Reason::Seen { until, .. } => Some(*until),
-            Reason::LeftBehind { until, .. } | Reason::NotProbed { due: until, .. } | Reason::Unseen { until } => {
-                *until
-            }
+            Reason::LeftBehind { until, .. }
+            | Reason::NotProbed { due: until, .. }
+            | Reason::Unseen { until }
+            | Reason::Unfinished { until, .. } => *until,
             _ => None,
         }
     }
@@ -306,6 +316,10 @@ impl Reason {
                 )
             }
             Reason::HostsUnknown { hosts, why } => format!("the hosts of \"{hosts}\" are not known yet: {why}"),
+            Reason::Unfinished { why, until: None } => format!("no complete set there: {why}"),
+            Reason::Unfinished { why, until: Some(until) } => {
+                format!("{why} (in {}, if it is the same then)", span(until.until(now)))
+            }
             Reason::LeftBehind { owner, until: Some(until) } => format!(
                 "a CNAME led to {owner} until not long ago, and caches may follow it for {} more",
                 span(until.until(now))
@@ -382,6 +396,7 @@ impl Step {
             Step::Retire(_) => "hold",
             Step::Leave => "leave",
             Step::Find(_) => "find",
+            Step::Copy => "copy",
         }
     }
 
@@ -389,7 +404,7 @@ impl Step {
     pub fn owner(&self) -> Option<&DnsName> {
         match self {
             Step::Publish(owner) | Step::Delete(owner, _) => Some(owner),
-            Step::Switch(_) | Step::Retire(_) | Step::Leave | Step::Find(_) => None,
+            Step::Switch(_) | Step::Retire(_) | Step::Leave | Step::Find(_) | Step::Copy => None,
         }
     }
 }
@@ -402,6 +417,7 @@ impl fmt::Display for Step {
             Step::Delete(owner, record) => write!(f, "delete {record} at {owner}"),
             Step::Retire(generation) => write!(f, "retire generation {generation}"),
             Step::Find(hosts) => write!(f, "find the hosts of \"{hosts}\""),
+            Step::Copy => f.write_str("copy what the client has"),
             Step::Leave => f.write_str("leave DANE"),
         }
     }

@@ -128,6 +128,7 @@ fn labels_of(wait: &Wait) -> Labels<'_> {
         Step::Retire(_) => "retire",
         Step::Leave => "leave",
         Step::Find(_) => "find",
+        Step::Copy => "copy",
     };
     (&wait.lineage, step)
 }

@@ -24,7 +24,12 @@ use crate::{
         prometheus,
     },
 };
-use std::{collections::BTreeSet, path::Path, rc::Rc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    rc::Rc,
+    time::Duration,
+};
 use subjects::Subjects;
 
 /// Audits the outside view.
@@ -188,5 +193,6 @@ fn places(config: &Config) -> Places {
         live: config.letsencrypt_directory.join("live"),
         dane: config.dane_directory.clone(),
         state: config.state_directory.clone(),
+        sources: BTreeMap::new(),
     }
 }

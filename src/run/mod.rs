@@ -3,10 +3,12 @@
 mod check;
 mod commands;
 mod foretell;
+mod hinted;
 mod look;
 mod notify;
 mod pin;
 mod print;
+mod quiet;
 mod recall;
 mod rollback;
 mod rounds;
@@ -17,18 +19,19 @@ use crate::{
     act::keeper::Keeper,
     cli::{Arguments, Command, Hints},
     config::{Config, Loaded, Section, Unreadable},
-    env::{Env, Lock},
+    env::{Env, Lock, watch::Watch},
     idna,
     journal::{
         alnitak,
-        store::{Store, lineage_file},
+        store::{Store, lineage_file, lineages_of},
     },
-    lineage::certbot,
-    lineage::layout::Places,
+    lineage::{certbot, layout::Places, source::Source},
     plan::{Trouble, span},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet, HashSet},
+    io::ErrorKind,
     path::Path,
     time::Duration,
 };
@@ -89,6 +92,8 @@ pub struct Run<'a> {
     mode: Mode,
     /// The configuration has errors.
     flawed: bool,
+    /// For whoever wants to know for how many seconds nothing becomes due.
+    rests: Option<&'a Cell<Option<u64>>>,
 }
 
 /// Runs one call of the program with a configuration that was read before.
@@ -109,9 +114,24 @@ pub fn run(env: &dyn Env, arguments: &Arguments, hints: &Hints, loaded: &Result<
     for error in &loaded.errors {
         tracing::error!("{error}");
     }
-    let mut report = Run::new(env, arguments, hints, loaded).command();
+    let mut report = match quiet::may_rest(arguments, loaded) {
+        true => quiet::rest(env, arguments, loaded).unwrap_or_else(|| watched(env, arguments, hints, loaded)),
+        false => Run::new(env, arguments, hints, loaded).command(),
+    };
     if !loaded.errors.is_empty() && matches!(report.exit, 0 | FAILED) {
         report.exit = CONFIGURATION;
+    }
+    report
+}
+
+/// A run that writes down what it rests on, if it finds nothing to do.
+fn watched(env: &dyn Env, arguments: &Arguments, hints: &Hints, loaded: &Loaded) -> Report {
+    let (began, watch, rests) = (env.wall(), Watch::new(env), Cell::new(None));
+    let mut run = Run::new(&watch, arguments, hints, loaded);
+    run.rests = Some(&rests);
+    let report = run.command();
+    if let (0, Some(seconds)) = (report.exit, rests.get()) {
+        quiet::write_down(&watch, arguments, loaded, began, seconds);
     }
     report
 }
@@ -123,34 +143,40 @@ impl<'a> Run<'a> {
             live: config.letsencrypt_directory.join("live"),
             dane: config.dane_directory.clone(),
             state: config.state_directory.clone(),
+            sources: BTreeMap::new(),
         };
         let mode = match &arguments.command {
             Command::Post => Mode::Post,
-            Command::Deploy => Mode::Deploy(hints.lineage()),
+            Command::Deploy => Mode::Deploy(None),
             Command::Reset { .. } => Mode::Reset,
             _ => Mode::Plain,
         };
+        let of_certbot = |section: &Section| section.source == Source::Certbot;
+        let wanted = config.sections.is_empty() || config.sections.iter().any(of_certbot);
         let live = certbot::lineages(env, &places.live).unwrap_or_else(|error| {
-            let live = places.live.display();
-            tracing::warn!("cannot list {live}, so there are no certificates (`letsencrypt_directory` says where they are): {error}");
+            if wanted || error.kind() != ErrorKind::NotFound {
+                let live = places.live.display();
+                tracing::warn!("cannot list {live}, so there are no certificates (`letsencrypt_directory` says where they are): {error}");
+            }
             Vec::new()
         });
         let sections = BTreeMap::new();
         let flawed = !loaded.errors.is_empty();
-        Run { env, config, arguments, hints, sections, live, places, mode, flawed }
+        Run { env, config, arguments, hints, sections, live, places, mode, flawed, rests: None }
     }
 
     fn command(mut self) -> Report {
         let known = lineages_on_record(self.env, &self.places.state);
         let unmatched = self.match_sections(&known);
+        if self.arguments.command == Command::Deploy {
+            self.mode = Mode::Deploy(self.hinted());
+        }
         if self.arguments.command == Command::ConfigTest {
             return commands::config_test(self.env, self.config, &unmatched);
         }
-        for section in &unmatched {
-            let live = self.places.live.display();
-            tracing::warn!(
-                "section [{section}]: there is no lineage of that name in {live}, so there is nothing to do for it yet"
-            );
+        self.rests = self.rests.filter(|_| unmatched.is_empty());
+        for text in &unmatched {
+            tracing::warn!("{text}, so there is nothing to do for it yet");
         }
         if self.arguments.command == Command::Run && self.config.sections.is_empty() && self.config.broken.is_empty() {
             tracing::info!("there is no section in {}, so there is nothing to do", self.config.path.display());
@@ -207,18 +233,37 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Finds the lineage of each section: by its exact name, else without regard to case. Returns the sections that have none.
+    /// Finds the lineage of each section: by its exact name, else without regard to case. Says which sections have none.
     fn match_sections(&mut self, known: &BTreeSet<String>) -> Vec<String> {
         let mut unmatched = Vec::new();
+        let exact: HashSet<String> = self.live.iter().chain(known).cloned().collect();
         for section in &self.config.sections {
-            let mut names = self.live.iter().chain(known);
-            let exact = names.clone().find(|name| **name == section.name);
-            match exact.or_else(|| names.find(|name| idna::same(name, &section.name))) {
-                Some(name) => drop(self.sections.insert(name.clone(), section.clone())),
-                None => unmatched.push(section.name.clone()),
+            match self.lineage_to(section, known, &exact) {
+                Ok(name) => {
+                    let source = section.source.in_place().cloned();
+                    self.places.sources.extend(source.map(|source| (name.clone(), source)));
+                    self.sections.insert(name, section.clone());
+                }
+                Err(why) => unmatched.push(format!("section [{}]: {why}", section.name)),
             }
         }
         unmatched
+    }
+
+    /// The name of a section's lineage, if it has one; else what is missing.
+    fn lineage_to(&self, section: &Section, known: &BTreeSet<String>, all: &HashSet<String>) -> Result<String, String> {
+        let own = section.lineage();
+        let mut names = self.live.iter().chain(known);
+        let found = all.get(&*own).or_else(|| names.find(|name| idna::same(name, &own)));
+        match (section.source.in_place(), found) {
+            (None, Some(name)) => Ok(name.clone()),
+            (None, None) => Err(format!("there is no lineage of that name in {}", self.places.live.display())),
+            (Some(_), Some(name)) if known.contains(name) => Ok(name.clone()),
+            (Some(source), found) => {
+                let name = found.map_or(own.into_owned(), String::clone);
+                source.is_there(self.env, &name).map(|()| name)
+            }
+        }
     }
 
     /// A lineage of the command line as `live/` or the journal spells it: an international name can come in either form.
@@ -264,16 +309,16 @@ impl<'a> Run<'a> {
         }
         let mut summary = work(self, &mut store);
         summary.troubles.splice(0..0, troubles);
+        if let (Some(rests), Some(now)) = (self.rests, summary.now) {
+            rests.set(self.rests_for(&summary, now, &store));
+        }
         self.conclude(summary, &mut store)
     }
 }
 
 /// Names of lineages that the journal has a file for; readable also when the rest is not.
 fn lineages_on_record(env: &dyn Env, state: &Path) -> BTreeSet<String> {
-    match Store::look(env, state) {
-        Ok(store) => store.journal().lineages.keys().cloned().collect(),
-        Err(_) => BTreeSet::new(),
-    }
+    lineages_of(env, state).unwrap_or_default()
 }
 
 fn take_lock(env: &dyn Env, state: &Path, wait: Duration) -> Result<Lock, Report> {

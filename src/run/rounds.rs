@@ -191,7 +191,7 @@ impl Run<'_> {
             let dane = self.places.dane(name);
             let known = crate::journal::store::lineage_file(&self.places.state, name, "held");
             let there = self.env.stat(&dane, false).is_ok() || self.env.stat(&known, false).is_ok();
-            if !there && let Err(why) = keeper.follow_live(name) {
+            if !there && let Err(why) = keeper.follow_live(name, false) {
                 summary.troubles.push(Trouble::of(name, why));
             }
         }

@@ -125,7 +125,7 @@ fn additions() {
 fn arrangements_and_memory() {
     let arrange =
         |goal: Goal, serving: Option<&str>| Action::Arrange { lineage: "mx".into(), goal, serving: serving.map(id) };
-    let forget = |of: &str| Action::Forget { lineage: "mx".into(), generation: id(of) };
+    let forget = |of: &str| Action::Forget { lineage: "mx".into(), generation: id(of), keep: false };
     let to = |of: &str| Goal::Generation(id(of));
     for (script, action, sound) in [
         ("pinned A; live B", arrange(Goal::Live, Some("A")), false),

@@ -28,6 +28,8 @@ fn all() -> Vec<(Reason, Option<u64>, &'static str)> {
     };
     let mismatch = Mismatch::Wrong((3, 1), 1);
     vec![
+        (Reason::Unfinished { why: "torn".into(), until: None }, None, "no complete set there: torn"),
+        (Reason::Unfinished { why: "short".into(), until: Some(NOW.after(60)) }, Some(60), "short (in 60 s, if"),
         (Reason::NotAsked { owner: owner.clone() }, None, "_25._tcp.mx.example.com. has not been looked at"),
         (Reason::NoServers { owner: owner.clone(), why: "lost".into() }, None, "are unknown: lost"),
         (unknown(None), None, "ns1 (192.0.2.1:53) to answer for _25._tcp.mx.example.com.: no answer"),
@@ -103,7 +105,7 @@ fn sentences_and_times() {
         kinds.push(kind(&reason));
     }
     kinds.dedup();
-    assert_eq!(kinds.len(), 21, "a reason is missing here: {kinds:?}");
+    assert_eq!(kinds.len(), 22, "a reason is missing here: {kinds:?}");
 }
 
 /// A time that has come is not told.
@@ -144,6 +146,7 @@ fn every_reason_occurs() {
         "probe; pinned A; live A; stored A; presented A; ns1 -; mx1 B ?",
         "probe; pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; reloaded R 400; seen A 9",
         "probe; pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; mx1 B",
+        "copied; pinned A; torn 60; stored A; presented A; ours A; ns1 A",
     ];
     // Nothing leads to an owner that was left behind, and no scene has hosts that are looked up.
     let mut seen: Vec<String> = vec!["hostsunknown".into(), "leftbehind".into()];

@@ -29,9 +29,10 @@ use daneroll::{
     facts::{AddressView, EndpointView, Facts, LineageFacts, OwnerView, Security, Served, ServerView},
     journal::{
         Journal, LineageDoc, Origin, Override, OwnerDoc, Past, Presented, RecordDoc, RecordState, Reloaded, Shown,
-        Unseen,
+        Unfinished, Unseen,
         clock::{Clock, Stamp},
     },
+    lineage::source::Source,
     name::DnsName,
     plan::{Action, Cause, Goal, Input, Plan, Step, check::check, plan},
     provider::exec::Exec,
@@ -79,6 +80,7 @@ fn section(name: &str) -> Section {
     Section {
         name: name.into(),
         line: 1,
+        source: Source::Certbot,
         tlsa: Vec::new(),
         wanted: Vec::new(),
         api: Api::of(Exec { argv: vec!["/sim/provider".into()], user: None, at_once: 1, temporary_from: 128 }),
@@ -94,6 +96,7 @@ fn section(name: &str) -> Section {
         shared: false,
         pin: Pin::Renewal,
         bundle: false,
+        keep: 0,
         nameservers: Vec::new(),
         timeout: 300,
     }
@@ -151,6 +154,8 @@ impl Scene {
         self.lineage = name.into();
         let facts = LineageFacts {
             live: Err("unset".into()),
+            in_place: false,
+            doubted: None,
             served: Served::Missing,
             stored: BTreeMap::new(),
             linked_to_store: true,
@@ -403,6 +408,18 @@ impl Scene {
             "probe" => self.section().probe = Probe::Auto,
             "shared" => self.section().shared = true,
             "pin" => self.section().pin = Pin::Always,
+            "keep" => self.section().keep = number() as usize,
+            // Its client overwrites its files; what they hold is no set, or a doubtful one, since so long ago.
+            "copied" => {
+                self.files().in_place = true;
+                self.section().pin = Pin::Always;
+            }
+            "torn" | "doubted" => {
+                let generation = (verb == "doubted").then(|| id("D"));
+                let since = ago(number());
+                self.files().live = Err("the key does not fit".into());
+                self.doc().unfinished = Some(Unfinished { since, generation });
+            }
             "provider" => self.section().verify = Verify::Provider,
             "unconfigured" => drop(self.sections.remove(&self.lineage)),
             other => panic!("no statement {other:?}"),
@@ -477,7 +494,9 @@ pub fn action(action: &Action) -> String {
         }
         Action::Reload { command, .. } => format!("reload {}", command.join(" ")),
         Action::Delete(edit) => format!("delete {}{}", record_name(&edit.record), at(&edit.query)),
-        Action::Forget { lineage, generation } => format!("forget {}{}", of(lineage), generation_name(generation)),
+        Action::Forget { lineage, generation, keep } => {
+            format!("{} {}{}", if *keep { "rest" } else { "forget" }, of(lineage), generation_name(generation))
+        }
         Action::Leave { lineage } => format!("leave {lineage}"),
     }
 }
@@ -491,6 +510,7 @@ fn step(step: &Step) -> String {
         Step::Retire(id) => format!("retire {}", generation_name(id)),
         Step::Leave => "leave".into(),
         Step::Find(_) => "find".into(),
+        Step::Copy => "copy".into(),
     }
 }
 

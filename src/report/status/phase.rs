@@ -112,7 +112,8 @@ impl Phase {
                  shows them."
             }
             Phase::NoLineage => {
-                "There is a section, but no lineage of that name in live/. `certbot certificates` tells the names."
+                "There is a section, but no certificate of that name: none in live/ (`certbot certificates` tells the names), \
+                 or none where \"source\" says."
             }
             Phase::Unknown => "What was done so far cannot be read, so nobody can tell. Root can.",
             Phase::Blocked => "Something is wrong, and nothing goes on until it is put right: see below.",
@@ -182,7 +183,12 @@ impl Scene<'_> {
             return Phase::New;
         }
         if lineage.doc.withdrawn {
-            let gone = matches!(self.files.served, Served::Live) && self.model.owners_of(self.name).next().is_none();
+            let follows = match (&self.files.served, &self.files.live) {
+                (Served::Live, _) => true,
+                (Served::Pinned(served), Ok(live)) => self.files.in_place && served.id == live.id,
+                _ => false,
+            };
+            let gone = follows && self.model.owners_of(self.name).next().is_none();
             return if gone { Phase::Withdrawn } else { Phase::Leaving };
         }
         self.rollover().or_else(|| self.clearing()).unwrap_or_else(|| self.idle(lineage))

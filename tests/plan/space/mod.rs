@@ -90,6 +90,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::LeftBehind { .. } => "left behind",
         Reason::HostsUnknown { .. } => "hosts unknown",
         Reason::WithoutEffect { .. } => "without effect",
+        Reason::Unfinished { .. } => "unfinished",
     }
 }
 

@@ -201,7 +201,7 @@ fn is_busy(world: &World) -> bool {
 fn memory(world: &World, plan: &Plan) -> Verdict {
     for action in &plan.actions {
         match action {
-            Action::Forget { lineage, generation } => {
+            Action::Forget { lineage, generation, .. } => {
                 let sound = is_mx(lineage) && may_forget(world, generation) && !moves(world, plan);
                 holds(sound, || format!("forgets {:?}", Cert::of(generation)))?;
             }

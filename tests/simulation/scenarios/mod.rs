@@ -7,6 +7,7 @@ mod dns;
 mod dnssec;
 mod fleet;
 mod hooks;
+mod in_place;
 mod lookups;
 mod names;
 mod notify;
