@@ -41,8 +41,9 @@ fn fleet(line: &str) -> (Lab, Vec<Host>) {
     let hosts: Vec<Host> = ["a", "b", "c"].map(|name| fresh(&lab, name, line)).into();
     lab.world.edit_zone(&name(APEX), |zone| {
         zone.delete_set(&name(MX), hickory_resolver::proto::rr::RecordType::A);
-        let records = hosts.iter().map(|host| record_of(&host.certbot.fullchain(MX, 1), EE));
-        records.for_each(|record| drop(zone.add(&name(OWNER), 3600, tlsa(&record))));
+        for host in &hosts {
+            zone.add(&name(OWNER), 3600, tlsa(&record_of(&host.certbot.fullchain(MX, 1), EE)));
+        }
         (31..34).all(|last| zone.add(&name(MX), 3600, address([192, 0, 2, last].into())))
     });
     for (host, last) in hosts.iter().zip(31..) {
