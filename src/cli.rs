@@ -191,6 +191,19 @@ Files:
   /var/lib/daneroll/            what must be remembered
   /var/log/daneroll.log         the log, unless systemd keeps it
 
+Examples:
+  daneroll -l-                                  everything that is due, told on the terminal
+  daneroll --pre && certbot renew; daneroll --post
+  RENEWED_LINEAGE=/etc/letsencrypt/live/mx.example.com daneroll deploy
+  daneroll --reset --dry-run                    what would be built
+  daneroll -t -c new.conf                       is it right?
+  daneroll status --live mx.example.com         asks name servers and services, too
+  daneroll check --host mx.example.com:25       any host, no configuration
+  daneroll print --zone                         lines for a zone file
+  daneroll import-alnitak --dry-run
+  daneroll rollback mx.example.com              and \"switch mx.example.com\" to go on
+  daneroll withdraw mx.example.com              then take its section out
+
 Exit codes:
   0 done, or waiting    1 something failed      2 command line    3 configuration
   4 no lock file        32 another run is busy  +16 the log could not be written";

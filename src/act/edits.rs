@@ -11,7 +11,12 @@ use crate::{
     provider::{Change, Context, Operation, Outcome, Standing},
     tlsa::Association,
 };
-use std::{collections::BTreeSet, io, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    rc::Rc,
+    time::Duration,
+};
 
 /// Providers that are asked at once: more than anybody has, so that those which hang do not hold up the others.
 const AT_ONCE: usize = 32;
@@ -37,7 +42,9 @@ impl Actor<'_> {
             return Ok(vec![Came::Stale; actions.len()]);
         }
         let edits: Vec<(Operation, &Edit)> = actions.iter().filter_map(|action| edit_of(action)).collect();
-        let restored: Vec<bool> = edits.iter().map(|(operation, edit)| intend(store, *operation, edit)).collect();
+        let beside = Beside::new(store.journal());
+        let restored: Vec<bool> =
+            edits.iter().map(|(operation, edit)| intend(store, &beside, *operation, edit)).collect();
         store.commit(self.env)?;
         let mut shares = self.shares(&edits, store);
         self.ask_providers(&mut shares);
@@ -45,7 +52,7 @@ impl Actor<'_> {
         for share in shares {
             for (at, outcome) in share.at.into_iter().zip(share.outcomes) {
                 let (operation, edit) = edits[at];
-                came[at] = note(store, operation, edit, outcome, restored[at]);
+                came[at] = note(store, &beside, operation, edit, outcome, restored[at]);
             }
         }
         store.commit(self.env)?;
@@ -141,7 +148,7 @@ pub(crate) fn edit_of(action: &Action) -> Option<(Operation, &Edit)> {
 
 /// Takes down what is about to be done. From here on a record to be deleted counts as absent. Says whether one that was on
 /// its way out is published again: it counts as absent until that has succeeded.
-fn intend(store: &mut Store, operation: Operation, edit: &Edit) -> bool {
+fn intend(store: &mut Store, others: &Beside, operation: Operation, edit: &Edit) -> bool {
     let now = Stamp(store.journal().clock.total);
     let Some(owner) = store.edit().owners.get_mut(&edit.query) else { return false };
     let going = owner.records.get(&edit.record).is_some_and(|doc| doc.state.going());
@@ -163,7 +170,7 @@ fn intend(store: &mut Store, operation: Operation, edit: &Edit) -> bool {
             }
         }
     }
-    beside(store, edit, |other| {
+    others.change(store, edit, |other| {
         let Some(doc) = other.records.get_mut(&edit.record) else { return };
         match operation {
             Operation::Add if doc.state.going() => {
@@ -177,11 +184,36 @@ fn intend(store: &mut Store, operation: Operation, edit: &Edit) -> bool {
     again
 }
 
-/// What is done at a name is done for every other name that leads to the same RRset, and whose document has the record too.
-fn beside(store: &mut Store, edit: &Edit, change: impl Fn(&mut OwnerDoc)) {
-    let Some(target) = store.journal().owners.get(&edit.query).map(|owner| owner.target.clone()) else { return };
-    let others = store.edit().owners.values_mut().filter(|owner| owner.target == target && owner.query != edit.query);
-    others.filter(|owner| owner.records.contains_key(&edit.record)).for_each(change);
+/// Query names that lead to one RRset, where there are several: each of them, and all of them.
+pub(super) struct Beside(BTreeMap<DnsName, Rc<[DnsName]>>);
+
+impl Beside {
+    /// As the journal knows them.
+    pub(super) fn new(journal: &Journal) -> Beside {
+        let mut leading: BTreeMap<&DnsName, Vec<&DnsName>> = BTreeMap::new();
+        for (query, owner) in &journal.owners {
+            leading.entry(&owner.target).or_default().push(query);
+        }
+        let several = leading.into_values().filter(|queries| queries.len() > 1);
+        let each = several.flat_map(|queries| {
+            let all: Rc<[DnsName]> = queries.iter().map(|query| (*query).clone()).collect();
+            queries.into_iter().map(move |query| (query.clone(), all.clone()))
+        });
+        Beside(each.collect())
+    }
+
+    /// The names that lead where this one does, without it.
+    pub(super) fn of<'a>(&'a self, query: &'a DnsName) -> impl Iterator<Item = &'a DnsName> {
+        self.0.get(query).into_iter().flat_map(|all| all.iter()).filter(move |other| *other != query)
+    }
+
+    /// What is done at a name is done for every other name that leads to the same RRset, and whose document has the record too.
+    fn change(&self, store: &mut Store, edit: &Edit, change: impl Fn(&mut OwnerDoc)) {
+        for query in self.of(&edit.query) {
+            let owner = store.edit().owners.get_mut(query);
+            owner.filter(|owner| owner.records.contains_key(&edit.record)).into_iter().for_each(&change);
+        }
+    }
 }
 
 /// What a provider is asked for.
@@ -203,7 +235,14 @@ pub(crate) fn change((operation, edit): (Operation, &Edit), journal: &Journal) -
 }
 
 /// Takes down what came of it.
-fn note(store: &mut Store, operation: Operation, edit: &Edit, outcome: Outcome, restored: bool) -> Came {
+fn note(
+    store: &mut Store,
+    others: &Beside,
+    operation: Operation,
+    edit: &Edit,
+    outcome: Outcome,
+    restored: bool,
+) -> Came {
     let now = Stamp(store.journal().clock.total);
     let (owner, record, lineage) = (&edit.query, &edit.record, &edit.lineage);
     let known = store.edit().owners.get_mut(owner);
@@ -226,7 +265,7 @@ fn note(store: &mut Store, operation: Operation, edit: &Edit, outcome: Outcome, 
                 let Some(doc) = known.records.get_mut(record) else { return Came::Done };
                 doc.accept(state, now);
             }
-            beside(store, edit, |other| {
+            others.change(store, edit, |other| {
                 if restored {
                     other.published_again(record, now);
                 }
@@ -241,7 +280,7 @@ fn note(store: &mut Store, operation: Operation, edit: &Edit, outcome: Outcome, 
             // and when one is gone that was deleted.
             if let (Operation::Delete, Some(doc)) = (operation, known.and_then(|owner| owner.records.get_mut(record))) {
                 (doc.state, doc.since) = (RecordState::Deleted, now);
-                beside(store, edit, |other| other.set(record, state, now));
+                others.change(store, edit, |other| other.set(record, state, now));
             }
             Came::ByHand
         }

@@ -9,7 +9,7 @@ use crate::{
     lineage::{
         BUNDLE, FULLCHAIN, Generation, GenerationId, PRIVKEY,
         certbot::read_set,
-        layout::{GENERATION, KEPT, Places, SERVED, STORE, in_the_way, pinned_to},
+        layout::{GENERATION, KEPT, Places, SERVED, in_the_way, pinned_to},
         set::Set,
     },
     plan::Goal,
@@ -77,43 +77,68 @@ impl Keeper<'_> {
 
     /// Puts a generation into the store, if it is not there. The lineage's lock is held.
     pub fn keep(&self, lineage: &str, generation: &Generation) -> Result<(), String> {
-        let folder = self.places.store(lineage);
-        let (to, half) = (folder.join(generation.id.as_str()), folder.join(format!("{HALF}{}", generation.id)));
-        let is_kept = |at: &Path| read_set(self.env, at).is_ok_and(|kept| kept.id == generation.id);
-        if is_kept(&to) {
+        let mut unsynced = Vec::new();
+        if !self.half(lineage, generation, &mut unsynced)? {
             return Ok(());
+        }
+        if let Err(error) = self.env.sync(&unsynced) {
+            let _ = self.clear(&self.half_of(lineage, generation));
+            return Err(not_kept(generation, &error));
+        }
+        unsynced.clear();
+        self.place(lineage, generation, &mut unsynced)?;
+        self.env.sync(&unsynced).map_err(|error| not_kept(generation, &error))
+    }
+
+    fn half_of(&self, lineage: &str, generation: &Generation) -> PathBuf {
+        self.places.store(lineage).join(format!("{HALF}{}", generation.id))
+    }
+
+    /// Builds the store's folder for a generation, under another name, unless it is there: `false`. The folders that are
+    /// `unsynced` after it have to be on disk before [`Keeper::place`].
+    pub fn half(&self, lineage: &str, generation: &Generation, unsynced: &mut Vec<PathBuf>) -> Result<bool, String> {
+        let folder = self.places.store(lineage);
+        let (to, half) = (folder.join(generation.id.as_str()), self.half_of(lineage, generation));
+        if read_set(self.env, &to).is_ok_and(|kept| kept.id == generation.id) {
+            return Ok(false);
         }
         let overwritten = match generation.files.is_empty() {
             true => Some(self.overwritten(lineage, &generation.id)?),
             false => None,
         };
-        let put = || -> io::Result<()> {
-            self.make_dir(&self.places.dane)?;
-            self.make_dir(&self.places.dane.join(STORE))?;
-            self.make_dir(&folder)?;
+        let mut put = || -> io::Result<()> {
+            self.make_dir(&folder, unsynced)?;
             self.clear(&half)?;
-            self.make_dir(&half)?;
+            self.make_dir(&half, unsynced)?;
             for (name, path) in &generation.files {
                 self.put(path, &half.join(name))?;
             }
             for (name, bytes) in overwritten.iter().flat_map(Set::contents) {
                 self.write(&half.join(name), &bytes)?;
             }
-            self.env.sync(std::slice::from_ref(&half))
+            unsynced.push(half.clone());
+            Ok(())
         };
-        put().map_err(|error| {
+        put().map(|()| true).map_err(|error| {
             // What was made until then helps nobody, least of all on a full disk; the first error is the one to tell.
             let _ = self.clear(&half);
-            format!("cannot keep generation {}: {error}", generation.id)
-        })?;
+            not_kept(generation, &error)
+        })
+    }
+
+    /// Gives that folder its name, with which it counts as kept.
+    pub fn place(&self, lineage: &str, generation: &Generation, unsynced: &mut Vec<PathBuf>) -> Result<(), String> {
+        let folder = self.places.store(lineage);
+        let (to, half) = (folder.join(generation.id.as_str()), self.half_of(lineage, generation));
         match read_set(self.env, &half) {
             Ok(made) if made.id == generation.id => {}
             Ok(_) => return Err(format!("generation {} changed while it was being kept", generation.id)),
-            Err(why) => return Err(format!("cannot keep generation {}: {why}", generation.id)),
+            Err(why) => return Err(not_kept(generation, &why)),
         }
         // What was there was no good, or could not be read just now; only a whole set takes its place.
-        let placed = self.clear(&to).and_then(|()| self.env.rename(&half, &to)).and_then(|()| self.env.sync(&[folder]));
-        placed.map_err(|error| format!("cannot keep generation {}: {error}", generation.id))
+        let placed = self.clear(&to).and_then(|()| self.env.rename(&half, &to));
+        unsynced.push(folder);
+        placed.map_err(|error| not_kept(generation, &error))
     }
 
     fn put(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -196,20 +221,56 @@ impl Keeper<'_> {
 
     /// One rename of `.served`; then the links that services open, which lead through it. The lineage's lock is held.
     pub fn lead(&self, lineage: &str, goal: &Goal, bundle: bool) -> Result<(), String> {
+        let mut unsynced = Vec::new();
+        let target = self.way(lineage, goal, bundle, &mut unsynced)?;
+        let cannot = |error| self.cannot_lead(lineage, goal, &error);
+        self.env.sync(&unsynced).map_err(cannot)?;
+        unsynced.clear();
+        self.turn(lineage, goal, &target, bundle, &mut unsynced)?;
+        self.env.sync(&unsynced).map_err(cannot)
+    }
+
+    fn cannot_lead(&self, lineage: &str, goal: &Goal, error: &io::Error) -> String {
+        format!("cannot lead {} to {}: {error}", self.places.dane(lineage).display(), goal_text(goal))
+    }
+
+    /// Where `.served` is to lead: the folder is made, and has to be on disk with all that is `unsynced` before [`Keeper::turn`].
+    pub fn way(
+        &self,
+        lineage: &str,
+        goal: &Goal,
+        bundle: bool,
+        unsynced: &mut Vec<PathBuf>,
+    ) -> Result<PathBuf, String> {
         let dane = self.places.dane(lineage);
-        let lead = || -> io::Result<Vec<String>> {
-            self.make_dir(&self.places.dane)?;
-            self.make_dir(&dane)?;
-            let target = match goal {
+        let mut find = || -> io::Result<PathBuf> {
+            self.make_dir(&dane, unsynced)?;
+            match goal {
                 Goal::Live => {
-                    relative(&self.env.real_path(&dane)?, &self.env.real_path(&self.places.live.join(lineage))?)
+                    let live = self.env.real_path(&self.places.live.join(lineage))?;
+                    Ok(relative(&self.env.real_path(&dane)?, &live))
                 }
-                Goal::Generation(id) => self.lay_out(lineage, id, bundle)?,
-            };
+                Goal::Generation(id) => self.lay_out(lineage, id, bundle, unsynced),
+            }
+        };
+        find().map_err(|error| self.cannot_lead(lineage, goal, &error))
+    }
+
+    /// Leads `.served` to `target`, in one rename, and the names that services open through it.
+    pub fn turn(
+        &self,
+        lineage: &str,
+        goal: &Goal,
+        target: &Path,
+        bundle: bool,
+        unsynced: &mut Vec<PathBuf>,
+    ) -> Result<(), String> {
+        let dane = self.places.dane(lineage);
+        let turn = || -> io::Result<Vec<String>> {
             if in_the_way(self.env, &dane.join(SERVED)) {
                 return Ok(vec![SERVED.into()]);
             }
-            self.env.point(&dane.join(SERVED), &target)?;
+            self.env.point(&dane.join(SERVED), target)?;
             let mut names = names(self.env, &dane.join(SERVED))?;
             let leads_somewhere = |name: &String| {
                 self.env.stat(&dane.join(SERVED).join(name), true).is_ok_and(|stat| stat.kind == Kind::File)
@@ -224,22 +285,29 @@ impl Keeper<'_> {
                     _ => self.env.point(&link, &target)?,
                 }
             }
-            self.env.sync(std::slice::from_ref(&dane))?;
             Ok(in_the_way_of)
         };
-        match lead() {
+        let turned = turn();
+        unsynced.push(dane.clone());
+        match turned {
             Ok(names) if names.is_empty() => Ok(()),
             Ok(names) => {
                 let text = "is not ours and in the way of a link: move it elsewhere";
                 Err(format!("{} {text}", dane.join(names.join(", ")).display()))
             }
-            Err(error) => Err(format!("cannot lead {} to {}: {error}", dane.display(), goal_text(goal))),
+            Err(error) => Err(self.cannot_lead(lineage, goal, &error)),
         }
     }
 
     /// Makes the folder with the links of a generation, to the client's archive if `live/` shows it and the archive has these
     /// very files, else to the store: what the client has gone on from, it prunes. Returns the folder's name.
-    fn lay_out(&self, lineage: &str, id: &GenerationId, bundle: bool) -> io::Result<PathBuf> {
+    fn lay_out(
+        &self,
+        lineage: &str,
+        id: &GenerationId,
+        bundle: bool,
+        unsynced: &mut Vec<PathBuf>,
+    ) -> io::Result<PathBuf> {
         let store = self.places.store(lineage).join(id.as_str());
         let kept = read_set(self.env, &store).map_err(io::Error::other)?;
         if bundle {
@@ -256,7 +324,7 @@ impl Keeper<'_> {
             None => format!("{GENERATION}{id}{KEPT}"),
         };
         let folder = self.places.dane(lineage).join(&name);
-        self.make_dir(&folder)?;
+        self.make_dir(&folder, unsynced)?;
         let real = self.env.real_path(&folder)?;
         let mut files = archive.unwrap_or(kept.files);
         if bundle {
@@ -268,9 +336,9 @@ impl Keeper<'_> {
                 self.env.point(&link, &target)?;
             }
         }
+        unsynced.push(folder);
         // A bundle is made long after the rest of its set was brought to disk.
-        let made_here = if bundle { vec![folder, store] } else { vec![folder] };
-        self.env.sync(&made_here)?;
+        unsynced.extend(bundle.then_some(store));
         Ok(name.into())
     }
 
@@ -344,20 +412,25 @@ impl Keeper<'_> {
         self.env.remove_dir(folder)
     }
 
-    /// Makes a folder that is missing, on disk before anything is put into it.
-    fn make_dir(&self, folder: &Path) -> io::Result<()> {
+    /// Makes a folder that is missing, and those above it. The entries in `unsynced` are not on disk yet.
+    fn make_dir(&self, folder: &Path, unsynced: &mut Vec<PathBuf>) -> io::Result<()> {
         if self.env.stat(folder, true).is_ok_and(|stat| stat.kind == Kind::Dir) {
             return Ok(());
         }
         if let Some(above) = folder.parent().filter(|above| above.starts_with(&self.places.dane)) {
-            self.make_dir(above)?;
+            self.make_dir(above, unsynced)?;
         }
         self.env.make_dir(folder, self.mode)?;
         if self.group.is_some() {
             self.env.set_mode(folder, self.mode, self.group)?;
         }
-        self.env.sync(&folder.parent().map(Path::to_owned).into_iter().collect::<Vec<_>>())
+        unsynced.extend(folder.parent().map(Path::to_owned));
+        Ok(())
     }
+}
+
+fn not_kept(generation: &Generation, why: &impl std::fmt::Display) -> String {
+    format!("cannot keep generation {}: {why}", generation.id)
 }
 
 fn goal_text(goal: &Goal) -> String {

@@ -16,6 +16,7 @@ use crate::{
     plan::{Action, Edit, Trouble},
     provider::FRESH,
 };
+use edits::Beside;
 use keeper::Keeper;
 use std::collections::BTreeMap;
 
@@ -53,13 +54,14 @@ impl Actor<'_> {
     pub fn carry_out(&self, actions: &[Action], facts: &Facts, store: &mut Store) -> std::io::Result<Vec<Came>> {
         store.commit(self.env)?;
         let mut came = Vec::with_capacity(actions.len());
+        let beside = Beside::new(store.journal());
         let mut rest = actions;
         while let Some(first) = rest.first() {
             let is_edit = |action: &&Action| matches!(action, Action::Add(_) | Action::Delete(_));
             let together = rest.iter().take_while(is_edit).count();
             let (now, later) = rest.split_at(together.max(1));
             match together {
-                0 => came.push(self.step(first, facts, store)),
+                0 => came.push(self.step(first, facts, store, &beside)),
                 _ => came.extend(self.edits(now, facts, store)?),
             }
             rest = later;
@@ -88,7 +90,7 @@ impl Actor<'_> {
         Ok(came)
     }
 
-    fn step(&self, action: &Action, facts: &Facts, store: &mut Store) -> Came {
+    fn step(&self, action: &Action, facts: &Facts, store: &mut Store, beside: &Beside) -> Came {
         let lineage = action.lineage().unwrap_or_default();
         let failed = |error: String| Came::Failed(Trouble::of(lineage, error));
         let done = match action {
@@ -110,7 +112,7 @@ impl Actor<'_> {
             }
             Action::Adopt { query, record, .. } => {
                 let claims = self.sections.get(lineage).is_some_and(|section| section.hook.is_some());
-                adopt(store, facts.now, query, record, lineage, claims);
+                adopt(store, beside, facts.now, query, record, (lineage, claims));
                 Ok(())
             }
             Action::Deploy { command, timeout, .. } => return self.deploy(command, lineage, *timeout, store),
@@ -164,15 +166,15 @@ impl Actor<'_> {
 /// Takes down that a record which we need is there, or that one more lineage needs it. Who `claims` it takes it for one of his.
 fn adopt(
     store: &mut Store,
+    beside: &Beside,
     now: Stamp,
     query: &crate::name::DnsName,
     record: &crate::tlsa::Association,
-    lineage: &str,
-    claims: bool,
+    (lineage, claims): (&str, bool),
 ) {
     // Several query names can lead to one RRset by CNAMEs.
-    let target = store.journal().owners.get(query).map(|owner| owner.target.clone());
-    let of_target = store.journal().owners.values().filter(|owner| Some(&owner.target) == target.as_ref());
+    let owners = &store.journal().owners;
+    let of_target = beside.of(query).chain([query]).filter_map(|query| owners.get(query));
     let ours = of_target.filter_map(|owner| owner.records.get(record)).any(|doc| doc.origin == Origin::Published);
     let origin = if ours || claims { Origin::Published } else { Origin::Found };
     let Some(owner) = store.edit().owners.get_mut(query) else { return };

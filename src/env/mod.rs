@@ -5,6 +5,7 @@ mod http;
 pub mod real;
 pub mod sim;
 pub mod supervise;
+pub(crate) mod watch;
 
 pub(crate) use http::is_loopback;
 pub use http::{HttpRequest, HttpResponse, Lost, Method, Unanswered};
@@ -148,6 +149,9 @@ pub struct Stat {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+    /// When the file itself or anything about it was last changed: seconds and nanoseconds of Unix time. A folder's tells of its
+    /// entries. `None` in worlds that keep no such times.
+    pub changed: Option<(i64, i64)>,
 }
 
 /// A lock that is given up when this value is dropped, or the process ends.
@@ -201,6 +205,11 @@ pub trait Files {
         dirs.dedup();
         first.and(self.sync(&dirs))
     }
+    /// Replaces `path` by a file with these bytes in one rename, and waits for no disk: after a loss of power it may be as it was, or
+    /// empty. For what nothing hangs on.
+    fn note(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+        self.write(path, bytes, mode)
+    }
     /// Makes `link` a symbolic link to `target`, replacing another link in one rename.
     fn point(&self, link: &Path, target: &Path) -> io::Result<()>;
     /// Makes `to` a second name of the file `from`; `to` must not exist.
@@ -213,6 +222,10 @@ pub trait Files {
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Sees to it that the entries of these directories are on disk.
     fn sync(&self, dirs: &[PathBuf]) -> io::Result<()>;
+    /// So many locks can be held at once.
+    fn locks_at_once(&self) -> usize {
+        400
+    }
     /// Takes an exclusive lock on `path`, made if missing; `None` if another process still holds it after `wait`.
     fn lock(&self, path: &Path, wait: Duration) -> io::Result<Option<Lock>>;
 }

@@ -10,7 +10,8 @@ use serde::{
 };
 use serde_json::Error;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
@@ -29,12 +30,24 @@ struct File<T> {
     document: T,
 }
 
+/// Paths and bytes of files.
+type Files = Vec<(PathBuf, Vec<u8>)>;
+/// Tells the contents of a file from all others.
+type Print = [u8; 16];
+
+fn print_of(bytes: &[u8]) -> Print {
+    let mut print = Print::default();
+    print.copy_from_slice(&digest(&SHA256, bytes).as_ref()[..16]);
+    print
+}
+
 /// The journal, the files it was read from, and what is to be told about them.
 #[derive(Debug)]
 pub struct Store {
     directory: PathBuf,
     journal: Journal,
-    written: BTreeMap<PathBuf, Vec<u8>>,
+    /// A digest of the bytes of each document's file.
+    written: BTreeMap<PathBuf, Print>,
     /// Files that could not be used: path and reason. They were set aside.
     pub damaged: Vec<String>,
     mend: bool,
@@ -74,8 +87,7 @@ impl Store {
         store.journal.clock.read(env.boot());
         for path in store.files(env, "lineages")? {
             let Some(file) = store.read::<LineageDoc>(env, &path)? else { continue };
-            if file.name.is_empty() || file.name.starts_with('.') || file.name.contains(['/', '\0']) {
-                // It would lead out of the dane directory.
+            if !is_lineage(&file.name) {
                 store.written.remove(&path);
                 store.set_aside::<LineageDoc>(env, &path, &Error::custom("no lineage has such a name"))?;
                 continue;
@@ -106,57 +118,54 @@ impl Store {
     pub fn commit(&mut self, env: &dyn Env) -> io::Result<()> {
         let now = self.journal.clock.read(env.boot());
         tracing::trace!(now = now.0, "journal");
-        let mut contents = self.contents()?;
-        let changed = |(path, bytes): &(&PathBuf, &Vec<u8>)| self.written.get(*path) != Some(*bytes);
-        let (clock, documents): (Vec<_>, Vec<_>) = contents
-            .iter()
-            .filter(changed)
-            .map(|(path, bytes)| (path.clone(), bytes.clone()))
-            .partition(|(path, _)| path.ends_with("clock.json"));
-        let clock_path = self.directory.join("clock.json");
-        if let (true, Some(written)) = (documents.is_empty(), self.written.get(&clock_path)) {
-            contents.insert(clock_path, written.clone());
-            return self.sweep(env, contents);
+        let (changed, there) = self.changes()?;
+        if !changed.is_empty() {
+            self.write_clock(env)?;
+            env.write_all(&changed, 0o600)?;
+            self.written.extend(changed.into_iter().map(|(path, bytes)| (path, print_of(&bytes))));
         }
-        env.write_all(&clock, 0o600)?;
-        env.write_all(&documents, 0o600)?;
-        self.sweep(env, contents)
+        self.sweep(env, &there)
     }
 
     /// Writes the clock, so that the time until now counts for the next run.
     pub fn tick(&mut self, env: &dyn Env) -> io::Result<()> {
         self.journal.clock.read(env.boot());
-        let path = self.directory.join("clock.json");
-        let bytes = self.encode("clock", &self.journal.clock)?;
-        env.write_all(&[(path.clone(), bytes.clone())], 0o600)?;
-        self.written.insert(path, bytes);
-        Ok(())
+        self.write_clock(env)
     }
 
-    /// Removes the files of documents that are gone.
-    fn sweep(&mut self, env: &dyn Env, contents: BTreeMap<PathBuf, Vec<u8>>) -> io::Result<()> {
-        let clock = self.directory.join("clock.json");
-        for path in self.written.keys().filter(|path| !contents.contains_key(*path) && **path != clock) {
-            match env.remove(path) {
+    fn write_clock(&self, env: &dyn Env) -> io::Result<()> {
+        let bytes = self.encode("clock", &self.journal.clock)?;
+        env.write_all(&[(self.directory.join("clock.json"), bytes)], 0o600)
+    }
+
+    /// Removes the files of documents that are gone; these are there.
+    fn sweep(&mut self, env: &dyn Env, there: &BTreeSet<PathBuf>) -> io::Result<()> {
+        let gone: Vec<PathBuf> = self.written.keys().filter(|path| !there.contains(*path)).cloned().collect();
+        for path in gone {
+            match env.remove(&path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => {}
+                _ => drop(self.written.remove(&path)),
             }
         }
-        self.written = contents;
         Ok(())
     }
 
-    fn contents(&self) -> io::Result<BTreeMap<PathBuf, Vec<u8>>> {
-        let mut contents = BTreeMap::new();
-        contents.insert(self.directory.join("clock.json"), self.encode("clock", &self.journal.clock)?);
+    /// The files that are not as they were written, and the paths of all.
+    fn changes(&self) -> io::Result<(Files, BTreeSet<PathBuf>)> {
+        let (mut changed, mut there) = (Vec::new(), BTreeSet::new());
+        let mut take = |path: PathBuf, bytes: Vec<u8>| {
+            if self.written.get(&path) != Some(&print_of(&bytes)) {
+                changed.push((path.clone(), bytes));
+            }
+            there.insert(path);
+        };
         for (name, document) in &self.journal.lineages {
-            contents.insert(self.directory.join("lineages").join(file_name(name)), self.encode(name, document)?);
+            take(self.directory.join("lineages").join(file_name(name)), self.encode(name, document)?);
         }
         for (name, document) in &self.journal.owners {
-            let path = self.directory.join("owners").join(file_name(name.without_dot()));
-            contents.insert(path, self.encode(name.as_str(), document)?);
+            take(owner_file(&self.directory, name), self.encode(name.as_str(), document)?);
         }
-        Ok(contents)
+        Ok((changed, there))
     }
 
     fn encode<T: Serialize>(&self, name: &str, document: T) -> io::Result<Vec<u8>> {
@@ -194,17 +203,24 @@ impl Store {
         struct Version {
             version: u32,
         }
-        if let Ok(Version { version }) = serde_json::from_slice(&bytes)
-            && version > VERSION
-        {
+        let read = serde_json::from_slice::<File<T>>(&bytes);
+        // What a later version wrote may not be what is expected here, apart from that.
+        let version = match &read {
+            Ok(file) => file.version,
+            Err(_) => serde_json::from_slice(&bytes).map_or(0, |Version { version }| version),
+        };
+        if version > VERSION {
             let path = path.display();
             let text =
                 format!("{path} has format {version}, this program knows {VERSION}: install the later daneroll again");
             return Err(io::Error::other(text));
         }
-        match serde_json::from_slice(&bytes) {
+        match read {
             Ok(file) => {
-                self.written.insert(path.into(), bytes);
+                // The clock is written whenever anything is.
+                if !path.ends_with("clock.json") {
+                    self.written.insert(path.into(), print_of(&bytes));
+                }
                 Ok(Some(file))
             }
             Err(error) => self.set_aside(env, path, &error),
@@ -232,6 +248,30 @@ fn file_name(name: &str) -> String {
     }
     let start: String = name.chars().filter(|c| plain(*c) && *c != '.').take(100).collect();
     format!("{start}~{}.json", HEXLOWER.encode(&digest(&SHA256, name.as_bytes()).as_ref()[..8]))
+}
+
+/// Names of the lineages that the journal in `directory` has a file for, also where the file is damaged or from a later version.
+pub fn lineages_of(env: &dyn Env, directory: &Path) -> io::Result<BTreeSet<String>> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let folder = directory.join("lineages");
+    let name = |file: OsString| {
+        let plain = file.to_str()?.strip_suffix(".json")?.to_owned();
+        if file_name(&plain).as_bytes() == file.as_encoded_bytes() {
+            return Some(plain);
+        }
+        // A file that is named by a digest tells the name itself.
+        let named: Named = serde_json::from_slice(&env.read(&folder.join(file)).ok()?).ok()?;
+        is_lineage(&named.name).then_some(named.name)
+    };
+    Ok(env.list(&folder)?.into_iter().filter_map(name).collect())
+}
+
+/// A name that does not lead out of the dane directory.
+fn is_lineage(name: &str) -> bool {
+    !(name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']))
 }
 
 /// The name of a lineage's lock file, and of its pin mark, in the state directory.

@@ -3,7 +3,7 @@
 use super::{BUNDLE, CERT, CHAIN, FULLCHAIN, Generation, GenerationId, PRIVKEY, pem};
 use crate::env::{Files, Kind};
 use std::{
-    io::ErrorKind,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -39,15 +39,15 @@ pub fn read_set(files: &dyn Files, dir: &Path) -> Result<Generation, String> {
 /// like are passed over. A `.pem` file that cannot be looked at is not: a set without it would be kept and served as a whole one.
 fn members(files: &dyn Files, dir: &Path) -> Result<Vec<(String, PathBuf)>, String> {
     let names = files.list(dir).map_err(|error| error.to_string())?;
-    let mut members = Vec::new();
+    let (mut members, mut folders) = (Vec::new(), Folders::default());
     for name in names.into_iter().filter_map(|name| name.into_string().ok()) {
         let (path, pem) = (dir.join(&name), name.ends_with(".pem"));
         let is_link = || files.stat(&path, false).is_ok_and(|stat| stat.kind == Kind::Link);
         if name.starts_with('.') || name == BUNDLE || !(pem || is_link()) {
             continue;
         }
-        let real = || match files.stat(&path, true)?.kind {
-            Kind::File => files.real_path(&path).map(Some),
+        let mut real = || match files.stat(&path, true)?.kind {
+            Kind::File => folders.real_path(files, &path).map(Some),
             _ => Ok(None),
         };
         match real() {
@@ -57,6 +57,36 @@ fn members(files: &dyn Files, dir: &Path) -> Result<Vec<(String, PathBuf)>, Stri
         }
     }
     Ok(members)
+}
+
+/// Folders by the names they are reached by: the files of a set are all in one or two.
+#[derive(Default)]
+struct Folders(Vec<(PathBuf, PathBuf)>);
+
+impl Folders {
+    /// The real path of a file.
+    fn real_path(&mut self, files: &dyn Files, path: &Path) -> io::Result<PathBuf> {
+        let target = match files.target(path) {
+            Ok(target) => path.with_file_name(target),
+            Err(_) => path.to_owned(),
+        };
+        let (Some(folder), Some(name)) = (target.parent(), target.file_name()) else { return files.real_path(path) };
+        let real = self.folder(files, folder)?.join(name);
+        match files.stat(&real, false)?.kind {
+            // A link to a link: the system knows the way.
+            Kind::Link => files.real_path(path),
+            _ => Ok(real),
+        }
+    }
+
+    fn folder(&mut self, files: &dyn Files, folder: &Path) -> io::Result<PathBuf> {
+        if let Some((_, real)) = self.0.iter().find(|(known, _)| known == folder) {
+            return Ok(real.clone());
+        }
+        let real = files.real_path(folder)?;
+        self.0.push((folder.to_owned(), real.clone()));
+        Ok(real)
+    }
 }
 
 #[cfg(test)]

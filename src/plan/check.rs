@@ -301,8 +301,8 @@ fn addition(action: &Action) -> Option<&Edit> {
 /// Where nobody shows a record yet and services can be looked at, all of them were, and what each presents will be matched.
 fn turned_on(model: &Model<'_>, edit: &Edit, adding: &[Edit]) -> Result<(), String> {
     let owner = model.owners.get(&edit.query).ok_or("no such owner")?;
-    let also = |other: &&Owner<'_>| other.doc.target == owner.doc.target && !other.configured.is_empty();
-    model.owners.values().filter(also).try_for_each(|other| turned_on_for(model, other, adding))
+    let mut also = model.sharing(owner).into_iter().filter(|other| !other.configured.is_empty());
+    also.try_for_each(|other| turned_on_for(model, other, adding))
 }
 
 fn turned_on_for(model: &Model<'_>, owner: &Owner<'_>, adding: &[Edit]) -> Result<(), String> {

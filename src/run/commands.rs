@@ -193,12 +193,7 @@ pub(super) fn without_configuration(env: &dyn Env, arguments: &Arguments, error:
 }
 
 fn pin_all<'a>(keeper: &Keeper<'_>, names: impl Iterator<Item = (&'a String, bool)>) -> Report {
-    let mut exit = 0;
-    for (name, bundle) in names {
-        if let Err(trouble) = keeper.pin(name, bundle) {
-            tracing::error!("{trouble}");
-            exit = FAILED;
-        }
-    }
-    Report::exit(exit)
+    let troubles = keeper.pin_all(&names.map(|(name, bundle)| (name.as_str(), bundle)).collect::<Vec<_>>());
+    troubles.iter().for_each(|trouble| tracing::error!("{trouble}"));
+    Report::exit(if troubles.is_empty() { 0 } else { FAILED })
 }

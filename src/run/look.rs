@@ -2,7 +2,7 @@
 
 use super::{Mode, Run};
 use crate::{
-    config::{Verify, Wanted as Line},
+    config::{Section, Verify, Wanted as Line},
     facts::{Endpoint, EndpointView, Facts, MailHosts, NoHosts, OwnerView, PROVIDER, Security, ServerView},
     hosts::Hosts,
     journal::{Journal, Presented, RecordState, Shown, clock::Stamp},
@@ -224,13 +224,14 @@ impl Run<'_> {
     fn ask(&self, journal: &Journal, facts: &Facts, due: &BTreeSet<DnsName>, known: &mut Known) -> Views {
         let mut views = BTreeMap::new();
         let mut wanted = BTreeMap::new();
-        let lines = expanded(&self.sections, facts, journal);
+        let mut concerned: BTreeMap<DnsName, Vec<&Section>> = BTreeMap::new();
+        for (name, lines) in expanded(&self.sections, facts, journal) {
+            for query in lines.iter().filter_map(|line| line.query_name().ok()) {
+                concerned.entry(query).or_default().extend(self.sections.get(name));
+            }
+        }
         for query in due {
-            let has_line = |name: &str| {
-                let mut lines = lines.get(name).into_iter().flatten();
-                lines.any(|line| line.query_name().is_ok_and(|name| name == *query))
-            };
-            let sections = || self.sections.iter().filter(|(name, _)| has_line(name)).map(|(_, section)| section);
+            let sections = || concerned.get(query).into_iter().flatten().copied();
             if sections().any(|section| section.verify == Verify::Provider) {
                 views.insert(query.clone(), providers_word(journal, query));
                 continue;

@@ -9,6 +9,7 @@ mod look;
 mod notify;
 mod pin;
 mod print;
+mod quiet;
 mod recall;
 mod rollback;
 mod rounds;
@@ -20,17 +21,18 @@ use crate::{
     act::keeper::Keeper,
     cli::{Arguments, Command, Hints},
     config::{Config, Loaded, Section, Unreadable},
-    env::{Env, Lock},
+    env::{Env, Lock, watch::Watch},
     idna,
     journal::{
         alnitak,
-        store::{Store, lineage_file},
+        store::{Store, lineage_file, lineages_of},
     },
     lineage::{certbot, layout::Places, source::Source},
     plan::Trouble,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet, HashSet},
     io::ErrorKind,
     path::Path,
     time::Duration,
@@ -96,6 +98,8 @@ pub struct Run<'a> {
     mode: Mode,
     /// The configuration has errors.
     flawed: bool,
+    /// For whoever wants to know for how many seconds nothing becomes due.
+    rests: Option<&'a Cell<Option<u64>>>,
 }
 
 /// Runs one call of the program with a configuration that was read before.
@@ -118,9 +122,25 @@ pub fn run(env: &dyn Env, arguments: &Arguments, hints: &Hints, loaded: &Result<
     }
     let once = || Run::new(env, arguments, hints, loaded).command();
     let stays = arguments.wait && arguments.command == Command::Run && !arguments.dry_run;
-    let mut report = if stays { wait::until_done(env, once) } else { once() };
+    let mut report = match quiet::may_rest(arguments, loaded) {
+        _ if stays => wait::until_done(env, once),
+        true => quiet::rest(env, arguments, loaded).unwrap_or_else(|| watched(env, arguments, hints, loaded)),
+        false => once(),
+    };
     if !loaded.errors.is_empty() && matches!(report.exit, 0 | FAILED) {
         report.exit = CONFIGURATION;
+    }
+    report
+}
+
+/// A run that writes down what it rests on, if it finds nothing to do.
+fn watched(env: &dyn Env, arguments: &Arguments, hints: &Hints, loaded: &Loaded) -> Report {
+    let (began, watch, rests) = (env.wall(), Watch::new(env), Cell::new(None));
+    let mut run = Run::new(&watch, arguments, hints, loaded);
+    run.rests = Some(&rests);
+    let report = run.command();
+    if let (0, Some(seconds)) = (report.exit, rests.get()) {
+        quiet::write_down(&watch, arguments, loaded, began, seconds);
     }
     report
 }
@@ -151,7 +171,7 @@ impl<'a> Run<'a> {
         });
         let sections = BTreeMap::new();
         let flawed = !loaded.errors.is_empty();
-        Run { env, config, arguments, hints, sections, live, places, mode, flawed }
+        Run { env, config, arguments, hints, sections, live, places, mode, flawed, rests: None }
     }
 
     fn command(mut self) -> Report {
@@ -163,6 +183,7 @@ impl<'a> Run<'a> {
         if self.arguments.command == Command::ConfigTest {
             return commands::config_test(self.env, self.config, &unmatched);
         }
+        self.rests = self.rests.filter(|_| unmatched.is_empty());
         for text in &unmatched {
             tracing::warn!("{text}, so there is nothing to do for it yet");
         }
@@ -212,8 +233,9 @@ impl<'a> Run<'a> {
     /// Finds the lineage of each section: by its exact name, else without regard to case. Says which sections have none.
     fn match_sections(&mut self, known: &BTreeSet<String>) -> Vec<String> {
         let mut unmatched = Vec::new();
+        let exact: HashSet<String> = self.live.iter().chain(known).cloned().collect();
         for section in &self.config.sections {
-            match self.lineage_to(section, known) {
+            match self.lineage_to(section, known, &exact) {
                 Ok(name) => {
                     let source = section.source.in_place().cloned();
                     self.places.sources.extend(source.map(|source| (name.clone(), source)));
@@ -226,10 +248,10 @@ impl<'a> Run<'a> {
     }
 
     /// The name of a section's lineage, if it has one; else what is missing.
-    fn lineage_to(&self, section: &Section, known: &BTreeSet<String>) -> Result<String, String> {
+    fn lineage_to(&self, section: &Section, known: &BTreeSet<String>, all: &HashSet<String>) -> Result<String, String> {
         let own = section.lineage();
-        let names = || self.live.iter().chain(known);
-        let found = names().find(|name| **name == *own).or_else(|| names().find(|name| idna::same(name, &own)));
+        let mut names = self.live.iter().chain(known);
+        let found = all.get(&*own).or_else(|| names.find(|name| idna::same(name, &own)));
         match (section.source.in_place(), found) {
             (None, Some(name)) => Ok(name.clone()),
             (None, None) => Err(format!("there is no lineage of that name in {}", self.places.live.display())),
@@ -284,16 +306,16 @@ impl<'a> Run<'a> {
         }
         let mut summary = work(self, &mut store);
         summary.troubles.splice(0..0, troubles);
+        if let (Some(rests), Some(now)) = (self.rests, summary.now) {
+            rests.set(self.rests_for(&summary, now, &store));
+        }
         self.conclude(summary, &mut store)
     }
 }
 
 /// Names of lineages that the journal has a file for; readable also when the rest is not.
 fn lineages_on_record(env: &dyn Env, state: &Path) -> BTreeSet<String> {
-    match Store::look(env, state) {
-        Ok(store) => store.journal().lineages.keys().cloned().collect(),
-        Err(_) => BTreeSet::new(),
-    }
+    lineages_of(env, state).unwrap_or_default()
 }
 
 fn take_lock(env: &dyn Env, state: &Path, wait: Duration) -> Result<Lock, Report> {

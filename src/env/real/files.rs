@@ -95,6 +95,10 @@ impl Files for Real {
         write::persist(temporary, path)
     }
 
+    fn note(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+        write::persist(write::temporary(path, bytes, mode)?, path)
+    }
+
     fn write_all(&self, files: &[(PathBuf, Vec<u8>)], mode: u32) -> io::Result<()> {
         let written = write::replace_all(files, mode);
         let dirs: BTreeSet<_> = files.iter().map(|(path, _)| write::dir_of(path).to_owned()).collect();
@@ -124,12 +128,11 @@ impl Files for Real {
     }
 
     fn sync(&self, dirs: &[PathBuf]) -> io::Result<()> {
-        let mut first = Ok(());
-        for dir in BTreeSet::from_iter(dirs) {
-            let synced = fs::File::open(dir).and_then(|dir| dir.sync_all());
-            first = first.and(synced);
-        }
-        first
+        write::sync(&BTreeSet::from_iter(dirs))
+    }
+
+    fn locks_at_once(&self) -> usize {
+        lock::at_once()
     }
 
     fn lock(&self, path: &Path, wait: Duration) -> io::Result<Option<Lock>> {
@@ -174,5 +177,6 @@ pub fn stat_of(metadata: &Metadata) -> Stat {
         mode: metadata.mode() & 0o7777,
         uid: metadata.uid(),
         gid: metadata.gid(),
+        changed: Some((metadata.ctime(), metadata.ctime_nsec())),
     }
 }

@@ -3,7 +3,10 @@
 use super::files::{failed, with_cure};
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
-use nix::fcntl::OFlag;
+use nix::{
+    fcntl::OFlag,
+    sys::resource::{Resource, getrlimit, setrlimit},
+};
 use std::{
     fs::{File, TryLockError},
     io,
@@ -14,6 +17,17 @@ use std::{
 
 /// How often a lock that another process holds is tried again.
 const POLL: Duration = Duration::from_millis(50);
+
+/// More open files than this nobody needs, whatever the system allows.
+const MOST_FILES: u64 = 8192;
+
+/// How many locks can be held: each is an open file, and the system may allow more of them than it gives a process at first.
+pub(super) fn at_once() -> usize {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+    let wished = soft.max(hard.min(MOST_FILES));
+    let granted = setrlimit(Resource::RLIMIT_NOFILE, wished, hard).map_or(soft, |()| wished);
+    usize::try_from(granted / 2).unwrap_or(usize::MAX).clamp(50, 4000)
+}
 
 /// Locks `path`, made if missing; `None` if another process still holds it after `wait`.
 pub(super) fn take(path: &Path, wait: Duration) -> io::Result<Option<File>> {

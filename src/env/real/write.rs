@@ -4,13 +4,13 @@ use super::files::failed;
 use crate::env::TEMPORARY;
 use nix::unistd::syncfs;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{File, Permissions},
     io::{self, Write},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
-use tempfile::{Builder, NamedTempFile};
+use tempfile::{Builder, NamedTempFile, TempPath};
 
 /// Up to here an fsync for each file costs less than writing out the whole file system.
 const FEW: usize = 8;
@@ -44,7 +44,11 @@ pub(super) fn temporary(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Name
 
 /// Gives the temporary file its name.
 pub(super) fn persist<T>(temporary: NamedTempFile<T>, path: &Path) -> io::Result<()> {
-    temporary.persist(path).map(drop).map_err(|error| failed("put a new file in place of", path, &error.error))
+    temporary.persist(path).map(drop).map_err(|error| not_put(path, &error.error))
+}
+
+fn not_put(path: &Path, error: &io::Error) -> io::Error {
+    failed("put a new file in place of", path, error)
 }
 
 /// Replaces each file; the first error is returned after all others have been written.
@@ -55,36 +59,67 @@ pub(super) fn replace_all(files: &[(PathBuf, Vec<u8>)], mode: u32) -> io::Result
             first = result;
         }
     };
+    let mut disks = Disks { few: files.len() <= FEW, systems: BTreeMap::new() };
     let mut written = Vec::new();
     for (path, bytes) in files {
-        match temporary(path, bytes, mode) {
-            Ok(temporary) => written.push((temporary, path)),
+        match temporary(path, bytes, mode).and_then(|temporary| disks.take(temporary, path)) {
+            Ok(on) => written.push((on, path)),
             Err(error) => note(Err(error)),
         }
     }
-    for (result, path) in on_disk(written) {
-        note(result.and_then(|temporary| persist(temporary, path)));
+    let synced = disks.sync();
+    for ((temporary, device), path) in written {
+        let safe = match device.and_then(|device| synced.get(&device)) {
+            Some(Err(errno)) => Err(failed("write", path, &(*errno).into())),
+            _ => Ok(()),
+        };
+        let named = || temporary.persist(path).map_err(|error| not_put(path, &error.error));
+        note(safe.and_then(|()| named()));
     }
     first
 }
 
-type Written<'a> = (io::Result<NamedTempFile>, &'a Path);
+/// Sees to it that the entries of these folders are on disk: one by one, or with all that their file systems hold.
+pub(super) fn sync(dirs: &BTreeSet<&PathBuf>) -> io::Result<()> {
+    let (mut first, mut systems) = (Ok(()), BTreeMap::new());
+    for dir in dirs {
+        let synced = fs_err::File::open(dir).and_then(|dir| match dirs.len() <= FEW {
+            true => dir.sync_all(),
+            false => {
+                let device = dir.metadata()?.dev();
+                let synced = *systems.entry(device).or_insert_with(|| syncfs(dir.file()));
+                synced.map_err(|errno| failed("write", dir.path(), &errno.into()))
+            }
+        });
+        first = first.and(synced);
+    }
+    first
+}
 
-/// Sees to it that the bytes of these files are on disk, and gives back those of which that is sure.
-fn on_disk<'a>(written: Vec<(NamedTempFile, &'a PathBuf)>) -> Vec<Written<'a>> {
-    let few = written.len() <= FEW;
-    let mut systems = BTreeMap::new();
-    let mut sync = |file: &File| match few {
-        true => file.sync_all(),
-        false => {
-            let device = file.metadata()?.dev();
-            let synced = systems.entry(device).or_insert_with(|| syncfs(file));
-            synced.map_err(io::Error::from)
+/// How the bytes of many files come to disk.
+struct Disks {
+    few: bool,
+    /// One open file of each file system that is to be written out: thousands would be more than a process may have.
+    systems: BTreeMap<u64, File>,
+}
+
+impl Disks {
+    /// A file whose bytes are on disk, or will be when the file system of this number was written out.
+    fn take(&mut self, temporary: NamedTempFile, path: &Path) -> io::Result<(TempPath, Option<u64>)> {
+        let (file, name) = temporary.into_parts();
+        let placed = match self.few {
+            true => file.sync_all().map(|()| None),
+            false => file.metadata().map(|metadata| Some(metadata.dev())),
+        };
+        let device = placed.map_err(|error| failed("write", path, &error))?;
+        if let Some(device) = device {
+            self.systems.entry(device).or_insert(file);
         }
-    };
-    let each = written.into_iter().map(|(temporary, path)| {
-        let synced = sync(temporary.as_file()).map_err(|error| failed("write", path, &error));
-        (synced.map(|()| temporary), path.as_path())
-    });
-    each.collect()
+        Ok((name, device))
+    }
+
+    /// Writes out all file systems.
+    fn sync(self) -> BTreeMap<u64, nix::Result<()>> {
+        self.systems.into_iter().map(|(device, file)| (device, syncfs(&file))).collect()
+    }
 }

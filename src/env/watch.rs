@@ -1,0 +1,242 @@
+//! A world that takes down which files were looked at, so that a later run can see whether any of them has changed.
+
+use super::{
+    Answered, Ask, Boot, Command, Ended, Env, Files, HttpRequest, HttpResponse, Job, Kind, Lock, Stat, Unanswered,
+    Visit, Visited,
+};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    ffi::OsString,
+    io::{self, ErrorKind},
+    net::{IpAddr, SocketAddr},
+    path::{Component, Path, PathBuf},
+    time::Duration,
+};
+
+/// Links that lead to links; more is a loop.
+const MOST_LINKS: usize = 40;
+
+/// The world `env`, and what was looked at in it.
+pub(crate) struct Watch<'a> {
+    env: &'a dyn Env,
+    seen: RefCell<HashSet<PathBuf>>,
+}
+
+impl<'a> Watch<'a> {
+    /// Nothing was looked at yet.
+    pub fn new(env: &'a dyn Env) -> Watch<'a> {
+        Watch { env, seen: RefCell::default() }
+    }
+
+    fn saw(&self, path: &Path) {
+        let mut seen = self.seen.borrow_mut();
+        if !seen.contains(path) {
+            seen.insert(path.to_owned());
+        }
+    }
+
+    /// Paths such that, while a stat of each of them gives the same as now, all that was looked at is as it was: a folder for its
+    /// entries and the links in it, a file for its bytes, and what is not there. `None` if that cannot be told.
+    pub fn essence(&self) -> Option<BTreeSet<PathBuf>> {
+        let mut trails = Trails { env: self.env, real: HashMap::new(), found: BTreeSet::new() };
+        for path in self.seen.borrow().iter() {
+            trails.follow(path, 0).ok()?;
+        }
+        let Trails { found, .. } = trails;
+        // What a folder among them holds, or lacks, needs no look of its own, nor does a file that has a name elsewhere.
+        let listed = |path: &Path| path.parent().is_some_and(|parent| found.contains(parent));
+        let mut inodes: BTreeMap<(u64, u64), PathBuf> = BTreeMap::new();
+        let mut kept = BTreeSet::new();
+        for path in &found {
+            match self.env.stat(path, true) {
+                Ok(stat) if stat.kind == Kind::File && listed(path) => {
+                    let known = inodes.insert((stat.device, stat.inode), path.clone());
+                    kept.extend(known.is_none().then(|| path.clone()));
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound && listed(path) => {}
+                _ => drop(kept.insert(path.clone())),
+            }
+        }
+        Some(kept)
+    }
+}
+
+/// Follows paths through links to what they name.
+struct Trails<'a> {
+    env: &'a dyn Env,
+    /// Folders by the names they were reached by.
+    real: HashMap<PathBuf, PathBuf>,
+    found: BTreeSet<PathBuf>,
+}
+
+impl Trails<'_> {
+    /// Where a path leads. Takes down what it leads to, and the folder of each link on the way.
+    fn follow(&mut self, path: &Path, links: usize) -> io::Result<PathBuf> {
+        let end = self.step(path, links)?;
+        self.found.insert(end.clone());
+        Ok(end)
+    }
+
+    fn step(&mut self, path: &Path, links: usize) -> io::Result<PathBuf> {
+        if let Some(real) = self.real.get(path) {
+            return Ok(real.clone());
+        }
+        if links > MOST_LINKS {
+            return Err(io::Error::other("too many links"));
+        }
+        let (Some(above), Some(last)) = (path.parent(), path.components().next_back()) else { return Ok("/".into()) };
+        let above = self.step(above, links)?;
+        let Component::Normal(name) = last else {
+            let up = above.parent().map_or(above.clone(), Path::to_owned);
+            return Ok(if last == Component::ParentDir { up } else { above });
+        };
+        let here = above.join(name);
+        let real = match self.env.stat(&here, false) {
+            Ok(stat) if stat.kind == Kind::Link => {
+                let target = above.join(self.env.target(&here)?);
+                self.found.insert(above);
+                self.step(&target, links + 1)?
+            }
+            Ok(stat) if stat.kind == Kind::Dir => here,
+            Ok(_) => return Ok(here),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(here),
+            Err(error) => return Err(error),
+        };
+        self.real.insert(path.to_owned(), real.clone());
+        Ok(real)
+    }
+}
+
+impl Files for Watch<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.saw(path);
+        self.env.read(path)
+    }
+
+    fn stat(&self, path: &Path, follow: bool) -> io::Result<Stat> {
+        self.saw(path);
+        self.env.stat(path, follow)
+    }
+
+    fn target(&self, path: &Path) -> io::Result<PathBuf> {
+        self.saw(path);
+        self.env.target(path)
+    }
+
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        self.saw(path);
+        self.env.real_path(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        self.saw(dir);
+        self.env.list(dir)
+    }
+
+    fn make_dir(&self, dir: &Path, mode: u32) -> io::Result<()> {
+        self.env.make_dir(dir, mode)
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32, group: Option<u32>) -> io::Result<()> {
+        self.env.set_mode(path, mode, group)
+    }
+
+    fn set_owner(&self, path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+        self.env.set_owner(path, uid, gid)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+        self.env.write(path, bytes, mode)
+    }
+
+    fn note(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+        self.env.note(path, bytes, mode)
+    }
+
+    fn write_all(&self, files: &[(PathBuf, Vec<u8>)], mode: u32) -> io::Result<()> {
+        self.env.write_all(files, mode)
+    }
+
+    fn point(&self, link: &Path, target: &Path) -> io::Result<()> {
+        self.env.point(link, target)
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.env.hard_link(from, to)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.env.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.env.remove(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.env.remove_dir(path)
+    }
+
+    fn sync(&self, dirs: &[PathBuf]) -> io::Result<()> {
+        self.env.sync(dirs)
+    }
+
+    fn locks_at_once(&self) -> usize {
+        self.env.locks_at_once()
+    }
+
+    fn lock(&self, path: &Path, wait: Duration) -> io::Result<Option<Lock>> {
+        self.env.lock(path, wait)
+    }
+}
+
+impl Env for Watch<'_> {
+    fn boot(&self) -> Boot {
+        self.env.boot()
+    }
+
+    fn wall(&self) -> i64 {
+        self.env.wall()
+    }
+
+    fn sleep(&self, how_long: Duration) {
+        self.env.sleep(how_long);
+    }
+
+    fn ask(&self, asks: &[Ask]) -> Vec<Answered> {
+        self.env.ask(asks)
+    }
+
+    fn ask_within(&self, asks: &[Ask], limit: Duration) -> Vec<Answered> {
+        self.env.ask_within(asks, limit)
+    }
+
+    fn visit(&self, visits: &[Visit]) -> Vec<Visited> {
+        self.env.visit(visits)
+    }
+
+    fn exchange(&self, server: SocketAddr, message: &[u8]) -> Result<Vec<u8>, String> {
+        self.env.exchange(server, message)
+    }
+
+    fn http(&self, request: &HttpRequest) -> Result<HttpResponse, Unanswered> {
+        self.env.http(request)
+    }
+
+    fn resolvers(&self) -> Result<Vec<SocketAddr>, String> {
+        self.env.resolvers()
+    }
+
+    fn has_route(&self, to: IpAddr) -> bool {
+        self.env.has_route(to)
+    }
+
+    fn run(&self, command: &Command) -> Ended {
+        self.env.run(command)
+    }
+
+    fn side_by_side(&self, jobs: Vec<Job<'_>>, at_once: usize) {
+        self.env.side_by_side(jobs, at_once);
+    }
+}
