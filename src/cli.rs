@@ -201,6 +201,7 @@ Examples:
   daneroll check --host mx.example.com:25       any host, no configuration
   daneroll print --zone                         lines for a zone file
   daneroll import-alnitak --dry-run
+  daneroll danebot --help                       DaneBot's options
   daneroll rollback mx.example.com              and \"switch mx.example.com\" to go on
   daneroll withdraw mx.example.com              then take its section out
 
