@@ -1,5 +1,6 @@
 //! The command line: both of Alnitak's dialects and our own commands become one plain value.
 
+pub mod danebot;
 mod untangle;
 
 use crate::{
@@ -174,7 +175,8 @@ Commands (a word or an option; one at a time):
   import-alnitak [FILE]          take over what Alnitak left under way (--dry-run: show it)
   rollback LINEAGE               put the previous certificate back while its records stand
   withdraw LINEAGE               leave DANE: delete our records, wait, unpin
-  switch LINEAGE                 after a rollback: go on; --now --accept-mismatch: at any price";
+  switch LINEAGE                 after a rollback: go on; --now --accept-mismatch: at any price
+  danebot --cert-file FILE …     what DaneBot does, with its own options; see daneroll-danebot(7)";
 
 const MORE: &str = "\
 Set up:
@@ -201,6 +203,7 @@ Examples:
   daneroll import-alnitak --dry-run
   daneroll rollback mx.example.com              and \"switch mx.example.com\" to go on
   daneroll withdraw mx.example.com              then take its section out
+  daneroll danebot --help                       in DaneBot's place
 
 Exit codes:
   0 done, or waiting    1 something failed      2 command line    3 configuration

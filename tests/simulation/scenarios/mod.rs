@@ -2,6 +2,7 @@
 
 mod alnitak;
 mod crash;
+mod deploy;
 mod directory;
 mod dns;
 mod dnssec;
@@ -17,6 +18,7 @@ mod programs;
 mod renewal;
 mod rules;
 mod services;
+mod staying;
 mod tools;
 mod zonefile;
 
