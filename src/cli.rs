@@ -176,7 +176,7 @@ Commands (a word or an option; one at a time):
   rollback LINEAGE               put the previous certificate back while its records stand
   withdraw LINEAGE               leave DANE: delete our records, wait, unpin
   switch LINEAGE                 after a rollback: go on; --now --accept-mismatch: at any price
-  danebot --cert-file FILE …     what DaneBot does, with its own options; see daneroll-danebot(7)";
+  danebot …                      what DaneBot does, with its own options; see daneroll-danebot(7)";
 
 const MORE: &str = "\
 Set up:

@@ -118,8 +118,8 @@ impl Phase {
                  shows them."
             }
             Phase::NoLineage => {
-                "There is a section, but no certificate of that name: none in live/ (`certbot certificates` tells the names), \
-                 or none where \"source\" says."
+                "There is a section, but no lineage of that name: nothing in live/ (`certbot certificates` tells the names), \
+                 or nothing where \"source\" says."
             }
             Phase::Unknown => "What was done so far cannot be read, so nobody can tell. Root can.",
             Phase::Blocked => "Something is wrong, and nothing goes on until it is put right: see below.",
