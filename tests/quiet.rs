@@ -1,6 +1,8 @@
 //! A run with nothing to do rests on what the one before it wrote down, until anything changes; what was written down can be lost or
 //! damaged at any time.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use std::{
     fs,
     os::unix::fs::symlink,

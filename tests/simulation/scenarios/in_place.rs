@@ -267,7 +267,8 @@ fn written_in_the_midst_of_a_run() {
 #[test]
 fn killed_at_every_effect() {
     let way = Way::One("fck");
-    let story: [(&str, fn(&Lab)); 5] = [
+    type Step = (&'static str, fn(&Lab));
+    let story: [Step; 5] = [
         ("--reset", Lab::serve),
         ("", |lab| lab.pass(3 * HOUR)),
         ("", |lab| {
