@@ -262,12 +262,15 @@ fn written_in_the_midst_of_a_run() {
     }
 }
 
+/// A command, and what happens after it.
+type Step = (&'static str, fn(&Lab));
+
 /// Killed at each effect of the first run, of the one that copies and publishes, and of the switch; without help everything ends as
 /// if nothing had been, and no service ever reads half of something.
 #[test]
 fn killed_at_every_effect() {
     let way = Way::One("fck");
-    let story: [(&str, fn(&Lab)); 5] = [
+    let story: [Step; 5] = [
         ("--reset", Lab::serve),
         ("", |lab| lab.pass(3 * HOUR)),
         ("", |lab| {
