@@ -176,7 +176,7 @@ Commands (a word or an option; one at a time):
   rollback LINEAGE               put the previous certificate back while its records stand
   withdraw LINEAGE               leave DANE: delete our records, wait, unpin
   switch LINEAGE                 after a rollback: go on; --now --accept-mismatch: at any price
-  danebot --cert-file FILE …     what DaneBot does, with its own options; see daneroll-danebot(7)";
+  danebot …                      what DaneBot does, with its own options; see daneroll-danebot(7)";
 
 const MORE: &str = "\
 Set up:
@@ -190,6 +190,19 @@ Files:
   /etc/daneroll/dane/           what services read
   /var/lib/daneroll/            what must be remembered
   /var/log/daneroll.log         the log, unless systemd keeps it
+
+Examples:
+  daneroll -l-                                  everything that is due, told on the terminal
+  daneroll --pre && certbot renew; daneroll --post
+  RENEWED_LINEAGE=/etc/letsencrypt/live/mx.example.com daneroll deploy
+  daneroll --reset --dry-run                    what would be built
+  daneroll -t -c new.conf                       is it right?
+  daneroll status --live mx.example.com         asks name servers and services, too
+  daneroll check --host mx.example.com:25       any host, no configuration
+  daneroll print --zone                         lines for a zone file
+  daneroll import-alnitak --dry-run
+  daneroll rollback mx.example.com              and \"switch mx.example.com\" to go on
+  daneroll withdraw mx.example.com              then take its section out
 
 Exit codes:
   0 done, or waiting    1 something failed      2 command line    3 configuration

@@ -44,7 +44,7 @@ fn end(mut child: Child) -> (i32, Duration) {
 
 fn records(lab: &Lab) -> usize {
     let calls = lab.read("calls");
-    calls.lines().filter(|line| line.starts_with("add")).count()
+    calls.lines().filter(|line| line.starts_with("publish")).count()
         - calls.lines().filter(|line| line.starts_with("delete")).count()
 }
 
@@ -86,9 +86,9 @@ fn signals_while_it_waits() {
         fs::write(lab.path("log"), "").unwrap();
         let child = start(&lab, &["--wait"]);
         until("it waits", || lab.read("log").contains("the next look is in"));
-        let picture = lab.picture();
         // Others can run meanwhile.
         lab.run(&[]).ends(0);
+        let picture = lab.picture();
         send(&child, signal);
         let (ended, took) = end(child);
         assert!(ended == code && took < Duration::from_secs(5), "{signal}: {ended} after {took:?}");

@@ -146,7 +146,6 @@ pub fn no_hook(scene: &Scene) -> Verdicts {
     clean(&host, 1)
 }
 
-#[allow(dead_code, reason = "the program is to learn of lego")]
 /// lego has overwritten its files when it calls its hook; once, nobody tells daneroll.
 pub fn lego(scene: &Scene) -> Verdicts {
     let mut host = scene.host();

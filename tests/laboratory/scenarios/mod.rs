@@ -59,6 +59,7 @@ const SCENARIOS: &[Scenario] = &[
     scenario(9, Zone::Example, "3 1 1 and 2 1 1, new intermediate", certificates::intermediate),
     scenario(10, Zone::Example, "twenty rollovers back to back", certificates::twenty),
     scenario(11, Zone::Example, "certbot without hooks, pin = always", certificates::no_hook),
+    scenario(12, Zone::Example, "lego, with and without its hook", certificates::lego),
     scenario(13, Zone::Example, "first use on a running server", first::running),
     scenario(14, Zone::Late, "zone unsigned, then signed", first::unsigned),
     scenario(15, Zone::Example, "the naive strategy, caught", naive::naive),

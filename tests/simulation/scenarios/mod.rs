@@ -6,6 +6,7 @@ mod deploy;
 mod directory;
 mod dns;
 mod dnssec;
+mod fleet;
 mod hooks;
 mod in_place;
 mod lookups;
