@@ -1,5 +1,6 @@
 //! The command line: both of Alnitak's dialects and our own commands become one plain value.
 
+pub mod danebot;
 mod untangle;
 
 use crate::{
@@ -174,7 +175,8 @@ Commands (a word or an option; one at a time):
   import-alnitak [FILE]          take over what Alnitak left under way (--dry-run: show it)
   rollback LINEAGE               put the previous certificate back while its records stand
   withdraw LINEAGE               leave DANE: delete our records, wait, unpin
-  switch LINEAGE                 after a rollback: go on; --now --accept-mismatch: at any price";
+  switch LINEAGE                 after a rollback: go on; --now --accept-mismatch: at any price
+  danebot …                      what DaneBot does, with its own options; see daneroll-danebot(7)";
 
 const MORE: &str = "\
 Set up:
@@ -188,6 +190,19 @@ Files:
   /etc/daneroll/dane/           what services read
   /var/lib/daneroll/            what must be remembered
   /var/log/daneroll.log         the log, unless systemd keeps it
+
+Examples:
+  daneroll -l-                                  everything that is due, told on the terminal
+  daneroll --pre && certbot renew; daneroll --post
+  RENEWED_LINEAGE=/etc/letsencrypt/live/mx.example.com daneroll deploy
+  daneroll --reset --dry-run                    what would be built
+  daneroll -t -c new.conf                       is it right?
+  daneroll status --live mx.example.com         asks name servers and services, too
+  daneroll check --host mx.example.com:25       any host, no configuration
+  daneroll print --zone                         lines for a zone file
+  daneroll import-alnitak --dry-run
+  daneroll rollback mx.example.com              and \"switch mx.example.com\" to go on
+  daneroll withdraw mx.example.com              then take its section out
 
 Exit codes:
   0 done, or waiting    1 something failed      2 command line    3 configuration

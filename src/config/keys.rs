@@ -11,11 +11,12 @@ pub(super) enum Reach {
 
 use Reach::{Everything, Section};
 
-const KEYS: [(&str, Reach); 33] = [
+const KEYS: [(&str, Reach); 34] = [
     ("tlsa", Section),
     ("source", Section),
     ("api", Section),
     ("record_ttl", Section),
+    ("deploy", Section),
     ("reload", Section),
     ("verify", Section),
     ("probe", Section),

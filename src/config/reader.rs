@@ -52,7 +52,7 @@ impl Defaults {
 }
 
 /// Parameters that may be repeated.
-const REPEATABLE: [&str; 4] = ["tlsa", "reload", "nameservers", "resolver"];
+const REPEATABLE: [&str; 5] = ["tlsa", "deploy", "reload", "nameservers", "resolver"];
 
 /// What the command line says, which beats the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

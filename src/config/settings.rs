@@ -27,6 +27,7 @@ pub(super) struct Settings {
     pub source: Option<Source>,
     pub api: Option<Api>,
     record_ttl: Option<u32>,
+    deploy: Option<Vec<Vec<String>>>,
     reload: Option<Vec<Vec<String>>>,
     pub verify: Option<Verify>,
     probe: Option<Probe>,
@@ -55,6 +56,7 @@ impl Settings {
             "source" => self.source = Some(source::read(entry)?),
             "api" => self.api = Some(api::read(entry, scene)?),
             "record_ttl" => self.record_ttl = Some(u32::try_from(seconds(entry)?).unwrap_or(u32::MAX)),
+            "deploy" => self.deploy.get_or_insert_default().extend(api::command(&entry.words).transpose()?),
             "reload" => self.reload.get_or_insert_default().extend(api::command(&entry.words).transpose()?),
             "verify" => {
                 let choices = [("authoritative", Verify::Authoritative), ("provider", Verify::Provider)];
@@ -133,6 +135,8 @@ impl Settings {
             wanted,
             api,
             record_ttl: self.record_ttl.or(defaults.record_ttl).unwrap_or(3600),
+            hook: None,
+            deploy: self.deploy.or_else(|| defaults.deploy.clone()).unwrap_or_default(),
             reload: self.reload.or_else(|| defaults.reload.clone()).unwrap_or_default(),
             verify: self.verify.or(defaults.verify).unwrap_or(Verify::Authoritative),
             probe: self.probe.or(defaults.probe).unwrap_or(Probe::Auto),
@@ -152,6 +156,11 @@ impl Settings {
             timeout: self.timeout.or(defaults.timeout).unwrap_or(300),
         }
     }
+}
+
+/// A section that stands in no file, with the defaults for everything else.
+pub(crate) fn section(name: String, tlsa: Vec<TlsaLine>, api: Api) -> Section {
+    Settings::default().section(&Settings::default(), name, 0, tlsa, api)
 }
 
 /// Parameters that count everywhere, wherever they stand.

@@ -44,9 +44,16 @@ pub struct LineageDoc {
     /// Generations whose records are published and which wait for the switch: the oldest still waiting, and the newest.
     #[serde(default)]
     pub waiting: Vec<GenerationId>,
+    /// The last success of each deploy command.
+    #[serde(default)]
+    pub deploys: Vec<Reloaded>,
     /// The last success of each reload command.
     #[serde(default)]
     pub reloads: Vec<Reloaded>,
+    /// Since then nobody knows whether services were ever given what is served; nothing, once the deploy commands have succeeded
+    /// or services were seen with it. Only with a hook in DaneBot's manner.
+    #[serde(default)]
+    pub uninstalled: Option<Stamp>,
     /// DANE is being left (`withdraw`).
     #[serde(default)]
     pub withdrawn: bool,
@@ -141,7 +148,7 @@ pub struct Unseen {
     pub last: Stamp,
 }
 
-/// The last success of a reload command.
+/// The last success of a deploy or reload command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
     /// The command's words.

@@ -25,6 +25,8 @@ pub struct Wait {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
+    /// The first time that services are given this generation.
+    Install(GenerationId),
     /// The switch to this generation.
     Switch(GenerationId),
     /// Publishing.
@@ -91,6 +93,16 @@ pub enum Reason {
         ttl: u64,
         /// When no cache can hold it any more.
         until: Stamp,
+    },
+    /// Nobody knows what services present before the certificate is installed for the first time.
+    NotInstalled {
+        /// Of this lineage.
+        lineage: String,
+    },
+    /// A deploy has not succeeded since the switch.
+    DeployOwed {
+        /// The command.
+        command: String,
     },
     /// A reload has not succeeded since the switch.
     ReloadOwed {
@@ -262,6 +274,10 @@ impl Reason {
                 let left = span(until.until(now));
                 format!("caches may hold an earlier answer of {server} for {owner} (TTL {ttl}) for {left} more")
             }
+            Reason::NotInstalled { lineage } => {
+                format!("there is no record yet, and none is published before {lineage} is installed")
+            }
+            Reason::DeployOwed { command } => format!("`{command}` (deploy) has not succeeded since the switch"),
             Reason::ReloadOwed { command } => format!("`{command}` has not succeeded since the switch"),
             Reason::Hold { until } => {
                 format!(
@@ -390,13 +406,14 @@ impl Step {
     /// What a rollover is at, in a word for logs.
     pub fn phase(&self) -> &'static str {
         match self {
+            Step::Copy => "copy",
+            Step::Install(_) => "install",
             Step::Switch(_) => "switch",
             Step::Publish(_) => "publish",
             Step::Delete(..) => "delete",
             Step::Retire(_) => "hold",
             Step::Leave => "leave",
             Step::Find(_) => "find",
-            Step::Copy => "copy",
         }
     }
 
@@ -404,7 +421,7 @@ impl Step {
     pub fn owner(&self) -> Option<&DnsName> {
         match self {
             Step::Publish(owner) | Step::Delete(owner, _) => Some(owner),
-            Step::Switch(_) | Step::Retire(_) | Step::Leave | Step::Find(_) | Step::Copy => None,
+            Step::Copy | Step::Install(_) | Step::Switch(_) | Step::Retire(_) | Step::Leave | Step::Find(_) => None,
         }
     }
 }
@@ -412,6 +429,7 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Step::Install(generation) => write!(f, "install generation {generation}"),
             Step::Switch(generation) => write!(f, "switch to generation {generation}"),
             Step::Publish(owner) => write!(f, "publish at {owner}"),
             Step::Delete(owner, record) => write!(f, "delete {record} at {owner}"),

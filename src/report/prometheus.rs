@@ -122,6 +122,7 @@ type Labels<'a> = (&'a str, &'static str);
 
 fn labels_of(wait: &Wait) -> Labels<'_> {
     let step = match wait.step {
+        Step::Install(_) => "install",
         Step::Switch(_) => "switch",
         Step::Publish(_) => "publish",
         Step::Delete(..) => "delete",

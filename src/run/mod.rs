@@ -2,6 +2,7 @@
 
 mod check;
 mod commands;
+pub mod danebot;
 mod foretell;
 mod hinted;
 mod look;
@@ -14,6 +15,7 @@ mod rollback;
 mod rounds;
 mod status;
 mod take_over;
+mod wait;
 
 use crate::{
     act::keeper::Keeper,
@@ -26,7 +28,7 @@ use crate::{
         store::{Store, lineage_file, lineages_of},
     },
     lineage::{certbot, layout::Places, source::Source},
-    plan::{Trouble, span},
+    plan::Trouble,
 };
 use std::{
     cell::Cell,
@@ -45,6 +47,10 @@ pub struct Report {
     pub text: String,
     /// Something that time will settle is pending: seconds until it is worth running again.
     pub pending: Option<u64>,
+    /// What that is, in words.
+    pub awaited: String,
+    /// Part of it is a matter of the clock, not of others.
+    pub timed: bool,
 }
 
 impl Report {
@@ -114,9 +120,12 @@ pub fn run(env: &dyn Env, arguments: &Arguments, hints: &Hints, loaded: &Result<
     for error in &loaded.errors {
         tracing::error!("{error}");
     }
+    let once = || Run::new(env, arguments, hints, loaded).command();
+    let stays = arguments.wait && arguments.command == Command::Run && !arguments.dry_run;
     let mut report = match quiet::may_rest(arguments, loaded) {
+        _ if stays => wait::until_done(env, once),
         true => quiet::rest(env, arguments, loaded).unwrap_or_else(|| watched(env, arguments, hints, loaded)),
-        false => Run::new(env, arguments, hints, loaded).command(),
+        false => once(),
     };
     if !loaded.errors.is_empty() && matches!(report.exit, 0 | FAILED) {
         report.exit = CONFIGURATION;
@@ -217,19 +226,7 @@ impl<'a> Run<'a> {
                 let lineage = self.spelt(lineage, &known);
                 self.locked(POST_WAIT, Vec::new(), |run, store| run.force(store, &lineage))
             }
-            _ if self.arguments.wait => self.wait(),
-            _ => self.locked(PLAIN_WAIT, Vec::new(), |run, store| run.rounds(store)),
-        }
-    }
-
-    /// Runs again and again until nothing is pending. The lock is free between the runs, and each leaves everything in order,
-    /// so it can be interrupted at any time.
-    fn wait(&self) -> Report {
-        loop {
-            let report = self.locked(POST_WAIT, Vec::new(), |run, store| run.rounds(store));
-            let Some(seconds) = report.pending else { return report };
-            tracing::info!("waiting {} for what comes next; can be interrupted at any time", span(seconds));
-            self.env.sleep(Duration::from_secs(seconds.max(1)));
+            _ => self.locked(if self.arguments.wait { POST_WAIT } else { PLAIN_WAIT }, Vec::new(), Run::rounds),
         }
     }
 

@@ -44,6 +44,8 @@ fn all() -> Vec<(Reason, Option<u64>, &'static str)> {
             Some(7200),
             "(TTL 300) for 120 min more",
         ),
+        (Reason::NotInstalled { lineage: "mx".into() }, None, "before mx is installed"),
+        (Reason::DeployOwed { command: "push".into() }, None, "`push` (deploy) has not succeeded"),
         (Reason::ReloadOwed { command: "postfix reload".into() }, None, "`postfix reload` has not succeeded"),
         (Reason::Hold { until: NOW.after(3) }, Some(3), "3 s more (hold)"),
         (Reason::NoReload { not_after: 1_700_000_000 }, None, "1700000000"),
@@ -105,7 +107,7 @@ fn sentences_and_times() {
         kinds.push(kind(&reason));
     }
     kinds.dedup();
-    assert_eq!(kinds.len(), 22, "a reason is missing here: {kinds:?}");
+    assert_eq!(kinds.len(), 24, "a reason is missing here: {kinds:?}");
 }
 
 /// A time that has come is not told.
@@ -132,6 +134,8 @@ fn every_reason_occurs() {
         "pinned A; live B; stored A B; presented A; waiting B; ours A B; ns1 A B; ns2 ?",
         "pinned A; live B; stored A B; presented A; waiting B; ours A B; ns1 A",
         "pinned A; live B; stored A B; presented A; waiting B; ours A B; ns1 A B; past ns1 A 60 10",
+        "pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; deploy D; reload R",
+        "pinned B; live B; stored B; presented B; ns1 -; deploy D; uninstalled 60",
         "pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; reload R",
         "pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; reloaded R 400",
         "pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B",

@@ -8,7 +8,7 @@
 //! | `live A`, `follows`, `pinned A`, `foreign A`, `damaged A B`, `missing`, `unknown` | files; `live !` is unreadable |
 //! | `stored A B`, `held`, `unlinked` | more of them |
 //! | `presented A`, `left P 500`, `waiting B C`, `remembers A` | the journal of the lineage |
-//! | `reload R`, `reloaded R 400`, `reloads R 400` (only the journal), `hold 60`, `patience 60`, `shared`, `pin`, `provider` | its section |
+//! | `deploy D`, `deployed D 400`, `reload R`, `reloaded R 400`, `reloads R 400` (only the journal), `hold 60`, `patience 60`, `shared`, `pin`, `provider` | its section |
 //! | `unconfigured`, `withdrawn`, `forced B` | |
 //! | `ns1 A B`, `ns1 ?`, `ns1 ?noroute`, `ns1 ?bogus`, `ns1 ?unsigned`, `ns1 -` | what an address shows now |
 //! | `host ns2 ns1`, `unasked ns2` | the address bears that host name; it was not asked this time |
@@ -19,6 +19,7 @@
 //! | `probe` | its services are looked at |
 //! | `mx1 A B`, `mx1 A ?`, `mx1 ?`, `nohost`, `nowhere` | what an address of the service presents; `?`: not all is known |
 //! | `seen A 50`, `unseen A 500 50`, `probed 50` | what probes told before: from so long ago to so long ago |
+//! | `uninstalled 60` | since then nobody knows whether services were ever given what is served |
 //! | `barred B`, `bogus`, `insecure` | |
 //! | `noview`, `noservers`, `ttl 0` | |
 
@@ -85,6 +86,8 @@ fn section(name: &str) -> Section {
         wanted: Vec::new(),
         api: Api::of(Exec { argv: vec!["/sim/provider".into()], user: None, at_once: 1, temporary_from: 128 }),
         record_ttl: 300,
+        hook: None,
+        deploy: Vec::new(),
         reload: Vec::new(),
         verify: Verify::Authoritative,
         probe: Probe::Off,
@@ -261,8 +264,8 @@ impl Scene {
             "ours" | "found" | "publishing" | "deleting" | "deleted" => self.record(verb, words),
             "live" | "follows" | "pinned" | "foreign" | "damaged" | "missing" | "unknown" | "stored" | "held"
             | "unlinked" => self.file(verb, words),
-            "seen" | "unseen" | "barred" | "presented" | "left" | "waiting" | "remembers" | "reloaded" | "reloads"
-            | "withdrawn" | "forced" => {
+            "seen" | "unseen" | "barred" | "presented" | "left" | "waiting" | "remembers" | "uninstalled"
+            | "deployed" | "reloaded" | "reloads" | "withdrawn" | "forced" => {
                 self.remember(verb, words);
             }
             _ => self.setting(verb, words),
@@ -379,18 +382,25 @@ impl Scene {
                 let last = ago(words[2].parse().unwrap());
                 self.left(words[0]).unseen = Some(Unseen { since: ago(seconds()), last });
             }
+            "uninstalled" => self.doc().uninstalled = Some(ago(words[0].parse().unwrap())),
             "barred" => self.doc().barred = Some(id(words[0])),
             "waiting" => self.doc().waiting = words.iter().map(|word| id(word)).collect(),
             "remembers" => self.doc().served = Some(id(words[0])),
             "withdrawn" => self.doc().withdrawn = true,
+            "deployed" => {
+                let command = vec![words[0].to_owned()];
+                self.doc().deploys.push(Reloaded { command, began: ago(seconds()), ended: ago(seconds()) });
+            }
             "forced" => self.doc().overrides.push(Override { generation: id(words[0]), at: ago(60), wall: WALL }),
             _ => {
                 let command = vec![words[0].to_owned()];
                 self.doc().reloads.push(Reloaded { command, began: ago(seconds()), ended: ago(seconds()) });
             }
         }
-        if verb == "reloaded" {
-            self.setting("reload", &words[..1]);
+        match verb {
+            "reloaded" => self.setting("reload", &words[..1]),
+            "deployed" => self.setting("deploy", &words[..1]),
+            _ => {}
         }
     }
 
@@ -402,6 +412,7 @@ impl Scene {
     fn setting(&mut self, verb: &str, words: &[&str]) {
         let number = || words[0].parse::<u64>().unwrap();
         match verb {
+            "deploy" => self.section().deploy.push(vec![words[0].to_owned()]),
             "reload" => self.section().reload.push(vec![words[0].to_owned()]),
             "hold" => self.section().hold = Some(number()),
             "patience" => self.section().patience = number(),
@@ -492,6 +503,9 @@ pub fn action(action: &Action) -> String {
             let mark = if *cause == Cause::Ready { "" } else { "!" };
             format!("switch{mark} {}{}", of(lineage), generation_name(to))
         }
+        Action::Deploy { lineage, command, generation, .. } => {
+            format!("deploy {} {}{}", command.join(" "), of(lineage), generation_name(generation))
+        }
         Action::Reload { command, .. } => format!("reload {}", command.join(" ")),
         Action::Delete(edit) => format!("delete {}{}", record_name(&edit.record), at(&edit.query)),
         Action::Forget { lineage, generation, keep } => {
@@ -504,6 +518,7 @@ pub fn action(action: &Action) -> String {
 fn step(step: &Step) -> String {
     use crate::certs::record_name;
     match step {
+        Step::Install(id) => format!("install {}", generation_name(id)),
         Step::Switch(id) => format!("switch {}", generation_name(id)),
         Step::Publish(_) => "publish".into(),
         Step::Delete(query, record) => format!("delete {}{}", record_name(record), at(query)),

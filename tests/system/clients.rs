@@ -29,22 +29,26 @@ const DEHYDRATED: Client = Client {
     order: dehydrated,
 };
 
-/// Issued, renewed with the hook that comes with daneroll, and renewed again in the midst of that, with none.
+/// Issued, renewed with the hook that comes with daneroll, and renewed again in the midst of that, with the words that do as well, or
+/// with no hook at all.
 #[test]
 fn lego_renews_in_the_midst_of_a_rollover() {
     if ready("lego") && have("lego", &["lego"]) {
-        renews("lego", &LEGO, "hooks/lego");
+        renews("lego", &LEGO, &format!("{HOOKS}/lego"), Some("daneroll deploy"));
     }
 }
 
 #[test]
 fn dehydrated_renews_in_the_midst_of_a_rollover() {
     if ready("dehydrated") && have("dehydrated", &["dehydrated", "curl", "python3"]) {
-        renews("dehydrated", &DEHYDRATED, "hooks/dehydrated");
+        renews("dehydrated", &DEHYDRATED, &format!("{HOOKS}/dehydrated"), None);
     }
 }
 
-fn renews(name: &'static str, client: &Client, hook: &str) {
+const HOOKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/hooks");
+
+/// `first` and `then`: the hooks of the two renewals.
+fn renews(name: &'static str, client: &Client, first: &str, then: Option<&str>) {
     let world = World::empty(Primary::Updates, name);
     fs::create_dir_all(world.lab.path(&format!("le/archive/{LINEAGE}"))).unwrap();
     client.order(&world, 1, None);
@@ -53,13 +57,12 @@ fn renews(name: &'static str, client: &Client, hook: &str) {
     world.expect_records(&[&world.key(1)]);
     world.tell("first record published");
     let watch = world.watch();
-    let hook = format!("{}/{hook}", env!("CARGO_MANIFEST_DIR"));
-    client.order(&world, 2, Some(&hook));
+    client.order(&world, 2, Some(first));
     world.expect_records(&[&world.key(1), &world.key(2)]);
     assert_eq!(world.served(), 1, "services read a copy of what was there before");
     world.tell("renewed, and published by the hook");
     world.run(&["--pre"]).expect(0);
-    client.order(&world, 3, None);
+    client.order(&world, 3, then);
     world.run(&["--post"]).expect(0);
     world.roll_over_to(3);
     world.expect_records(&[&world.key(3)]);

@@ -2,9 +2,11 @@
 
 mod alnitak;
 mod crash;
+mod deploy;
 mod directory;
 mod dns;
 mod dnssec;
+mod fleet;
 mod hooks;
 mod in_place;
 mod lookups;
@@ -16,6 +18,7 @@ mod programs;
 mod renewal;
 mod rules;
 mod services;
+mod staying;
 mod tools;
 mod zonefile;
 
