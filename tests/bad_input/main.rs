@@ -4,10 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod completions;
-#[path = "../common/dns_server.rs"]
-mod dns_server;
 mod configuration;
 mod disk;
+#[path = "../common/dns_server.rs"]
+mod dns_server;
 mod journal;
 mod lab;
 mod lineages;

@@ -42,13 +42,23 @@ fn on_this_host() {
     type Mistake<'a> = (&'a str, &'a dyn Fn(&Lab), &'a [&'a str], &'a [&'a str]);
     let mistakes: &[Mistake<'_>] = &[
         ("no configuration", &|lab| fs::remove_file(lab.path("conf")).unwrap(), &[], &["/conf", "-c"]),
-        ("a typo in a key", &|lab| lab.configure("relaod = /bin/true"), &["-t"], &[":14:1:", "did you mean \"reload\"?"]),
+        (
+            "a typo in a key",
+            &|lab| lab.configure("relaod = /bin/true"),
+            &["-t"],
+            &[":14:1:", "did you mean \"reload\"?"],
+        ),
         ("a provider with a typo", &|lab| lab.configure("api = rfc2163 x"), &["-t"], &["did you mean \"rfc2136\"?"]),
         ("a duration", &|lab| lab.configure("hold = soon"), &["-t"], &["not a duration", "15m"]),
         ("a relative path", &|lab| lab.configure("reload = bin/x"), &["-t"], &["write the path from \"/\" on"]),
         ("everybody may write the configuration", &|lab| mode(lab, "conf", 0o666), &[], &["chmod o-w"]),
         ("everybody may read the key", &key, &["-t"], &["chmod o="]),
-        ("the key is not there", &|lab| lab.configure("api = rfc2136 127.0.0.1 key:/gone"), &["-t"], &["/gone cannot be read"]),
+        (
+            "the key is not there",
+            &|lab| lab.configure("api = rfc2136 127.0.0.1 key:/gone"),
+            &["-t"],
+            &["/gone cannot be read"],
+        ),
         ("a hook that is not executable", &|lab| mode(lab, "provider", 0o644), &[], &["chmod +x"]),
         ("a hook that everybody may write", &|lab| mode(lab, "provider", 0o757), &[], &["chmod o-w"]),
         ("a folder of hooks that everybody may write", &|lab| mode(lab, "", 0o777), &[], &["chmod o-w"]),
@@ -61,7 +71,9 @@ fn on_this_host() {
         ),
         (
             "no such lineage",
-            &|lab| lab.write_configuration(format!("{}[mx.example.tset]\ntlsa = 311 25\napi = exec true\n", lab.head())),
+            &|lab| {
+                lab.write_configuration(format!("{}[mx.example.tset]\ntlsa = 311 25\napi = exec true\n", lab.head()))
+            },
             &["-t"],
             &["[mx.example.tset]", "no lineage of that name"],
         ),
@@ -94,7 +106,11 @@ fn that_root_makes() {
     }
     let lab = Lab::new();
     give_away(&lab.path("conf"));
-    names_the_cure("another's configuration", &said(&lab, &mut lab.command(&[])), &["belongs to user 65534", "chown root"]);
+    names_the_cure(
+        "another's configuration",
+        &said(&lab, &mut lab.command(&[])),
+        &["belongs to user 65534", "chown root"],
+    );
     let lab = Lab::new();
     lab.run(&["--reset"]);
     give_away(&lab.path("provider"));

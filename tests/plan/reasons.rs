@@ -212,7 +212,11 @@ fn the_manual_has_them_all() {
     let words: Vec<String> = words.collect();
     assert!(all().iter().all(|(reason, ..)| words.iter().any(|word| word.replace('-', "") == kind(reason))));
     for word in &words {
-        assert_eq!(manual.matches(&format!(".It Cm {word}\n.Dq ")).count(), 1, "daneroll-waits.7 does not tell of {word}");
+        assert_eq!(
+            manual.matches(&format!(".It Cm {word}\n.Dq ")).count(),
+            1,
+            "daneroll-waits.7 does not tell of {word}"
+        );
     }
     assert_eq!(manual.matches(".It Cm ").count(), words.len(), "daneroll-waits.7 has more than there are");
 }
