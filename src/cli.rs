@@ -1,5 +1,6 @@
 //! The command line: both of Alnitak's dialects and our own commands become one plain value.
 
+pub mod danebot;
 mod untangle;
 
 use crate::{
@@ -131,21 +132,27 @@ pub struct Exit {
 pub struct Hints {
     /// `RENEWED_LINEAGE`: the directory in `live/`.
     pub renewed_lineage: Option<PathBuf>,
-    /// `RENEWED_DOMAINS` as it came; empty if it is not set.
+    /// `RENEWED_DOMAINS` as it came, or what lego tells in its place, with blanks between; empty if none is set.
     pub renewed_domains: String,
+    /// `LEGO_HOOK_CERT_PATH` of lego 5, `LEGO_CERT_PATH` of lego 4: the file of the certificate.
+    pub certificate: Option<PathBuf>,
 }
 
 impl Hints {
     /// Looks the variables up; empty ones count as not set.
     pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Hints {
-        let lineage = variable("RENEWED_LINEAGE").filter(|path| !path.is_empty());
-        let domains = variable("RENEWED_DOMAINS").unwrap_or_default();
-        Hints { renewed_lineage: lineage.map(PathBuf::from), renewed_domains: domains.to_string_lossy().into_owned() }
-    }
-
-    /// The name of the lineage that was renewed, if the ACME client told.
-    pub fn lineage(&self) -> Option<String> {
-        Some(self.renewed_lineage.as_ref()?.file_name()?.to_str()?.to_owned())
+        let first = |names: &[&str]| names.iter().find_map(|name| variable(name).filter(|value| !value.is_empty()));
+        let text = |value: OsString| value.to_string_lossy().into_owned();
+        let domains = variable("RENEWED_DOMAINS").filter(|value| !value.is_empty()).map(text);
+        let legos =
+            || first(&["LEGO_HOOK_CERT_DOMAINS", "LEGO_CERT_DOMAIN"]).map(|value| text(value).replace(',', " "));
+        let renewed_lineage: Option<PathBuf> = first(&["RENEWED_LINEAGE"]).map(PathBuf::from);
+        // certbot leaves its variables to whatever its hooks start, lego too; the other way round nobody does it.
+        let certificate = match renewed_lineage {
+            Some(_) => None,
+            None => first(&["LEGO_HOOK_CERT_PATH", "LEGO_CERT_PATH"]).map(PathBuf::from),
+        };
+        Hints { renewed_lineage, renewed_domains: domains.or_else(legos).unwrap_or_default(), certificate }
     }
 }
 
@@ -168,7 +175,8 @@ Commands (a word or an option; one at a time):
   import-alnitak [FILE]          take over what Alnitak left under way (--dry-run: show it)
   rollback LINEAGE               put the previous certificate back while its records stand
   withdraw LINEAGE               leave DANE: delete our records, wait, unpin
-  switch LINEAGE                 after a rollback: go on; --now --accept-mismatch: at any price";
+  switch LINEAGE                 after a rollback: go on; --now --accept-mismatch: at any price
+  danebot …                      what DaneBot does, with its own options; see daneroll-danebot(7)";
 
 const MORE: &str = "\
 Set up:
@@ -182,6 +190,19 @@ Files:
   /etc/daneroll/dane/           what services read
   /var/lib/daneroll/            what must be remembered
   /var/log/daneroll.log         the log, unless systemd keeps it
+
+Examples:
+  daneroll -l-                                  everything that is due, told on the terminal
+  daneroll --pre && certbot renew; daneroll --post
+  RENEWED_LINEAGE=/etc/letsencrypt/live/mx.example.com daneroll deploy
+  daneroll --reset --dry-run                    what would be built
+  daneroll -t -c new.conf                       is it right?
+  daneroll status --live mx.example.com         asks name servers and services, too
+  daneroll check --host mx.example.com:25       any host, no configuration
+  daneroll print --zone                         lines for a zone file
+  daneroll import-alnitak --dry-run
+  daneroll rollback mx.example.com              and \"switch mx.example.com\" to go on
+  daneroll withdraw mx.example.com              then take its section out
 
 Exit codes:
   0 done, or waiting    1 something failed      2 command line    3 configuration

@@ -58,8 +58,12 @@ pub struct NoHosts {
 /// The files of a lineage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineageFacts {
-    /// What `live/` shows; the reason if that is no complete generation.
+    /// What `live/` shows, or the files of another client; the reason if that is no complete generation.
     pub live: Result<Generation, String>,
+    /// Its client overwrites what it has: services read copies, never those files.
+    pub in_place: bool,
+    /// A set there that is complete as far as it goes, and may yet be cut short: no candidate unless it stays as it is for a while.
+    pub doubted: Option<Generation>,
     /// What the dane directory shows to services.
     pub served: Served,
     /// Complete generations in our store.

@@ -2,25 +2,30 @@
 
 use crate::{
     cli::{self, Arguments, Command, Hints, UNKNOWN},
-    config::{self, LogLevel},
+    config::{self, LogFormat, LogLevel},
     env::real::{Real, confine},
     report::{
         self,
         log::{self, Place},
     },
-    run,
+    run::{self, danebot, danebot::Process},
 };
 use serde::de::IgnoredAny;
 use serde_json::json;
 use std::{
     ffi::OsString,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 /// Runs the program with these arguments, its name first, in the real world.
 pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.collect();
+    if let Some(args) = cli::danebot::called(&args) {
+        return danebot(args);
+    }
+    let args = args.into_iter();
     let arguments = match cli::parse(args) {
         Ok(arguments) => arguments,
         Err(exit) => {
@@ -39,6 +44,7 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
         confine::only_look(written(&arguments));
     }
     let env = Real::new(PathBuf::from("/proc/self/exe"));
+    let env = if arguments.wait { env.staying(!arguments.quiet) } else { env };
     let hints = Hints::read(|name| std::env::var_os(name));
     let loaded = config::load(&env, &arguments.config, &arguments.overrides);
     let config = loaded.as_ref().ok().map(|loaded| &loaded.config);
@@ -52,7 +58,7 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
     let out: log::Stream = if arguments.json { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
     let format = arguments.log_format.or(config.and_then(|config| config.log_format)).unwrap_or_default();
     let log = log::open(&place, (level, format), arguments.quiet, out, Box::new(io::stderr()));
-    let report = tracing::dispatcher::with_default(&log.dispatch, || run(&env, &arguments, &hints, &loaded));
+    let report = tracing::dispatcher::with_default(&log.dispatch, || run::run(&env, &arguments, &hints, &loaded));
     let text = if arguments.json { document(report.text, report.exit) } else { report.text };
     print(&mut io::stdout(), &text);
     let exit = log.exit_code(report.exit);
@@ -63,6 +69,34 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
         _ => ExitCode::from(exit),
     }
+}
+
+/// The program in DaneBot's place. It keeps no log file: what it does is told on a terminal, and errors in any case.
+fn danebot(args: &[OsString]) -> ExitCode {
+    let call = match cli::danebot::parse(args, |name| std::env::var_os(name)) {
+        Ok(call) => call,
+        Err(exit) => {
+            let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
+            print(if exit.to_stderr { &mut stderr } else { &mut stdout }, &exit.text);
+            return ExitCode::from(exit.code);
+        }
+    };
+    confine::keep_secrets();
+    let env = Real::new(PathBuf::from("/proc/self/exe")).staying(true);
+    let process = Process {
+        vars: danebot::environment(std::env::vars_os()),
+        directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+    };
+    let place = if io::stdout().is_terminal() { Place::Stdout } else { Place::Nowhere };
+    let log = log::open(
+        &place,
+        (LogLevel::Normal, LogFormat::default()),
+        false,
+        Box::new(io::stdout()),
+        Box::new(io::stderr()),
+    );
+    let report = tracing::dispatcher::with_default(&log.dispatch, || danebot::danebot(&env, &call, &process));
+    ExitCode::from(report.exit)
 }
 
 /// The directories that a command which only looks writes to all the same: because it was told so.

@@ -115,7 +115,7 @@ fn the_manuals_examples_are_good() {
         let told: Vec<String> = loaded.errors.iter().chain(&loaded.warnings).map(ToString::to_string).collect();
         assert!(told.is_empty() && !loaded.config.sections.is_empty(), "{}", told.join("\n"));
     }
-    assert_eq!(examples.len(), 2);
+    assert_eq!(examples.len(), 3);
 }
 
 #[test]

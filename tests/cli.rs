@@ -244,6 +244,47 @@ fn the_manual_has_them_all() {
     }
 }
 
+/// Each command of `--help` has an example there.
+#[test]
+fn examples() {
+    let help = read("daneroll", "--help").unwrap_err().text;
+    let (commands, rest) = help.split_once("Options:").unwrap();
+    let examples = rest.split_once("Examples:\n").unwrap().1.split_once("\n\n").unwrap().0;
+    let commands =
+        commands.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ") && line[2..].contains("  "));
+    let mut count = 0;
+    for command in commands.map(|line| line.trim().split("  ").next().unwrap()) {
+        let spellings = command.split(", ").map(|spelling| spelling.split(' ').next().unwrap());
+        let is_there = spellings.clone().any(|spelling| {
+            spelling == "(none)"
+                || examples.contains(&format!("{spelling} "))
+                || examples.contains(&format!("{spelling}\n"))
+        });
+        assert!(is_there, "no example of {command}:\n{examples}");
+        count += 1;
+    }
+    assert!(count >= 12, "{count} commands");
+}
+
+/// Without `mandoc` nobody can tell.
+#[test]
+fn the_manual_is_well_formed() {
+    let pages: Vec<_> = std::fs::read_dir("man").unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(pages.len() >= 9, "{pages:?}");
+    match std::process::Command::new("mandoc").args(["-Tlint", "-Wwarning"]).args(&pages).output() {
+        Ok(output) => assert_eq!(String::from_utf8_lossy(&output.stdout), ""),
+        Err(error) => assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "mandoc: {error}"),
+    }
+    // And they know each other.
+    let manual = include_str!("../man/daneroll.8");
+    for page in
+        pages.iter().map(|page| page.file_name().unwrap().to_str().unwrap()).filter(|page| *page != "daneroll.8")
+    {
+        let (name, section) = page.rsplit_once('.').unwrap();
+        assert!(manual.contains(&format!(".Xr {name} {section}")), "daneroll.8 does not lead to {page}");
+    }
+}
+
 /// The completion in a real bash.
 #[test]
 fn completion() {
@@ -315,6 +356,16 @@ fn hints() {
     let hints = Hints::read(set);
     assert_eq!(hints.renewed_lineage, some("/etc/letsencrypt/live/a.example"));
     assert_eq!(hints.renewed_domains, "a.example www.a.example");
+    assert_eq!(hints.certificate, None);
+    for (version, names) in [
+        (4, [("LEGO_CERT_PATH", "/l/_.a.example.crt"), ("LEGO_CERT_DOMAIN", "*.a.example")]),
+        (5, [("LEGO_HOOK_CERT_PATH", "/l/_.a.example.crt"), ("LEGO_HOOK_CERT_DOMAINS", "*.a.example,a.example")]),
+    ] {
+        let set = |name: &str| names.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).into());
+        let hints = Hints::read(set);
+        assert_eq!(hints.certificate, some("/l/_.a.example.crt"), "{version}");
+        assert_eq!(hints.renewed_domains, ["*.a.example", "*.a.example a.example"][usize::from(version == 5)]);
+    }
     assert_eq!(Hints::read(|_| None), Hints::default());
     assert_eq!(Hints::read(|_| Some(OsString::new())), Hints::default());
 }

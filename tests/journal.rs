@@ -7,7 +7,7 @@ use daneroll::{
     hosts::Hosts,
     journal::{
         HostDoc, Journal, LeftBehind, LineageDoc, Origin, Override, OwnerDoc, Past, Presented, RecordDoc, RecordState,
-        Reloaded, ServerDoc, Shown,
+        Reloaded, ServerDoc, Shown, Unfinished,
         clock::Stamp,
         store::{Store, lineage_file, owner_file},
     },
@@ -62,9 +62,12 @@ fn lineage(now: Stamp) -> LineageDoc {
         served: Some(generation.clone()),
         presented: vec![Presented::new(generation.clone(), 5, Some(now), 9)],
         waiting: vec![generation.clone()],
+        deploys: vec![Reloaded { command: vec!["push".into()], began: now, ended: now }],
         reloads: vec![Reloaded { command, began: now, ended: now }],
+        uninstalled: Some(now),
         withdrawn: true,
-        overrides: vec![Override { generation, at: now, wall: 8 }],
+        overrides: vec![Override { generation: generation.clone(), at: now, wall: 8 }],
+        unfinished: Some(Unfinished { since: now, generation: Some(generation) }),
         hosts: BTreeMap::from([
             (Hosts::San, BTreeMap::from([("a.example.".parse().unwrap(), HostDoc::default())])),
             (

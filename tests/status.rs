@@ -82,7 +82,7 @@ fn configure(lab: &Lab, global: &str, lines: &str) {
 type Scene = (&'static str, fn() -> Lab, i32, &'static [&'static str]);
 
 /// Each phase: how it comes about, the exit code, and words of the text.
-const PHASES: [Scene; 18] = [
+const PHASES: [Scene; 19] = [
     ("new", Lab::new, 0, &["daneroll --reset", "not looked at yet"]),
     ("settled", Lab::settled, 0, &["follows live/", "3 1 1 ", "published", "for served", "ECDSA P-256", "exit 0"]),
     ("waiting-for-caches", pending, 0, &["candidate", "Waiting to switch", "caches may hold", "switch in"]),
@@ -102,7 +102,8 @@ const PHASES: [Scene; 18] = [
     ),
     ("waiting-for-servers", silent, 0, &["name server", "Waiting to switch"]),
     ("switching", switchable, 0, &["The next run will:", "switch mx.example.test to generation"]),
-    ("reload-owed", owing, 0, &["Owed: `/bin/false`"]),
+    ("deploy-owed", || owing("deploy"), 0, &["Owed: `/bin/false`", "has got it"]),
+    ("reload-owed", || owing("reload"), 0, &["Owed: `/bin/false`"]),
     ("holding", holding, 0, &["old", "Waiting to retire generation", "hold", "still present the old certificate"]),
     ("deleting", deleting, 0, &["being deleted", "for an old one", "The next run will:", "delete _25._tcp"]),
     ("leaving", leaving, 0, &["Leaving DANE", "being deleted"]),
@@ -144,9 +145,9 @@ fn switchable() -> Lab {
     lab
 }
 
-fn owing() -> Lab {
+fn owing(what: &str) -> Lab {
     let lab = Lab::settled();
-    configure(&lab, "ttl = 0", "reload = /bin/false\n");
+    configure(&lab, "ttl = 0", &format!("{what} = /bin/false\n"));
     renew(&lab, 2);
     lab.run(&[]);
     lab

@@ -2,7 +2,7 @@
 
 _daneroll() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="pre post deploy reset configtest status check print import-alnitak rollback withdraw switch"
+    local commands="pre post deploy reset configtest status check print danebot import-alnitak rollback withdraw switch"
     local options="--pre --post --reset --config-test --config --letsencrypt-directory --dane-directory
         --state-directory --log --log-level --log-format --quiet --ttl --dry-run --json --wait --force --live --host
         --timeout --prometheus --zone --now

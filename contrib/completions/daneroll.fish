@@ -8,7 +8,7 @@ function __daneroll_lineages
     end
 end
 
-set -l words pre post deploy reset configtest status check print import-alnitak rollback withdraw switch
+set -l words pre post deploy reset configtest status check print danebot import-alnitak rollback withdraw switch
 set -l no_word "not __fish_seen_subcommand_from $words"
 
 complete -c daneroll -f
@@ -20,6 +20,7 @@ complete -c daneroll -n $no_word -a configtest -d 'Check the configuration'
 complete -c daneroll -n $no_word -a status -d 'What is served, published, awaited'
 complete -c daneroll -n $no_word -a check -d 'Audit for monitoring'
 complete -c daneroll -n $no_word -a print -d 'TLSA data of certificates'
+complete -c daneroll -n $no_word -a danebot -d 'What DaneBot does, with its own options'
 complete -c daneroll -n $no_word -a import-alnitak -d 'Take over what Alnitak left under way'
 complete -c daneroll -n $no_word -a rollback -d 'Put the previous certificate back'
 complete -c daneroll -n $no_word -a withdraw -d 'Leave DANE for a lineage'

@@ -10,6 +10,7 @@ use crate::{
         BUNDLE, FULLCHAIN, Generation, GenerationId, PRIVKEY,
         certbot::read_set,
         layout::{GENERATION, KEPT, Places, SERVED, in_the_way, pinned_to},
+        set::Set,
     },
     plan::Goal,
 };
@@ -18,6 +19,7 @@ use std::{
     path::{Component, Path, PathBuf},
     time::Duration,
 };
+use zeroize::Zeroizing;
 
 /// How long to wait for a lineage's lock; it is only ever held for a few renames.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
@@ -52,12 +54,25 @@ impl Keeper<'_> {
         }
     }
 
-    /// Puts a generation that `live/` or the dane directory shows into the store: hard links, or copies where they cannot be.
-    pub fn store(&self, lineage: &str, id: &GenerationId, facts: &Facts) -> Result<(), String> {
+    /// Puts a generation that its client or the dane directory shows into the store: hard links, or copies where they cannot be.
+    pub fn store(&self, lineage: &str, id: &GenerationId, facts: &Facts) -> Result<Came, String> {
         let seen = facts.lineages.get(lineage).and_then(|facts| facts.generation(id));
         let generation = seen.ok_or_else(|| format!("generation {id} is not to be seen any more"))?;
         let _lock = self.lock(lineage)?;
-        self.keep(lineage, generation)
+        if generation.files.is_empty() && self.overwritten(lineage, id).is_err() {
+            return Ok(Came::Later(format!("{lineage}: what its client has is being written just now")));
+        }
+        self.keep(lineage, generation).map(|()| Came::Done)
+    }
+
+    /// What a client has that overwrites its files, if it is still this generation.
+    fn overwritten(&self, lineage: &str, id: &GenerationId) -> Result<Set, String> {
+        let source = self.places.sources.get(lineage).ok_or("it has no files any more")?;
+        let set = source.read(self.env, lineage)?;
+        match set.generation.id == *id {
+            true => Ok(set),
+            false => Err(format!("generation {id} was overwritten")),
+        }
     }
 
     /// Puts a generation into the store, if it is not there. The lineage's lock is held.
@@ -87,12 +102,19 @@ impl Keeper<'_> {
         if read_set(self.env, &to).is_ok_and(|kept| kept.id == generation.id) {
             return Ok(false);
         }
+        let overwritten = match generation.files.is_empty() {
+            true => Some(self.overwritten(lineage, &generation.id)?),
+            false => None,
+        };
         let mut put = || -> io::Result<()> {
             self.make_dir(&folder, unsynced)?;
             self.clear(&half)?;
             self.make_dir(&half, unsynced)?;
             for (name, path) in &generation.files {
                 self.put(path, &half.join(name))?;
+            }
+            for (name, bytes) in overwritten.iter().flat_map(Set::contents) {
+                self.write(&half.join(name), &bytes)?;
             }
             unsynced.push(half.clone());
             Ok(())
@@ -123,8 +145,13 @@ impl Keeper<'_> {
         if self.group.is_none() && self.env.hard_link(from, to).is_ok() {
             return Ok(());
         }
+        self.write(to, &Zeroizing::new(self.env.read(from)?))
+    }
+
+    /// Writes a file that only its readers can read.
+    fn write(&self, to: &Path, bytes: &[u8]) -> io::Result<()> {
         let mode = if self.group.is_some() { 0o640 } else { 0o600 };
-        self.env.write(to, &self.env.read(from)?, mode)?;
+        self.env.write(to, bytes, mode)?;
         match self.group {
             Some(_) => self.env.set_mode(to, mode, self.group),
             None => Ok(()),
@@ -146,7 +173,7 @@ impl Keeper<'_> {
         if shown.as_ref() != serving || (releases && held) {
             return Ok(Came::Stale);
         }
-        let live = || read_set(self.env, &self.places.live.join(lineage)).ok().map(|live| live.id);
+        let live = || self.places.live(self.env, lineage).ok().map(|live| live.id);
         if *goal == Goal::Live && serving.is_some() && live() != shown {
             return Ok(Came::Stale);
         }
@@ -168,10 +195,15 @@ impl Keeper<'_> {
         self.lead(lineage, &Goal::Generation(to.clone()), bundle).map(|()| Came::Done)
     }
 
-    /// Leads the dane directory to `live/`, whatever it shows now.
-    pub fn follow_live(&self, lineage: &str) -> Result<(), String> {
+    /// Leads the dane directory to what the client has, whatever it shows now: to `live/`, or a copy of what is overwritten.
+    pub fn follow_live(&self, lineage: &str, bundle: bool) -> Result<(), String> {
         let _lock = self.lock(lineage)?;
-        self.lead(lineage, &Goal::Live, false)
+        if !self.places.is_in_place(lineage) {
+            return self.lead(lineage, &Goal::Live, false);
+        }
+        let live = self.places.live(self.env, lineage)?;
+        self.keep(lineage, &live)?;
+        self.lead(lineage, &Goal::Generation(live.id), bundle)
     }
 
     /// What services read now.
@@ -281,8 +313,9 @@ impl Keeper<'_> {
         if bundle {
             self.make_bundle(&store)?;
         }
-        let live = read_set(self.env, &self.places.live.join(lineage)).ok().map(|live| live.id);
-        let archive = match self.group.is_none() && live.as_ref() == Some(id) {
+        let live = self.places.live(self.env, lineage).ok().map(|live| live.id);
+        let links = self.group.is_none() && !self.places.is_in_place(lineage);
+        let archive = match links && live.as_ref() == Some(id) {
             true => self.archive(lineage, &kept),
             false => None,
         };
@@ -355,7 +388,7 @@ impl Keeper<'_> {
     /// Removes a generation's files, from the store and its folders of links, unless something shows it by now.
     pub fn forget(&self, lineage: &str, id: &GenerationId) -> Result<Came, String> {
         let _lock = self.lock(lineage)?;
-        let live = read_set(self.env, &self.places.live.join(lineage)).ok().map(|live| live.id);
+        let live = self.places.live(self.env, lineage).ok().map(|live| live.id);
         if live.as_ref() == Some(id) || self.shown(lineage).as_ref() == Some(id) {
             return Ok(Came::Stale);
         }
@@ -430,7 +463,7 @@ fn relative(from: &Path, to: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::env::{Files, real::Real};
-    use std::fs;
+    use std::{collections::BTreeMap, fs};
 
     const LINEAGE: &str = "mx.example.com";
 
@@ -444,7 +477,12 @@ mod tests {
         }
         let real = Real::new("/nonexistent".into());
         let generation = read_set(&real, &live).unwrap();
-        let places = Places { live: dir.path().join("live"), dane: dir.path().into(), state: dir.path().join("state") };
+        let places = Places {
+            live: dir.path().join("live"),
+            dane: dir.path().into(),
+            state: dir.path().join("state"),
+            sources: BTreeMap::new(),
+        };
         let keeper = Keeper { env: &real, places: &places, mode: 0o700, group: None };
         let kept = places.store(LINEAGE).join(generation.id.as_str());
         fs::create_dir_all(&kept).unwrap();

@@ -1,6 +1,7 @@
 //! Carries out plans, one small step at a time. Every step can be repeated; what it was about to do is in the journal before it
 //! is done, and what came of it after.
 
+pub mod deploy;
 pub mod edits;
 pub mod keeper;
 pub mod reload;
@@ -94,7 +95,7 @@ impl Actor<'_> {
         let failed = |error: String| Came::Failed(Trouble::of(lineage, error));
         let done = match action {
             Action::Store { generation, .. } => {
-                self.keeper.store(lineage, generation, facts).map_err(|why| why.to_string())
+                return self.keeper.store(lineage, generation, facts).unwrap_or_else(failed);
             }
             Action::Arrange { goal, serving, .. } => {
                 return self
@@ -110,13 +111,18 @@ impl Actor<'_> {
                 return self.keeper.switch(lineage, from.as_ref(), to, self.bundle(lineage)).unwrap_or_else(failed);
             }
             Action::Adopt { query, record, .. } => {
-                adopt(store, beside, facts.now, query, record, lineage);
+                let claims = self.sections.get(lineage).is_some_and(|section| section.hook.is_some());
+                adopt(store, beside, facts.now, query, record, (lineage, claims));
                 Ok(())
             }
+            Action::Deploy { command, timeout, .. } => return self.deploy(command, lineage, *timeout, store),
             Action::Reload { command, lineages, timeout } => return self.reload(command, lineages, *timeout, store),
-            Action::Forget { generation, .. } => {
+            Action::Forget { generation, keep, .. } => {
                 tracing::debug!(lineage, %generation, "forgetting a generation that nothing needs any more");
-                let came = self.keeper.forget(lineage, generation).unwrap_or_else(failed);
+                let came = match keep {
+                    true => Came::Done,
+                    false => self.keeper.forget(lineage, generation).unwrap_or_else(failed),
+                };
                 if let (Came::Done, Some(doc)) = (&came, store.edit().lineages.get_mut(lineage)) {
                     doc.presented.retain(|presented| presented.generation != *generation);
                 }
@@ -141,13 +147,14 @@ impl Actor<'_> {
     /// All records are gone from servers and caches: the links follow `live/` again. Once the section is gone too, so is our
     /// memory of the lineage.
     fn leave(&self, lineage: &str, store: &mut Store) -> Result<(), String> {
-        self.keeper.follow_live(lineage)?;
+        self.keeper.follow_live(lineage, self.bundle(lineage))?;
         let journal = store.edit();
         match self.sections.contains_key(lineage) || self.config.broken.contains(lineage) {
             false => drop(journal.lineages.remove(lineage)),
             true => {
                 if let Some(doc) = journal.lineages.get_mut(lineage) {
                     doc.presented.clear();
+                    doc.deploys.clear();
                     doc.reloads.clear();
                 }
             }
@@ -156,20 +163,20 @@ impl Actor<'_> {
     }
 }
 
-/// Takes down that a record which we need is there, or that one more lineage needs it.
+/// Takes down that a record which we need is there, or that one more lineage needs it. Who `claims` it takes it for one of his.
 fn adopt(
     store: &mut Store,
     beside: &Beside,
     now: Stamp,
     query: &crate::name::DnsName,
     record: &crate::tlsa::Association,
-    lineage: &str,
+    (lineage, claims): (&str, bool),
 ) {
     // Several query names can lead to one RRset by CNAMEs.
     let owners = &store.journal().owners;
     let of_target = beside.of(query).chain([query]).filter_map(|query| owners.get(query));
     let ours = of_target.filter_map(|owner| owner.records.get(record)).any(|doc| doc.origin == Origin::Published);
-    let origin = if ours { Origin::Published } else { Origin::Found };
+    let origin = if ours || claims { Origin::Published } else { Origin::Found };
     let Some(owner) = store.edit().owners.get_mut(query) else { return };
     owner.lineages.insert(lineage.into());
     let found = || {

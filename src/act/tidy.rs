@@ -102,7 +102,7 @@ mod tests {
         env::{Files, real::Real},
         lineage::layout::Places,
     };
-    use std::fs;
+    use std::{collections::BTreeMap, fs};
 
     const LINEAGE: &str = "mx.example.com";
 
@@ -115,7 +115,7 @@ mod tests {
             fs::write(at(file), "").unwrap();
         }
         let real = Real::new("/nonexistent".into());
-        let places = Places { live: at("live"), dane: at("dane"), state: at("state") };
+        let places = Places { live: at("live"), dane: at("dane"), state: at("state"), sources: BTreeMap::new() };
         let lock = locked.then(|| real.lock(&at("state/pins/mx.example.com.lock"), Duration::ZERO).unwrap().unwrap());
         Keeper { env: &real, places: &places, mode: 0o700, group: None }.tidy([LINEAGE.to_owned()].iter());
         drop(lock);

@@ -11,10 +11,12 @@ pub(super) enum Reach {
 
 use Reach::{Everything, Section};
 
-const KEYS: [(&str, Reach); 31] = [
+const KEYS: [(&str, Reach); 34] = [
     ("tlsa", Section),
+    ("source", Section),
     ("api", Section),
     ("record_ttl", Section),
+    ("deploy", Section),
     ("reload", Section),
     ("verify", Section),
     ("probe", Section),
@@ -26,6 +28,7 @@ const KEYS: [(&str, Reach); 31] = [
     ("shared", Section),
     ("pin", Section),
     ("bundle", Section),
+    ("keep", Section),
     ("nameservers", Section),
     ("timeout", Section),
     ("ttl", Everything),

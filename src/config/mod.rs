@@ -10,6 +10,7 @@ mod keys;
 mod lookup;
 mod reader;
 mod settings;
+mod source;
 mod tlsa_line;
 mod values;
 mod words;
@@ -25,13 +26,22 @@ pub(crate) use crate::name::{domain, host};
 pub(crate) use api::{Scene, command};
 pub(crate) use credentials::assignments;
 pub(crate) use diagnostic::{Fault, is_file_name, is_path};
+pub(crate) use settings::section;
 pub(crate) use words::Word;
 
 pub(crate) use reader::Defaults;
 pub use reader::{Loaded, Overrides, Unreadable, load, load_from, parse};
 
-use crate::{env::Env, hosts::Hosts, name::DnsName, probe::Protocol, tlsa::Param};
+use crate::{
+    env::Env,
+    hosts::Hosts,
+    lineage::source::{Source, lineage_name},
+    name::DnsName,
+    probe::Protocol,
+    tlsa::Param,
+};
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     fmt,
     net::{IpAddr, SocketAddr},
@@ -97,6 +107,8 @@ pub struct Section {
     pub name: String,
     /// Line of the header, for messages.
     pub line: usize,
+    /// Who renews the certificate, and where that is.
+    pub source: Source,
     /// Its `tlsa` lines and the global ones, without duplicates.
     pub tlsa: Vec<TlsaLine>,
     /// Its `tlsa` lines whose hosts are looked up.
@@ -105,7 +117,12 @@ pub struct Section {
     pub api: Api,
     /// TTL of an RRset that we create, seconds.
     pub record_ttl: u32,
-    /// Commands to run after a switch, each split into words.
+    /// Commands that take a lineage's files to where services read them, to be run after a switch, each split into words.
+    pub deploy: Vec<Vec<String>>,
+    /// `deploy` is a program in DaneBot's manner, the only one that brings the certificate to services: nothing is known of them
+    /// before it has succeeded.
+    pub hook: Option<Hook>,
+    /// Commands to run after a switch and after `deploy`, each split into words.
     pub reload: Vec<Vec<String>>,
     /// Who says that a record is up.
     pub verify: Verify,
@@ -123,14 +140,47 @@ pub struct Section {
     pub patience: u64,
     /// Other hosts use these owners too.
     pub shared: bool,
-    /// When the dane directory is pinned; `Always` with `bundle`.
+    /// When the dane directory is pinned; `Always` with `bundle`, and where the client overwrites its files.
     pub pin: Pin,
     /// Make a `bundle.pem`.
     pub bundle: bool,
+    /// `keep`: so many generations that nothing needs any more stay in the store.
+    pub keep: usize,
     /// `nameservers`: replaces the authority set; empty for what the DNS says.
     pub nameservers: Vec<SocketAddr>,
     /// Time limit for one external command, seconds.
     pub timeout: u64,
+}
+
+/// How `daneroll danebot` calls its hook, and what else is different with it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// The environment that we were called with.
+    pub vars: Vec<(String, String)>,
+    /// The TTL of what was shown before our first look, seconds.
+    pub unseen_ttl: u64,
+}
+
+impl fmt::Debug for Hook {
+    /// Environments hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hook {{ {} variables, unseen_ttl: {} }}", self.vars.len(), self.unseen_ttl)
+    }
+}
+
+impl Section {
+    /// Do commands of ours bring services to present what was switched to?
+    pub fn moves_services(&self) -> bool {
+        !self.deploy.is_empty() || !self.reload.is_empty()
+    }
+
+    /// What its lineage is called where no directory of certbot's has that name.
+    pub fn lineage(&self) -> Cow<'_, str> {
+        match self.source.in_place() {
+            Some(_) => lineage_name(&self.name),
+            None => self.name.as_str().into(),
+        }
+    }
 }
 
 /// `tlsa = PARAM PORT [PROTO] [DOMAIN]`.

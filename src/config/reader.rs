@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     env::{Env, Kind},
-    idna, name,
+    idna,
+    lineage::source::{Source, lineage_name},
+    name,
     trust::Use,
 };
 use std::{
@@ -50,7 +52,7 @@ impl Defaults {
 }
 
 /// Parameters that may be repeated.
-const REPEATABLE: [&str; 4] = ["tlsa", "reload", "nameservers", "resolver"];
+const REPEATABLE: [&str; 5] = ["tlsa", "deploy", "reload", "nameservers", "resolver"];
 
 /// What the command line says, which beats the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -202,6 +204,7 @@ impl Reader<'_> {
             let (seen, bad, done) = match reach {
                 Reach::Section => {
                     let done = settings.set(key, entry, &self.scene);
+                    let done = done.and_then(|()| if in_section { Ok(()) } else { settings.is_for_all(key, entry) });
                     (&mut settings.seen, &mut settings.bad, done)
                 }
                 Reach::Everything => {
@@ -308,6 +311,29 @@ impl Reader<'_> {
         can
     }
 
+    /// A client must write neither where services read nor where another section's copies are.
+    fn is_apart(&mut self, header: &Header, settings: &Settings, defaults: &Settings, config: &Config) -> bool {
+        let Some(source) = settings.source.as_ref().or(defaults.source.as_ref()).and_then(Source::in_place) else {
+            return true;
+        };
+        let ours = [&config.dane_directory, &config.state_directory];
+        let lineage = lineage_name(&header.name.text);
+        let other = config.sections.iter().find(|section| idna::same(&section.lineage(), &lineage));
+        let message = match (source.places().iter().find(|place| ours.iter().any(|dir| place.starts_with(dir))), other)
+        {
+            (Some(place), _) => {
+                format!("\"{}\" reads {}, which is daneroll's own", header.name.text, place.display())
+            }
+            (None, Some(other)) => {
+                format!("\"{}\" and \"{}\" would share the folder {lineage}", other.name, header.name.text)
+            }
+            (None, None) => return true,
+        };
+        let hint = "\"source\" names what the ACME client writes; give each certificate a section of its own";
+        self.report.error(header.line, header.name.fault(message).hint(hint));
+        false
+    }
+
     fn finish(&mut self, target: Target, defaults: &Settings, all_broken: bool, config: &mut Config) {
         let Target { header, settings, damaged } = target;
         let line = header.line;
@@ -318,7 +344,8 @@ impl Reader<'_> {
         let host = name::host(&name);
         // What is wrong with an international name does not meet the eye.
         let why = host.as_ref().err().filter(|_| !name.is_ascii()).map_or(String::new(), |why| format!(" ({why})"));
-        let domain = host.ok().filter(|domain| domain.without_dot().contains('.'));
+        let is_wildcard = name.starts_with("_.");
+        let domain = host.ok().filter(|domain| domain.without_dot().contains('.') && !is_wildcard);
         let tlsa = settings.lines(defaults, domain);
         if tlsa.is_none() && header.sound {
             let message = format!(
@@ -342,7 +369,10 @@ impl Reader<'_> {
             self.report.warning(line, fault);
         }
         match (tlsa, api, broken) {
-            (Some(tlsa), Some(api), false) if !self.can_tell(&header, &settings, defaults, &api) => {
+            (Some(tlsa), Some(api), false)
+                if !self.can_tell(&header, &settings, defaults, &api)
+                    || !self.is_apart(&header, &settings, defaults, config) =>
+            {
                 drop((tlsa, api));
                 config.broken.extend(Some(name).filter(|name| is_lineage(name)));
             }

@@ -5,11 +5,15 @@ use super::{
     api::{self, Scene},
     diagnostic::Fault,
     grammar::Entry,
+    source,
     tlsa_line::{self, Template},
-    values::{absolute, addresses, choice, flag, mode, one, seconds, servers, some_seconds},
+    values::{absolute, addresses, choice, count, flag, mode, one, seconds, servers, some_seconds},
     words::Word,
 };
-use crate::name::DnsName;
+use crate::{
+    lineage::source::{InPlace, Source},
+    name::DnsName,
+};
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
@@ -20,8 +24,10 @@ use std::{
 #[derive(Default)]
 pub(super) struct Settings {
     pub tlsa: Vec<Template>,
+    pub source: Option<Source>,
     pub api: Option<Api>,
     record_ttl: Option<u32>,
+    deploy: Option<Vec<Vec<String>>>,
     reload: Option<Vec<Vec<String>>>,
     pub verify: Option<Verify>,
     probe: Option<Probe>,
@@ -33,6 +39,7 @@ pub(super) struct Settings {
     shared: Option<bool>,
     pin: Option<Pin>,
     bundle: Option<bool>,
+    keep: Option<usize>,
     nameservers: Vec<SocketAddr>,
     timeout: Option<u64>,
     /// The parameters that occur here, understood or not.
@@ -46,8 +53,10 @@ impl Settings {
     pub fn set(&mut self, key: &str, entry: &Entry, scene: &Scene) -> Result<(), Fault> {
         match key {
             "tlsa" => self.tlsa.push(Template::read(entry)?),
+            "source" => self.source = Some(source::read(entry)?),
             "api" => self.api = Some(api::read(entry, scene)?),
             "record_ttl" => self.record_ttl = Some(u32::try_from(seconds(entry)?).unwrap_or(u32::MAX)),
+            "deploy" => self.deploy.get_or_insert_default().extend(api::command(&entry.words).transpose()?),
             "reload" => self.reload.get_or_insert_default().extend(api::command(&entry.words).transpose()?),
             "verify" => {
                 let choices = [("authoritative", Verify::Authoritative), ("provider", Verify::Provider)];
@@ -62,11 +71,24 @@ impl Settings {
             "shared" => self.shared = Some(flag(entry)?),
             "pin" => self.pin = Some(choice(entry, &[("renewal", Pin::Renewal), ("always", Pin::Always)])?),
             "bundle" => self.bundle = Some(flag(entry)?),
+            "keep" => self.keep = Some(count(entry)?),
             "nameservers" => self.nameservers.extend(servers(entry)?),
             "timeout" => self.timeout = Some(some_seconds(entry)?),
             _ => return Err(entry.key.fault("not a parameter of sections")),
         }
         Ok(())
+    }
+
+    /// Can what `key` says count for several sections?
+    pub fn is_for_all(&self, key: &str, entry: &Entry) -> Result<(), Fault> {
+        let of_one = self.source.as_ref().and_then(Source::in_place).is_some_and(InPlace::is_of_one_lineage);
+        match key == "source" && of_one {
+            true => Err(entry
+                .key
+                .fault("this is one lineage's, and cannot count for all")
+                .hint("write it into its section")),
+            false => Ok(()),
+        }
     }
 
     /// The `tlsa` lines of a section, those of `defaults` first, duplicates left out; `None` if one needs the domain of the
@@ -102,14 +124,19 @@ impl Settings {
     pub fn section(self, defaults: &Settings, name: String, line: usize, tlsa: Vec<TlsaLine>, api: Api) -> Section {
         let bundle = self.bundle.or(defaults.bundle).unwrap_or(false);
         let pin = self.pin.or(defaults.pin).unwrap_or(Pin::Renewal);
+        let source = self.source.clone().or_else(|| defaults.source.clone()).unwrap_or_default();
+        let always = bundle || source.in_place().is_some();
         let wanted = self.wanted(defaults);
         Section {
             name,
             line,
+            source,
             tlsa,
             wanted,
             api,
             record_ttl: self.record_ttl.or(defaults.record_ttl).unwrap_or(3600),
+            hook: None,
+            deploy: self.deploy.or_else(|| defaults.deploy.clone()).unwrap_or_default(),
             reload: self.reload.or_else(|| defaults.reload.clone()).unwrap_or_default(),
             verify: self.verify.or(defaults.verify).unwrap_or(Verify::Authoritative),
             probe: self.probe.or(defaults.probe).unwrap_or(Probe::Auto),
@@ -122,12 +149,18 @@ impl Settings {
             recheck: self.recheck.or(defaults.recheck).unwrap_or(3600),
             patience: self.patience.or(defaults.patience).unwrap_or(86_400),
             shared: self.shared.or(defaults.shared).unwrap_or(false),
-            pin: if bundle { Pin::Always } else { pin },
+            pin: if always { Pin::Always } else { pin },
             bundle,
+            keep: self.keep.or(defaults.keep).unwrap_or(0),
             nameservers: if self.nameservers.is_empty() { defaults.nameservers.clone() } else { self.nameservers },
             timeout: self.timeout.or(defaults.timeout).unwrap_or(300),
         }
     }
+}
+
+/// A section that stands in no file, with the defaults for everything else.
+pub(crate) fn section(name: String, tlsa: Vec<TlsaLine>, api: Api) -> Section {
+    Settings::default().section(&Settings::default(), name, 0, tlsa, api)
 }
 
 /// Parameters that count everywhere, wherever they stand.

@@ -58,6 +58,17 @@ pub(super) fn some_seconds(entry: &Entry) -> Result<u64, Fault> {
     }
 }
 
+/// More of anything that can be counted is a slip.
+const MOST: usize = 1000;
+
+/// A number of things, 0 to [`MOST`].
+pub(super) fn count(entry: &Entry) -> Result<usize, Fault> {
+    let word = one(entry)?;
+    let digits = word.text.bytes().all(|b| b.is_ascii_digit());
+    let number = word.text.parse().ok().filter(|number| digits && *number <= MOST);
+    number.ok_or_else(|| word.fault("not a number of them").hint(format!("write a number from 0 to {MOST}")))
+}
+
 /// One of a few words.
 pub(super) fn choice<T: Copy>(entry: &Entry, choices: &[(&str, T)]) -> Result<T, Fault> {
     let word = one(entry)?;

@@ -241,6 +241,12 @@ pub trait Env: Files {
     fn wall(&self) -> i64;
     /// Does nothing for a while.
     fn sleep(&self, how_long: Duration);
+    /// Waits for a while between two runs, and shows on a terminal what for. The number of the signal, if somebody ends the
+    /// program meanwhile, or has asked for it before.
+    fn pause(&self, how_long: Duration, _what: &str) -> Option<u8> {
+        self.sleep(how_long);
+        None
+    }
     /// Asks all of these side by side (a bounded number in flight, seconds at most for each); answers in the same order.
     fn ask(&self, asks: &[Ask]) -> Vec<Answered>;
     /// The same, for whoever has less time: what has not been answered within `limit` is given up.

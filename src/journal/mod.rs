@@ -44,9 +44,16 @@ pub struct LineageDoc {
     /// Generations whose records are published and which wait for the switch: the oldest still waiting, and the newest.
     #[serde(default)]
     pub waiting: Vec<GenerationId>,
+    /// The last success of each deploy command.
+    #[serde(default)]
+    pub deploys: Vec<Reloaded>,
     /// The last success of each reload command.
     #[serde(default)]
     pub reloads: Vec<Reloaded>,
+    /// Since then nobody knows whether services were ever given what is served; nothing, once the deploy commands have succeeded
+    /// or services were seen with it. Only with a hook in DaneBot's manner.
+    #[serde(default)]
+    pub uninstalled: Option<Stamp>,
     /// DANE is being left (`withdraw`).
     #[serde(default)]
     pub withdrawn: bool,
@@ -56,10 +63,33 @@ pub struct LineageDoc {
     /// The operator went back from this generation (`rollback`): no candidate while `live/` shows it.
     #[serde(default)]
     pub barred: Option<GenerationId>,
+    /// What its client has is no complete set, or may not be one.
+    #[serde(default)]
+    pub unfinished: Option<Unfinished>,
     /// The hosts of `tlsa` lines that do not name them, as last found: unknown is not absent.
     #[serde(default)]
     pub hosts: BTreeMap<Hosts, BTreeMap<DnsName, HostDoc>>,
 }
+
+/// The files of a client are not one complete set, as far as can be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfinished {
+    /// When that was first seen; of what is complete but for a doubt, when this generation was.
+    pub since: Stamp,
+    /// What may be cut short.
+    #[serde(default)]
+    pub generation: Option<GenerationId>,
+}
+
+impl Unfinished {
+    /// When a set that is complete but for a doubt is believed, if it stays as it is.
+    pub fn believed(&self) -> Stamp {
+        self.since.after(BELIEVED)
+    }
+}
+
+/// No client takes so long to write a file, seconds.
+const BELIEVED: u64 = 600;
 
 /// A host that was looked up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,7 +148,7 @@ pub struct Unseen {
     pub last: Stamp,
 }
 
-/// The last success of a reload command.
+/// The last success of a deploy or reload command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
     /// The command's words.

@@ -1,7 +1,7 @@
 //! What happens to documents as time goes by: repeated reloads, records that come again, clocks that cannot be trusted.
 
 use super::{
-    LineageDoc, OwnerDoc, Past, Presented, ServerDoc, Shown, Unseen,
+    LineageDoc, OwnerDoc, Past, Presented, Reloaded, ServerDoc, Shown, Unseen,
     clock::{Clock, Stamp},
 };
 use crate::tlsa::Association;
@@ -29,13 +29,12 @@ impl LineageDoc {
     /// Drops earlier successes of a reload command, except the first after each generation was left: `hold` counts from there,
     /// and later ones must not put it off.
     pub fn forget_reloads(&mut self, command: &[String]) {
-        let first_after = |left: Stamp| {
-            let its = self.reloads.iter().filter(|reload| reload.command == command && reload.began >= left);
-            its.map(|reload| reload.began).min()
-        };
-        let firsts: BTreeSet<Stamp> =
-            self.presented.iter().filter_map(|presented| first_after(presented.left?)).collect();
-        self.reloads.retain(|reload| reload.command != command || firsts.contains(&reload.began));
+        forget_successes(&mut self.reloads, &self.presented, command);
+    }
+
+    /// The same for a deploy command.
+    pub fn forget_deploys(&mut self, command: &[String]) {
+        forget_successes(&mut self.deploys, &self.presented, command);
     }
 
     /// Drops stamps that mean nothing: all of them if the clock is another one, else those from the future.
@@ -47,12 +46,27 @@ impl LineageDoc {
             (presented.left, presented.seen) = (presented.left.map(sound), presented.seen.map(sound));
             presented.unseen.take_if(|unseen| meaningless(unseen.since) || meaningless(unseen.last));
         }
-        self.reloads.retain(|reload| !meaningless(reload.began) && !meaningless(reload.ended));
+        self.uninstalled = self.uninstalled.map(|since| if meaningless(since) { now } else { since });
+        for successes in [&mut self.deploys, &mut self.reloads] {
+            successes.retain(|success| !meaningless(success.began) && !meaningless(success.ended));
+        }
+        if let Some(unfinished) = self.unfinished.as_mut().filter(|unfinished| meaningless(unfinished.since)) {
+            unfinished.since = now;
+        }
         for host in self.hosts.values_mut().flat_map(|hosts| hosts.values_mut()) {
             host.gone = host.gone.map(|gone| if meaningless(gone) { now } else { gone });
         }
         self
     }
+}
+
+fn forget_successes(successes: &mut Vec<Reloaded>, presented: &[Presented], command: &[String]) {
+    let first_after = |left: Stamp| {
+        let its = successes.iter().filter(|success| success.command == command && success.began >= left);
+        its.map(|success| success.began).min()
+    };
+    let firsts: BTreeSet<Stamp> = presented.iter().filter_map(|presented| first_after(presented.left?)).collect();
+    successes.retain(|success| success.command != command || firsts.contains(&success.began));
 }
 
 impl OwnerDoc {

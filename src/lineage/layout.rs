@@ -5,12 +5,16 @@
 //! dane/example.com/.served     -> ../../letsencrypt/live/…    idle
 //! dane/example.com/.served     -> .generation-7c1e…           pinned: links to the client's archive
 //! dane/example.com/.served     -> .generation-7c1e….kept      pinned: links to the store
+//! dane/example.com/.served     -> .generation-7c1e….kept      the same, for clients that overwrite their files
 //! dane/.store/example.com/7c1e…/cert.pem                      the store: hard links or copies
 //! ```
 
-use super::{BUNDLE, GenerationId};
+use super::{BUNDLE, Generation, GenerationId, certbot, source::InPlace};
 use crate::env::{Files, Kind};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// The one link that a switch replaces.
 pub const SERVED: &str = ".served";
@@ -29,6 +33,8 @@ pub struct Places {
     pub dane: PathBuf,
     /// The state directory.
     pub state: PathBuf,
+    /// The lineages that another client than certbot renews, by name.
+    pub sources: BTreeMap<String, InPlace>,
 }
 
 /// The folder in the dane directory that keeps generations. It is there rather than in the state directory so that hard links
@@ -39,6 +45,19 @@ impl Places {
     /// Where the generations of a lineage are kept.
     pub fn store(&self, lineage: &str) -> PathBuf {
         self.dane.join(STORE).join(lineage)
+    }
+
+    /// What the client has now, if that is a complete generation.
+    pub fn live(&self, files: &dyn Files, lineage: &str) -> Result<Generation, String> {
+        match self.sources.get(lineage) {
+            None => certbot::read_set(files, &self.live.join(lineage)),
+            Some(source) => source.read(files, lineage).map(|set| set.generation),
+        }
+    }
+
+    /// Does its client overwrite what it has, so that services can only read copies?
+    pub fn is_in_place(&self, lineage: &str) -> bool {
+        self.sources.contains_key(lineage)
     }
 
     /// The lineage's directory that services read.

@@ -1,9 +1,15 @@
 //! Lineages and their generations: which certificates there are, read from files that may be torn, foreign or missing.
 
+mod acme_sh;
 pub mod certbot;
+mod dehydrated;
 pub mod layout;
+mod lego;
 mod memo;
 pub mod pem;
+mod plain;
+pub mod set;
+pub mod source;
 
 use crate::tlsa::Chain;
 use data_encoding::HEXLOWER;
@@ -67,7 +73,8 @@ pub struct Generation {
     pub id: GenerationId,
     /// The full chain as it is served.
     pub chain: Chain,
-    /// Its files: name in the set (`privkey.pem`), real path.
+    /// Its files: name in the set (`privkey.pem`), real path. Empty for what a client overwrites in place: that is read again when
+    /// it is kept.
     pub files: Vec<(String, PathBuf)>,
 }
 

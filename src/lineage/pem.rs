@@ -2,6 +2,7 @@
 
 use super::memo::{Memo, known};
 use crate::tlsa::{Certificate, Chain};
+use data_encoding::BASE64;
 use rustls_pki_types::{
     CertificateDer, PrivateKeyDer, UnixTime,
     pem::{Error as PemError, PemObject},
@@ -161,12 +162,53 @@ fn belongs(pem: &[u8], leaf: &Certificate) -> Result<(), String> {
         PemError::NoItemsFound => "no private key in it (an encrypted one cannot be used)".to_string(),
         other => format!("broken PEM: {}", pem_error(other)),
     })?;
-    let key = rustls::crypto::ring::sign::any_supported_type(&key).map_err(|_| {
-        "not a private key that can be used: RSA of 2048 bits and more, ECDSA P-256 or P-384, Ed25519".to_string()
-    })?;
-    let public = key.public_key().ok_or("its public key cannot be told")?;
-    match public.as_ref() == leaf.spki.as_ref() {
+    match public_key(&key)? == *leaf.spki {
         true => Ok(()),
         false => Err("the key does not belong to the certificate".into()),
     }
+}
+
+/// SubjectPublicKeyInfo of a private key, DER.
+pub fn public_key(key: &PrivateKeyDer<'_>) -> Result<Vec<u8>, String> {
+    let key = rustls::crypto::ring::sign::any_supported_type(key).map_err(|_| {
+        "not a private key that can be used: RSA of 2048 bits and more, ECDSA P-256 or P-384, Ed25519".to_string()
+    })?;
+    Ok(key.public_key().ok_or("its public key cannot be told")?.to_vec())
+}
+
+/// The private keys of a PEM file, in their order. None at all is not an error, an encrypted one is.
+pub fn keys(pem: &[u8]) -> Result<Vec<PrivateKeyDer<'static>>, String> {
+    let holds = |word: &[u8]| pem.windows(word.len()).any(|part| part == word);
+    if holds(b"BEGIN ENCRYPTED PRIVATE KEY") || holds(b"Proc-Type: 4,ENCRYPTED") {
+        return Err("the private key is encrypted, and nobody is there to ask for its pass phrase".into());
+    }
+    let keys = PrivateKeyDer::pem_slice_iter(pem);
+    keys.map(|key| key.map_err(|error| format!("broken PEM: {}", pem_error(error)))).collect()
+}
+
+/// DER in PEM (RFC 7468), with a line end behind it.
+pub fn encode(label: &str, der: &[u8]) -> String {
+    let mut text = format!("-----BEGIN {label}-----\n");
+    for line in der.chunks(48) {
+        BASE64.encode_append(line, &mut text);
+        text.push('\n');
+    }
+    text + &format!("-----END {label}-----\n")
+}
+
+/// The names in a certificate that lead from one to the next, DER.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Names {
+    /// Whose it is.
+    pub subject: Vec<u8>,
+    /// Who issued it.
+    pub issuer: Vec<u8>,
+}
+
+/// Subject and issuer of a certificate.
+pub fn names_of(certificate: &Certificate) -> Result<Names, String> {
+    let parsed = X509::from_der(&certificate.der).map_err(|error| format!("not a certificate: {error}"))?;
+    let der = |name: &x509_cert::name::Name| name.to_der().map_err(|error| format!("a name in it: {error}"));
+    let tbs = parsed.tbs_certificate();
+    Ok(Names { subject: der(tbs.subject())?, issuer: der(tbs.issuer())? })
 }

@@ -172,7 +172,10 @@ impl<'a> Resolver<'a> {
                     (Ok((apex, _)), _) => drop(found.insert(name, Ok(apex))),
                     (Err(_), Some(parent)) if useful(&answer) && parent.as_str() != "." => higher.push((name, parent)),
                     (Err(why), _) => {
-                        let text = format!("the zone of {name} cannot be found: {why}");
+                        let text = format!(
+                            "the zone of {name} cannot be found: {why}; see that it is delegated, and that the resolvers \
+                             (`resolver`, else those of the system) answer"
+                        );
                         found.insert(name, Err(text));
                     }
                 }

@@ -8,6 +8,7 @@ use crate::{
         BUNDLE, Generation, GenerationId,
         certbot::read_set,
         layout::{KEPT, Places, SERVED, pinned_to},
+        set::doubt,
     },
 };
 use std::{
@@ -18,8 +19,9 @@ use std::{
 
 /// Looks at a lineage's files. `bundle`: does the dane directory hold a `bundle.pem`?
 pub fn lineage(files: &dyn Files, places: &Places, name: &str, bundle: bool) -> LineageFacts {
-    let live = read_set(files, &places.live.join(name));
+    let live = places.live(files, name);
     let stored = stored(files, &places.store(name));
+    let in_place = places.is_in_place(name);
     let served = served(files, places, name, &live);
     let held = files.stat(&lineage_file(&places.state, name, "held"), false).is_ok();
     let shown = match &served {
@@ -30,7 +32,22 @@ pub fn lineage(files: &dyn Files, places: &Places, name: &str, bundle: bool) -> 
     let unlinked = unlinked(files, &places.dane(name), shown, bundle);
     let target = files.target(&places.dane(name).join(SERVED)).unwrap_or_default();
     let linked_to_store = target.to_str().is_some_and(|target| target.ends_with(KEPT));
-    LineageFacts { live, served, stored, linked_to_store, held, unlinked }
+    let facts = LineageFacts { live, in_place, doubted: None, served, stored, linked_to_store, held, unlinked };
+    doubting(facts)
+}
+
+/// A new set that may be cut short counts as not complete yet. What is in the store was believed before.
+fn doubting(mut facts: LineageFacts) -> LineageFacts {
+    let before = facts.served().map(|served| &served.chain);
+    let why = match &facts.live {
+        Ok(live) if facts.in_place && !facts.stored.contains_key(&live.id) => doubt(&live.chain, before),
+        _ => None,
+    };
+    if let Some(why) = why {
+        let text = format!("{why}: it may be cut short, and is believed when it has stayed so for a while");
+        facts.doubted = std::mem::replace(&mut facts.live, Err(text)).ok();
+    }
+    facts
 }
 
 /// The complete generations in our store; anything else in it is left over from an interruption and passed over.
@@ -51,6 +68,11 @@ fn served(files: &dyn Files, places: &Places, name: &str, live: &Result<Generati
             (Some(pinned), Ok(generation)) if pinned == generation.id => Served::Pinned(generation),
             (Some(pinned), shows) => Served::Damaged { pinned, shows },
             (None, _) => Served::Unknown(format!("{} leads nowhere", dane.join(SERVED).display())),
+        },
+        Ok(_) if places.is_in_place(name) => match read_set(files, &dane.join(SERVED)) {
+            // Before, another client renewed it.
+            Ok(generation) => Served::Foreign(generation),
+            Err(why) => Served::Unknown(why),
         },
         Ok(_) => match (files.real_path(&dane.join(SERVED)), files.real_path(&places.live.join(name))) {
             (Ok(shown), Ok(lives)) if shown == lives => match live {
@@ -100,8 +122,12 @@ mod tests {
     fn served_with(path: &str) -> Served {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("dane/a").join(path)).unwrap();
-        let places =
-            Places { live: dir.path().join("live"), dane: dir.path().join("dane"), state: dir.path().join("state") };
+        let places = Places {
+            live: dir.path().join("live"),
+            dane: dir.path().join("dane"),
+            state: dir.path().join("state"),
+            sources: BTreeMap::new(),
+        };
         lineage(&Real::new("/nonexistent".into()), &places, "a", false).served
     }
 

@@ -8,5 +8,6 @@ pub mod dnssec;
 pub mod endpoints;
 pub mod files;
 pub mod hosts;
+pub mod in_place;
 pub mod remember;
 pub mod services;

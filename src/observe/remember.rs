@@ -7,6 +7,7 @@ use crate::{
     },
     lineage::GenerationId,
     name::DnsName,
+    observe::in_place,
     tlsa::{Association, Group},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,6 +84,10 @@ impl LineageDoc {
             let (generation, not_after) = (served.id.clone(), served.chain.not_after());
             self.presented.push(Presented::new(generation, not_after, None, wait));
             self.served = Some(served.id.clone());
+        }
+        self.unfinished = self.unfinished.take().filter(|_| seen.in_place);
+        if seen.in_place {
+            self.unfinished = in_place::unfinished(self.unfinished.take(), seen, now);
         }
         self.candidates(seen);
     }

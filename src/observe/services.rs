@@ -59,8 +59,18 @@ pub struct Scan {
     pub unreadable: Vec<String>,
 }
 
-/// Looks through the configuration of Postfix, dovecot and nginx for files below `live` of one of these lineages.
-pub fn scan(files: &dyn Files, live: &Path, dane: &Path, lineages: &BTreeSet<String>) -> Scan {
+/// What services must not read.
+pub struct Forbidden<'a> {
+    /// Below this, what bears the name of one of the lineages.
+    pub live: &'a Path,
+    /// The lineages.
+    pub lineages: &'a BTreeSet<String>,
+    /// Files that a client overwrites, with their lineage.
+    pub overwritten: BTreeMap<PathBuf, String>,
+}
+
+/// Looks through the configuration of Postfix, dovecot and nginx for what services must not read; below `dane` is what they should.
+pub fn scan(files: &dyn Files, forbidden: &Forbidden<'_>, dane: &Path) -> Scan {
     let mut walk = Walk { files, seen: BTreeMap::new(), visited: BTreeSet::new(), unreadable: Vec::new() };
     PLACES.iter().for_each(|place| walk.take(Path::new(place), 0));
     let Walk { seen, unreadable, .. } = walk;
@@ -68,7 +78,7 @@ pub fn scan(files: &dyn Files, live: &Path, dane: &Path, lineages: &BTreeSet<Str
     for (file, text) in &seen {
         for (index, line) in text.lines().enumerate() {
             let inline = !file.starts_with("/etc/postfix");
-            for (lineage, found, instead) in mentions(line, inline, live, dane, lineages) {
+            for (lineage, found, instead) in mentions(line, inline, forbidden, dane) {
                 scan.mentions.push(Mention { file: file.clone(), line: index + 1, lineage, found, instead });
             }
         }
@@ -114,13 +124,7 @@ fn is_used(name: &str) -> bool {
 }
 
 /// The words of a line that lead below `live`: lineage, word, and what to write instead.
-fn mentions(
-    line: &str,
-    inline: bool,
-    live: &Path,
-    dane: &Path,
-    lineages: &BTreeSet<String>,
-) -> Vec<(String, String, PathBuf)> {
+fn mentions(line: &str, inline: bool, forbidden: &Forbidden<'_>, dane: &Path) -> Vec<(String, String, PathBuf)> {
     let line = line.trim_start();
     if line.starts_with('#') {
         return Vec::new();
@@ -130,10 +134,13 @@ fn mentions(
     let mention = |word: &str| {
         // `hash:/…`, `rsa:/…`; and components, so that `//` does not matter.
         let word = &word[word.find('/')?..];
-        let below = Path::new(word).strip_prefix(live).ok()?;
+        if let Some(lineage) = forbidden.overwritten.get(Path::new(word)) {
+            return Some((lineage.clone(), word.to_owned(), dane.join(lineage)));
+        }
+        let below = Path::new(word).strip_prefix(forbidden.live).ok()?;
         let mut parts = below.components();
         let first = parts.next()?.as_os_str().to_str()?;
-        let lineage = lineages.iter().find(|lineage| idna::same(lineage, first))?;
+        let lineage = forbidden.lineages.iter().find(|lineage| idna::same(lineage, first))?;
         Some((lineage.clone(), word.to_owned(), dane.join(first).join(parts.as_path())))
     };
     words.filter_map(mention).collect()
@@ -146,6 +153,9 @@ mod tests {
     #[test]
     fn words_that_lead_to_live() {
         let lineages = BTreeSet::from(["mx.example.com".to_owned()]);
+        let live = Path::new("/etc/letsencrypt/live");
+        let overwritten = BTreeMap::from([("/etc/ssl/mx.pem".into(), "mx".to_owned())]);
+        let forbidden = Forbidden { live, lineages: &lineages, overwritten };
         for (line, expected) in [
             ("smtpd_tls_cert_file = /etc/letsencrypt/live/mx.example.com/fullchain.pem", "fullchain.pem"),
             ("smtpd_tls_cert_file=/etc/letsencrypt/live/mx.example.com/fullchain.pem", "fullchain.pem"),
@@ -159,7 +169,11 @@ mod tests {
             ),
             ("ssl_certificate /etc/letsencrypt/live/MX.example.com/cert.pem;", "cert.pem"),
             ("dir /etc/letsencrypt/live/mx.example.com", ""),
+            ("ssl_cert = </etc/ssl/mx.pem", ""),
+            ("ssl_certificate /etc/ssl//mx.pem;", ""),
             // What is no mistake.
+            ("ssl_certificate /etc/ssl/mx.pem.old;", "-"),
+            ("ssl_certificate /etc/ssl;", "-"),
             ("# /etc/letsencrypt/live/mx.example.com/cert.pem", "-"),
             ("listen 443; # /etc/letsencrypt/live/mx.example.com/cert.pem", "-"),
             ("ssl_certificate /etc/letsencrypt/live/www.example.com/cert.pem;", "-"),
@@ -170,7 +184,7 @@ mod tests {
             ("", "-"),
         ] {
             let dane = Path::new("/dane");
-            let found = mentions(line, true, Path::new("/etc/letsencrypt/live"), dane, &lineages);
+            let found = mentions(line, true, &forbidden, dane);
             let names = |(_, _, to): &(String, String, PathBuf)| {
                 let below = to.strip_prefix("/dane").unwrap();
                 below
@@ -186,6 +200,6 @@ mod tests {
             assert_eq!(told, expected, "{line}");
         }
         let line = "smtpd_tls_dcert_file = /etc/letsencrypt/live/mx.example.com/x # no comment in Postfix";
-        assert_eq!(mentions(line, false, Path::new("/etc/letsencrypt/live"), Path::new("/d"), &lineages).len(), 1);
+        assert_eq!(mentions(line, false, &forbidden, Path::new("/d")).len(), 1);
     }
 }

@@ -29,7 +29,7 @@ pub fn raise(model: &Model<'_>, plan: &mut Plan) {
 /// A reload has succeeded long ago, and the old certificate was seen since.
 fn unmoved(model: &Model<'_>, lineage: &Lineage<'_>, presented: &Presented) -> Option<Trouble> {
     let (seen, left) = (presented.seen?, presented.left?);
-    let grace = lineage.reloaded(left)?.after(lineage.hold(presented));
+    let grace = lineage.last_reloaded(left)?.after(lineage.hold(presented));
     let places: Vec<String> = presented.seen_at.iter().map(SocketAddr::to_string).collect();
     let gone = presented.unseen.as_ref().is_some_and(|unseen| unseen.last > seen);
     (seen >= grace && !gone).then(|| {
@@ -47,7 +47,8 @@ fn unmoved(model: &Model<'_>, lineage: &Lineage<'_>, presented: &Presented) -> O
 /// Chains at an owner with records that are neither old nor new, or too new.
 fn strange(model: &Model<'_>, owner: &Owner<'_>) -> Vec<Trouble> {
     let Some(view) = owner.presents else { return Vec::new() };
-    let lineages: Vec<&Lineage<'_>> = model.lineages.values().filter(|lineage| owner.concerns(lineage.name)).collect();
+    let lineages: Vec<&Lineage<'_>> =
+        model.lineages.values().filter(|lineage| owner.concerns(lineage.name) && lineage.is_installed()).collect();
     let Some(first) = lineages.first() else { return Vec::new() };
     let mut troubles = Vec::new();
     for (address, chain) in chains(view) {

@@ -32,7 +32,7 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
             Action::Delete(edit) if serves_next(&model, edit, &switched) => {
                 Err("a generation that the plan switches to needs it".to_string())
             }
-            Action::Forget { lineage, generation } if switched.get(lineage) == Some(generation) => {
+            Action::Forget { lineage, generation, .. } if switched.get(lineage) == Some(generation) => {
                 Err("the plan switches to it".to_string())
             }
             Action::Switch { lineage, to, cause, .. } => switch(&model, lineage, to, *cause),
@@ -40,9 +40,11 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
             Action::Add(edit) => turned_on(&model, edit, &adding)
                 .and_then(|()| add(&model, edit, added.entry(target(&model, edit)).or_default())),
             Action::Delete(edit) => delete(&model, edit, deleted.entry(target(&model, edit)).or_default()),
-            Action::Forget { lineage, generation } => forget(&model, lineage, generation),
+            Action::Forget { lineage, generation, .. } => forget(&model, lineage, generation),
             Action::Leave { lineage } => leave(&model, lineage),
-            Action::Store { .. } | Action::Adopt { .. } | Action::Reload { .. } => Ok(()),
+            Action::Deploy { lineage, generation, .. } => deploy(&model, lineage, generation, switched.get(lineage)),
+            Action::Reload { lineages, .. } => reload(&model, lineages),
+            Action::Store { .. } | Action::Adopt { .. } => Ok(()),
         };
         if let (Ok(()), Some((lineage, to))) = (&verdict, leads_to(&action)) {
             switched.insert(lineage.clone(), to.clone());
@@ -156,6 +158,57 @@ fn switch(model: &Model<'_>, lineage: &str, to: &GenerationId, cause: Cause) -> 
     Ok(())
 }
 
+/// What is deployed is what the dane directory shows when the command is run.
+fn deploy(
+    model: &Model<'_>,
+    lineage: &str,
+    generation: &GenerationId,
+    switched: Option<&GenerationId>,
+) -> Result<(), String> {
+    let of = model.lineages.get(lineage).ok_or("no such lineage")?;
+    let shown = switched.or(of.facts.served().map(|served| &served.id));
+    if shown != Some(generation) {
+        return Err(format!("the dane directory shows {shown:?}"));
+    }
+    match (is_unknown(of), of.chain(generation)) {
+        (false, _) => Ok(()),
+        (true, Some(chain)) => tolerated(model, of, chain),
+        (true, None) => Err("the generation cannot be read".into()),
+    }
+}
+
+/// Does nobody know whether services were ever given what is served?
+fn is_unknown(of: &Lineage<'_>) -> bool {
+    of.doc.uninstalled.is_some_and(|since| !of.doc.deploys.iter().any(|done| done.began >= since))
+}
+
+/// No answer that a cache may hold turns clients away that are presented this chain.
+fn tolerated(model: &Model<'_>, of: &Lineage<'_>, chain: &Chain) -> Result<(), String> {
+    let leads = |owner: &&Owner<'_>| owner.doc.left_behind.is_none() && owner.concerns(of.name);
+    for owner in model.owners.values().filter(leads) {
+        heard(model, of, owner)?;
+        for answer in cacheable(owner, model.now(), model.floor(of)) {
+            judge(answer.ok_or("an earlier answer is not known")?, chain, model, owner, false)?;
+        }
+    }
+    Ok(())
+}
+
+/// Services elsewhere are not reloaded before they have the files.
+fn reload(model: &Model<'_>, lineages: &BTreeSet<String>) -> Result<(), String> {
+    for lineage in lineages.iter().filter_map(|name| model.lineages.get(name.as_str())) {
+        let since = lineage.doc.presented.iter().filter_map(|presented| presented.left).max();
+        let done = |command: &Vec<String>| {
+            lineage.doc.deploys.iter().any(|done| done.command == *command && Some(done.began) >= since)
+        };
+        let commands = lineage.section.map_or(&[][..], |section| &section.deploy);
+        if let Some(command) = commands.iter().find(|command| since.is_some() && !done(command)) {
+            return Err(format!("`{}` is owed to {} first", command.join(" "), lineage.name));
+        }
+    }
+    Ok(())
+}
+
 /// RFC 7671 matching, written down a second time: every group of ours, every digest type in it.
 fn judge(
     records: &BTreeSet<Association>,
@@ -253,7 +306,14 @@ fn turned_on(model: &Model<'_>, edit: &Edit, adding: &[Edit]) -> Result<(), Stri
 }
 
 fn turned_on_for(model: &Model<'_>, owner: &Owner<'_>, adding: &[Edit]) -> Result<(), String> {
-    if owner.endpoint.is_none() || owner.answers().iter().any(|(_, _, records)| !records.is_empty()) {
+    if owner.answers().iter().any(|(_, _, records)| !records.is_empty()) {
+        return Ok(());
+    }
+    let mut lineages = owner.configured.iter().filter_map(|name| model.lineages.get(name));
+    if lineages.any(is_unknown) {
+        return Err("what services present is not known".into());
+    }
+    if owner.endpoint.is_none() {
         return Ok(());
     }
     let view = owner.presents.ok_or("its services were not looked at")?;
@@ -319,7 +379,7 @@ fn add(model: &Model<'_>, edit: &Edit, added: &mut BTreeSet<Association>) -> Res
 /// Is it the first record of its kind, to be seen for a while before those of the lineage's other chains? They can wait for a
 /// reload, unless what is served matches nothing as it is.
 fn comes_alone(model: &Model<'_>, owner: &Owner<'_>, lineage: &Lineage<'_>, edit: &Edit) -> bool {
-    let one_by_one = |section: &crate::config::Section| !section.api.changes_at_once() && !section.reload.is_empty();
+    let one_by_one = |section: &crate::config::Section| !section.api.changes_at_once() && section.moves_services();
     let answers = owner.answers();
     let shown = |record: &Association| record.kind() == edit.record.kind();
     let fails =

@@ -222,6 +222,10 @@ pub fn held(model: &Model<'_>, lineage: &Lineage<'_>, presented: &Presented, pre
             _ => Reason::Hold { until },
         },
         Presence::UntilExpiry(not_after) => Reason::NoReload { not_after },
+        Presence::UntilDeploy => {
+            let owed = lineage.undeployed(presented.left.unwrap_or(Stamp(0))).next();
+            Reason::DeployOwed { command: owed.map(|command| command.join(" ")).unwrap_or_default() }
+        }
         Presence::UntilReload => {
             let owed = lineage.owed(presented.left.unwrap_or(Stamp(0))).next();
             Reason::ReloadOwed { command: owed.map(|command| command.join(" ")).unwrap_or_default() }

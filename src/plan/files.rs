@@ -7,15 +7,23 @@ use super::{
     hosts,
     model::{Lineage, Model},
     presence::Presence,
-    reason::Step,
+    reason::{Step, span},
 };
-use crate::{facts::Served, journal::Origin, lineage::GenerationId};
+use crate::{
+    facts::Served,
+    journal::{Origin, Unfinished},
+    lineage::GenerationId,
+};
+
+/// What a client has been writing for so long is not being written, seconds.
+pub(super) const LASTING: u64 = 900;
 
 /// Keeps what is served and what waits in our store, where no client can prune it.
 pub fn store(model: &Model<'_>, plan: &mut Plan) {
     for lineage in model.lineages.values() {
         let live = lineage.facts.live.as_ref().ok().filter(|live| lineage.doc.waiting.contains(&live.id));
-        for generation in lineage.facts.served().into_iter().chain(live) {
+        let first = lineage.facts.live.as_ref().ok().filter(|_| is_first_copy(lineage));
+        for generation in lineage.facts.served().into_iter().chain(live).chain(first) {
             let action = Action::Store { lineage: lineage.name.into(), generation: generation.id.clone() };
             if !lineage.facts.stored.contains_key(&generation.id) && !plan.actions.contains(&action) {
                 plan.actions.push(action);
@@ -24,15 +32,21 @@ pub fn store(model: &Model<'_>, plan: &mut Plan) {
     }
 }
 
+/// Is there nothing that services read, and can what there is to read only be a copy?
+fn is_first_copy(lineage: &Lineage<'_>) -> bool {
+    let known = lineage.doc.served.as_ref().is_some_and(|id| lineage.facts.stored.contains_key(id));
+    lineage.facts.in_place && lineage.section.is_some() && lineage.facts.served == Served::Missing && !known
+}
+
 /// Lays out the dane directory, leads links that were lost to the store, pins and releases.
 pub fn arrange(model: &Model<'_>, plan: &mut Plan) {
     for lineage in model.lineages.values() {
         if let Err(why) = &lineage.facts.live
             && lineage.section.is_some()
         {
-            plan.troubles.push(Trouble::of(lineage.name, format!("no complete generation in live/: {why}")));
+            incomplete(model, lineage, why, plan);
         }
-        let pin = match lineage.doc.withdrawn {
+        let pin = match lineage.doc.withdrawn && !lineage.facts.in_place {
             true => is_leaving(model, lineage),
             false => lineage.stays_pinned(model.input.config.dane_group.is_some()),
         };
@@ -46,6 +60,22 @@ pub fn arrange(model: &Model<'_>, plan: &mut Plan) {
             Err(text) => plan.troubles.push(Trouble::of(lineage.name, text)),
         }
     }
+}
+
+/// Files that a client overwrites are half of something now and then; what lasts is trouble.
+fn incomplete(model: &Model<'_>, lineage: &Lineage<'_>, why: &str, plan: &mut Plan) {
+    if !lineage.facts.in_place {
+        return plan.troubles.push(Trouble::of(lineage.name, format!("no complete generation in live/: {why}")));
+    }
+    let since = lineage.doc.unfinished.as_ref().map_or(model.now(), |unfinished| unfinished.since);
+    let doubted = lineage.doc.unfinished.as_ref().filter(|unfinished| unfinished.generation.is_some());
+    let until = doubted.map(Unfinished::believed);
+    if until.is_none() && since.elapsed(model.now()) >= LASTING {
+        let text = format!("no complete set for {}: {why}", span(since.elapsed(model.now())));
+        return plan.troubles.push(Trouble::of(lineage.name, text));
+    }
+    let reasons = vec![Reason::Unfinished { why: why.into(), until }];
+    plan.waits.push(Wait { lineage: lineage.name.into(), step: Step::Copy, reasons });
 }
 
 /// Where the dane directory is to lead, if not where it does, and what services read meanwhile.
@@ -65,6 +95,7 @@ fn goal(lineage: &Lineage<'_>, pin: bool) -> Result<Option<(Goal, Option<Generat
                 format!("pinned to generation {pinned}, which is lost: {why}; `daneroll --reset --force` starts anew")
             }
         }),
+        Served::Missing if facts.in_place => Ok(lay_out_copy(lineage)),
         Served::Missing => Ok(lay_out_again(lineage)),
         Served::Live if pin => Ok(serving.map(|id| (Goal::Generation(id.clone()), Some(id)))),
         Served::Live => Ok((!facts.unlinked.is_empty()).then_some((Goal::Live, serving))),
@@ -95,7 +126,8 @@ fn moved_on(lineage: &Lineage<'_>) -> bool {
 
 /// The generation that services read before a renewal without hooks broke off in the middle, or `live/` was deleted.
 fn left_broken<'a>(lineage: &Lineage<'a>) -> Option<&'a GenerationId> {
-    let kept = |id: &&GenerationId| lineage.facts.live.is_err() && lineage.facts.stored.contains_key(*id);
+    let broken = lineage.facts.live.is_err() || lineage.facts.in_place;
+    let kept = |id: &&GenerationId| broken && lineage.facts.stored.contains_key(*id);
     lineage.doc.served.as_ref().filter(kept).filter(|_| lineage.section.is_some())
 }
 
@@ -111,13 +143,20 @@ fn lay_out_again(lineage: &Lineage<'_>) -> Option<(Goal, Option<GenerationId>)> 
     }
 }
 
+/// The same where nothing can be followed: it leads to what it is known to have shown, or to the first copy.
+fn lay_out_copy(lineage: &Lineage<'_>) -> Option<(Goal, Option<GenerationId>)> {
+    let live = lineage.facts.live.as_ref().ok().map(|live| &live.id);
+    let mut options = lineage.doc.served.iter().chain(live).filter(|id| lineage.facts.stored.contains_key(*id));
+    lineage.section.and(options.next()).map(|id| (Goal::Generation(id.clone()), None))
+}
+
 /// The links go back to `live/` when it shows what is served, nothing is under way, and `--post` has released the pin.
 fn may_release(lineage: &Lineage<'_>, pin: bool) -> bool {
     let at_live = match (&lineage.facts.live, lineage.facts.served()) {
         (Ok(live), Some(served)) => live.id == served.id,
         _ => false,
     };
-    at_live && !pin && !lineage.facts.held && lineage.is_settled()
+    at_live && !pin && !lineage.facts.in_place && !lineage.facts.held && lineage.is_settled()
 }
 
 /// Forgets generations that nobody can present any more, and lineages that have left DANE. Tells what is still held.
@@ -132,8 +171,8 @@ pub fn forget(model: &Model<'_>, plan: &mut Plan) {
                 plan.waits.push(Wait { lineage: lineage.name.into(), step, reasons });
             }
         }
-        for generation in forgettable(model, lineage).into_iter().filter(|_| !switched.contains(lineage.name)) {
-            plan.actions.push(Action::Forget { lineage: lineage.name.into(), generation });
+        if !switched.contains(lineage.name) {
+            plan.actions.extend(forgotten(model, lineage));
         }
         if lineage.doc.withdrawn && !lineage.facts.held && !is_leaving(model, lineage) && !has_left(model, lineage) {
             match parting(model, lineage) {
@@ -160,7 +199,28 @@ fn parting(model: &Model<'_>, lineage: &Lineage<'_>) -> Vec<Reason> {
 /// Does a withdrawn lineage follow `live/` already, and is it remembered only because it is still configured?
 fn has_left(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
     let configured = lineage.section.is_some() || model.input.config.broken.contains(lineage.name);
-    configured && matches!(lineage.facts.served, Served::Live) && lineage.is_settled()
+    let at_live = match (&lineage.facts.served, &lineage.facts.live) {
+        (Served::Live, _) => true,
+        (Served::Pinned(served), Ok(live)) => lineage.facts.in_place && served.id == live.id,
+        _ => false,
+    };
+    configured && at_live && lineage.is_settled()
+}
+
+/// Forgets what is not needed; the files of the newest of them stay, so many as `keep` says. A lineage without a section is not pruned.
+fn forgotten(model: &Model<'_>, lineage: &Lineage<'_>) -> Vec<Action> {
+    let ids = forgettable(model, lineage);
+    let keep = lineage.section.map_or(usize::MAX, |section| section.keep);
+    let mut stored: Vec<&GenerationId> = ids.iter().filter(|id| lineage.facts.stored.contains_key(*id)).collect();
+    stored.sort_by_key(|id| std::cmp::Reverse(lineage.chain(id).map(|chain| (chain.not_before(), chain.not_after()))));
+    stored.truncate(keep);
+    let remembered = |id: &GenerationId| lineage.doc.presented.iter().any(|presented| presented.generation == *id);
+    let forget = |id: &GenerationId| {
+        let keep = stored.contains(&id);
+        let action = Action::Forget { lineage: lineage.name.into(), generation: id.clone(), keep };
+        (!keep || remembered(id)).then_some(action)
+    };
+    ids.iter().filter_map(forget).collect()
 }
 
 /// Generations that are neither served nor live nor waiting, that no process can present, and whose records are gone.

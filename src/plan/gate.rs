@@ -26,10 +26,12 @@ pub fn blockers(model: &Model<'_>, lineage: &Lineage<'_>, generation: &Generatio
 pub fn owner_blockers(model: &Model<'_>, lineage: &Lineage<'_>, owner: &Owner<'_>, chain: &Chain) -> Vec<Reason> {
     let served = lineage.facts.served().map(|served| &served.chain);
     let fits = |records: &BTreeSet<Association>| match owner.configured.contains(lineage.name) {
-        true => {
+        true if lineage.is_installed() => {
             owner.matches(records, chain, model.wall())?;
             served.map_or(Ok(()), |served| stranded(records, served, chain, &owner.base, model.wall()))
         }
+        // Where there are no records there is no DANE yet, and they are published when the certificate is known to be served.
+        true => owner.tolerates(records, chain, model.wall()),
         // Which groups were ours is forgotten with their records, long before caches forget.
         false => owner.matches_all_groups(records, chain, model.wall()),
     };

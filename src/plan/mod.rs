@@ -105,6 +105,17 @@ pub enum Action {
         /// What the switch rests on.
         cause: Cause,
     },
+    /// Run a deploy command for a lineage.
+    Deploy {
+        /// This one.
+        lineage: String,
+        /// What the dane directory shows.
+        generation: GenerationId,
+        /// Words of the command.
+        command: Vec<String>,
+        /// Time limit, seconds.
+        timeout: u64,
+    },
     /// Run a reload command for all these lineages.
     Reload {
         /// Words of the command.
@@ -122,6 +133,8 @@ pub enum Action {
         lineage: String,
         /// This generation.
         generation: GenerationId,
+        /// Its files stay (`keep`).
+        keep: bool,
     },
     /// Forget a lineage that has left DANE.
     Leave {
@@ -204,6 +217,7 @@ impl Action {
             | Action::Arrange { lineage, .. }
             | Action::Adopt { lineage, .. }
             | Action::Switch { lineage, .. }
+            | Action::Deploy { lineage, .. }
             | Action::Forget { lineage, .. }
             | Action::Leave { lineage } => Some(lineage),
             Action::Add(edit) | Action::Delete(edit) => Some(&edit.lineage),
@@ -225,9 +239,15 @@ impl fmt::Display for Action {
             Action::Adopt { query, record, .. } => write!(f, "take note of {query} TLSA {record}, which is there"),
             Action::Add(edit) => write!(f, "publish {} TLSA {}", edit.query, edit.record),
             Action::Switch { lineage, to, .. } => write!(f, "switch {lineage} to generation {to}"),
+            Action::Deploy { lineage, command, .. } => write!(f, "run `{}` for {lineage}", command.join(" ")),
             Action::Reload { command, .. } => write!(f, "run `{}`", command.join(" ")),
             Action::Delete(edit) => write!(f, "delete {} TLSA {}", edit.query, edit.record),
-            Action::Forget { lineage, generation } => write!(f, "forget generation {generation} of {lineage}"),
+            Action::Forget { lineage, generation, keep: true } => {
+                write!(f, "let generation {generation} of {lineage} rest in the store")
+            }
+            Action::Forget { lineage, generation, keep: false } => {
+                write!(f, "forget generation {generation} of {lineage}")
+            }
             Action::Leave { lineage } => write!(f, "let {lineage} go"),
         }
     }
@@ -241,6 +261,7 @@ pub fn plan(input: Input<'_>) -> Plan {
     files::arrange(&model, &mut plan);
     publish::publish(&model, &mut plan);
     switch::switch(&model, &mut plan);
+    switch::deploy(&model, &mut plan);
     switch::reload(&model, &mut plan);
     delete::delete(&model, &mut plan);
     files::forget(&model, &mut plan);

@@ -1,7 +1,7 @@
 //! May a process still present a generation? (DESIGN: "Delete")
 
 use super::model::Lineage;
-use crate::journal::{Presented, clock::Stamp};
+use crate::journal::{Presented, Reloaded, clock::Stamp};
 
 /// Least `hold` where it is not set, seconds.
 const HOLD: u64 = 3600;
@@ -13,7 +13,9 @@ pub(super) const AGREED: u64 = 7 * 86_400;
 pub enum Presence {
     /// It is what the dane directory shows.
     Served,
-    /// A reload that began after it was left has to succeed first.
+    /// The files of its successor have to be taken to where services read them first.
+    UntilDeploy,
+    /// A reload that began after that has to succeed first.
     UntilReload,
     /// It was reloaded; the hold ends then. It counts anew from when a probe saw it last.
     UntilHold(Stamp),
@@ -30,20 +32,42 @@ pub enum Presence {
 }
 
 impl<'a> Lineage<'a> {
-    /// The reload commands that are owed because of this generation.
+    /// The deploy commands that are owed because of this generation.
+    pub fn undeployed(&self, left: Stamp) -> impl Iterator<Item = &'a Vec<String>> + use<'a> {
+        let deploys = &self.doc.deploys;
+        let commands = self.section.map_or(&[][..], |section| &section.deploy);
+        commands.iter().filter(move |command| first_success(deploys, command, left).is_none())
+    }
+
+    /// When every deploy command had succeeded since this generation was left.
+    pub fn deployed(&self, left: Stamp) -> Option<Stamp> {
+        let commands = self.section.map_or(&[][..], |section| &section.deploy);
+        let firsts = commands.iter().map(|command| first_success(&self.doc.deploys, command, left));
+        Some(firsts.collect::<Option<Vec<Stamp>>>()?.into_iter().fold(left, Stamp::max))
+    }
+
+    /// Were services given what the dane directory shows, as far as anybody knows?
+    pub fn is_installed(&self) -> bool {
+        self.doc.uninstalled.is_none_or(|since| self.deployed(since).is_some())
+    }
+
+    /// The reload commands that are owed because of this generation. One that began before the files were everywhere does not
+    /// count: it may have reloaded services elsewhere that had the old ones.
     pub fn owed(&self, left: Stamp) -> impl Iterator<Item = &'a Vec<String>> + use<'a> {
-        let done = self.doc.reloads.iter().filter(move |reload| reload.began >= left);
-        let done: Vec<&Vec<String>> = done.map(|reload| &reload.command).collect();
+        let (since, reloads) = (self.deployed(left), &self.doc.reloads);
         let commands = self.section.map_or(&[][..], |section| &section.reload);
-        commands.iter().filter(move |command| !done.contains(command))
+        commands.iter().filter(move |command| since.and_then(|since| first_success(reloads, command, since)).is_none())
     }
 
     /// May a process still present this generation?
     pub fn presence(&self, presented: &Presented, now: Stamp, wall: i64) -> Presence {
         let Some(left) = presented.left else { return Presence::Served };
         let Some(section) = self.section else { return Presence::Unconfigured };
-        if section.reload.is_empty() {
+        if !section.moves_services() {
             return self.unreloaded(presented, now, wall);
+        }
+        if self.undeployed(left).next().is_some() {
+            return Presence::UntilDeploy;
         }
         if self.owed(left).next().is_some() {
             return Presence::UntilReload;
@@ -73,13 +97,27 @@ impl<'a> Lineage<'a> {
         }
     }
 
-    /// When the first reload that counts for this generation had ended, if every command has succeeded since it was left.
+    /// When the first reload that counts for this generation had ended, if every command has succeeded since it was left. With
+    /// none configured the deploy commands bring services to read the files.
     pub fn reloaded(&self, left: Stamp) -> Option<Stamp> {
-        let section = self.section.filter(|section| !section.reload.is_empty())?;
-        let first_success = |command: &Vec<String>| {
-            let counted = self.doc.reloads.iter().filter(|r| r.began >= left && r.command == *command);
-            counted.map(|reload| reload.ended).min()
-        };
-        section.reload.iter().map(first_success).collect::<Option<Vec<Stamp>>>()?.into_iter().max()
+        let section = self.section.filter(|section| section.moves_services())?;
+        let deployed = self.deployed(left)?;
+        let firsts = section.reload.iter().map(|command| first_success(&self.doc.reloads, command, deployed));
+        Some(firsts.collect::<Option<Vec<Stamp>>>()?.into_iter().fold(deployed, Stamp::max))
     }
+}
+
+impl Lineage<'_> {
+    /// When the last of all that was run for it had ended, if all that is owed because of this generation has succeeded.
+    pub fn last_reloaded(&self, left: Stamp) -> Option<Stamp> {
+        let first = self.reloaded(left)?;
+        let successes = self.doc.deploys.iter().chain(&self.doc.reloads);
+        Some(successes.map(|success| success.ended).fold(first, Stamp::max))
+    }
+}
+
+/// When the first success of a command that began no earlier than this had ended.
+fn first_success(successes: &[Reloaded], command: &[String], since: Stamp) -> Option<Stamp> {
+    let counted = successes.iter().filter(|success| success.began >= since && success.command == command);
+    counted.map(|success| success.ended).min()
 }

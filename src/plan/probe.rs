@@ -96,6 +96,17 @@ fn sightings_of(model: &Model<'_>, lineage: &Lineage<'_>) -> Vec<Sighting> {
     found.into_iter().map(sighting).collect()
 }
 
+/// Was the generation that the dane directory shows seen at every address of every endpoint, and nothing else?
+pub fn sees_served(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
+    let Some(served) = lineage.facts.served() else { return false };
+    let mut endpoints = model.owners_of(lineage.name).filter(|owner| owner.endpoint.is_some()).peekable();
+    let shows = |owner: &Owner<'_>| {
+        let is_its = |chain: &Chain| lineage.identify(chain).is_some_and(|known| known.id == served.id);
+        owner.presents.is_some_and(|view| is_complete(view) && chains(view).all(|(_, chain)| is_its(chain)))
+    };
+    endpoints.peek().is_some() && endpoints.all(shows)
+}
+
 /// Every chain that was seen, with its address.
 pub fn chains(view: &EndpointView) -> impl Iterator<Item = (&SocketAddr, &Chain)> {
     let addresses = view.addresses.iter().flatten();

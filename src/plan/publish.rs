@@ -97,11 +97,17 @@ fn first(model: &Model<'_>, owner: &Owner<'_>, records: &BTreeSet<Association>, 
     let answers = owner.answers();
     let mut empty = answers.iter().map(|(_, _, records)| records.is_empty());
     let is_first = if owner.doc.records.is_empty() { empty.any(|empty| empty) } else { empty.all(|empty| empty) };
-    if !is_first || owner.endpoint.is_none() || owner.configured.is_empty() {
+    if !is_first || owner.configured.is_empty() {
         return None;
     }
-    let reasons = probe::blockers(owner, |chain| owner.matches(records, chain, model.wall()));
     let step = Step::Publish(owner.query.clone());
+    let mut lineages = owner.configured.iter().filter_map(|name| model.lineages.get(name));
+    if let Some(unknown) = lineages.find(|lineage| !lineage.is_installed()) {
+        let reasons = vec![Reason::NotInstalled { lineage: unknown.name.into() }];
+        return Some(Wait { lineage: lineage.into(), step, reasons });
+    }
+    owner.endpoint.as_ref()?;
+    let reasons = probe::blockers(owner, |chain| owner.matches(records, chain, model.wall()));
     (!reasons.is_empty()).then(|| Wait { lineage: lineage.into(), step, reasons })
 }
 
@@ -116,7 +122,7 @@ fn hold_back(model: &Model<'_>, owner: &Owner<'_>, additions: &mut Vec<Action>) 
     let mut waits = Vec::new();
     for (lineage, presented, chain) in model.presented_at(owner) {
         let presence = lineage.presence(presented, model.now(), model.wall());
-        let passes = |section: &Section| !section.api.changes_at_once() && !section.reload.is_empty();
+        let passes = |section: &Section| !section.api.changes_at_once() && section.moves_services();
         let concerned = presence != Presence::Served
             && lineage.section.is_some_and(passes)
             && !super::switch::is_broken(model, &lineage);

@@ -25,6 +25,8 @@ pub struct Wait {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
+    /// The first time that services are given this generation.
+    Install(GenerationId),
     /// The switch to this generation.
     Switch(GenerationId),
     /// Publishing.
@@ -37,6 +39,8 @@ pub enum Step {
     Leave,
     /// Finding the hosts of a `tlsa` line.
     Find(Hosts),
+    /// Copying what a client has that overwrites its files.
+    Copy,
 }
 
 /// What is waited for.
@@ -89,6 +93,16 @@ pub enum Reason {
         ttl: u64,
         /// When no cache can hold it any more.
         until: Stamp,
+    },
+    /// Nobody knows what services present before the certificate is installed for the first time.
+    NotInstalled {
+        /// Of this lineage.
+        lineage: String,
+    },
+    /// A deploy has not succeeded since the switch.
+    DeployOwed {
+        /// The command.
+        command: String,
     },
     /// A reload has not succeeded since the switch.
     ReloadOwed {
@@ -173,6 +187,13 @@ pub enum Reason {
         /// Why.
         why: String,
     },
+    /// What a client has that overwrites its files is not, or may not be, a complete set.
+    Unfinished {
+        /// What is missing or does not fit.
+        why: String,
+        /// It is believed then, if it stays as it is; `None` if it cannot be.
+        until: Option<Stamp>,
+    },
     /// A CNAME led here and does so no longer.
     LeftBehind {
         /// What was published here goes.
@@ -207,9 +228,10 @@ impl Reason {
     pub fn until(&self) -> Option<Stamp> {
         match self {
             Reason::Cached { until, .. } | Reason::Hold { until } | Reason::Seen { until, .. } => Some(*until),
-            Reason::LeftBehind { until, .. } | Reason::NotProbed { due: until, .. } | Reason::Unseen { until } => {
-                *until
-            }
+            Reason::LeftBehind { until, .. }
+            | Reason::NotProbed { due: until, .. }
+            | Reason::Unseen { until }
+            | Reason::Unfinished { until, .. } => *until,
             _ => None,
         }
     }
@@ -252,6 +274,10 @@ impl Reason {
                 let left = span(until.until(now));
                 format!("caches may hold an earlier answer of {server} for {owner} (TTL {ttl}) for {left} more")
             }
+            Reason::NotInstalled { lineage } => {
+                format!("there is no record yet, and none is published before {lineage} is installed")
+            }
+            Reason::DeployOwed { command } => format!("`{command}` (deploy) has not succeeded since the switch"),
             Reason::ReloadOwed { command } => format!("`{command}` has not succeeded since the switch"),
             Reason::Hold { until } => {
                 format!(
@@ -306,6 +332,10 @@ impl Reason {
                 )
             }
             Reason::HostsUnknown { hosts, why } => format!("the hosts of \"{hosts}\" are not known yet: {why}"),
+            Reason::Unfinished { why, until: None } => format!("no complete set there: {why}"),
+            Reason::Unfinished { why, until: Some(until) } => {
+                format!("{why} (in {}, if it is the same then)", span(until.until(now)))
+            }
             Reason::LeftBehind { owner, until: Some(until) } => format!(
                 "a CNAME led to {owner} until not long ago, and caches may follow it for {} more",
                 span(until.until(now))
@@ -376,6 +406,8 @@ impl Step {
     /// What a rollover is at, in a word for logs.
     pub fn phase(&self) -> &'static str {
         match self {
+            Step::Copy => "copy",
+            Step::Install(_) => "install",
             Step::Switch(_) => "switch",
             Step::Publish(_) => "publish",
             Step::Delete(..) => "delete",
@@ -389,7 +421,7 @@ impl Step {
     pub fn owner(&self) -> Option<&DnsName> {
         match self {
             Step::Publish(owner) | Step::Delete(owner, _) => Some(owner),
-            Step::Switch(_) | Step::Retire(_) | Step::Leave | Step::Find(_) => None,
+            Step::Copy | Step::Install(_) | Step::Switch(_) | Step::Retire(_) | Step::Leave | Step::Find(_) => None,
         }
     }
 }
@@ -397,11 +429,13 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Step::Install(generation) => write!(f, "install generation {generation}"),
             Step::Switch(generation) => write!(f, "switch to generation {generation}"),
             Step::Publish(owner) => write!(f, "publish at {owner}"),
             Step::Delete(owner, record) => write!(f, "delete {record} at {owner}"),
             Step::Retire(generation) => write!(f, "retire generation {generation}"),
             Step::Find(hosts) => write!(f, "find the hosts of \"{hosts}\""),
+            Step::Copy => f.write_str("copy what the client has"),
             Step::Leave => f.write_str("leave DANE"),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{
     Reason, Step, Wait,
+    files::LASTING,
     model::{Lineage, Model},
     presence::AGREED,
     switch::needed,
@@ -94,7 +95,8 @@ fn lasting(model: &Model<'_>, lineage: &Lineage<'_>, wait: &Wait, needed: u64) -
     });
     let planned = match &wait.step {
         Step::Publish(_) | Step::Find(_) => 0,
-        Step::Switch(_) | Step::Leave => needed,
+        Step::Copy => LASTING,
+        Step::Install(_) | Step::Switch(_) | Step::Leave => needed,
         Step::Delete(..) | Step::Retire(_) if unseen => needed.max(hold).max(AGREED),
         Step::Delete(..) | Step::Retire(_) => expiry.max().unwrap_or(0).max(needed).max(hold),
     };

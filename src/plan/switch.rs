@@ -5,7 +5,7 @@ use super::{
     model::{Lineage, Model, Owner},
     reason::{Reason, Step, span},
 };
-use crate::{facts::Served, lineage::GenerationId, name::DnsName};
+use crate::{config::Section, facts::Served, lineage::GenerationId, name::DnsName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A rollover that is still blocked so long before the certificate expires is a failure, seconds.
@@ -18,7 +18,9 @@ pub fn switch(model: &Model<'_>, plan: &mut Plan) {
         if let Served::Unknown(_) = lineage.facts.served {
             continue; // told with the files
         }
-        if is_broken(model, lineage) {
+        if !lineage.is_installed() {
+            install(model, lineage, plan);
+        } else if is_broken(model, lineage) {
             mend(model, lineage, plan);
         } else if let Some(generation) = is_stale(model, lineage).then(|| open(model, lineage)).flatten() {
             let text = "caches may hold TLSA records that the certificate that is served does not match";
@@ -29,6 +31,26 @@ pub fn switch(model: &Model<'_>, plan: &mut Plan) {
             pursue(model, lineage, plan);
         }
     }
+}
+
+/// Has the first certificate installed, when no answer that a client may hold speaks against it: what services present now is
+/// known from looks alone.
+fn install(model: &Model<'_>, lineage: &Lineage<'_>, plan: &mut Plan) {
+    let (Some(section), Some(served)) = (lineage.section, lineage.facts.served()) else { return };
+    let mut reasons = gate::blockers(model, lineage, &served.id);
+    let unseen = |owner: &&Owner<'_>| owner.endpoint.is_some() && owner.presents.is_none();
+    let unseen = model.owners_of(lineage.name).filter(unseen);
+    reasons.extend(unseen.map(|owner| Reason::NotProbed { owner: owner.query.clone(), due: None }));
+    if reasons.is_empty() {
+        plan.actions.extend(section.deploy.iter().map(|command| deploys(lineage, section, &served.id, command)));
+    } else {
+        plan.waits.push(Wait { lineage: lineage.name.into(), step: Step::Install(served.id.clone()), reasons });
+    }
+}
+
+fn deploys(lineage: &Lineage<'_>, section: &Section, generation: &GenerationId, command: &[String]) -> Action {
+    let (lineage, generation) = (lineage.name.to_string(), generation.clone());
+    Action::Deploy { lineage, generation, command: command.to_vec(), timeout: section.timeout }
 }
 
 /// Switches to the newest generation whose gate is open, and tells what the others wait for.
@@ -75,6 +97,9 @@ fn step(lineage: &Lineage<'_>, to: &GenerationId, cause: Cause) -> Action {
 
 /// Does what is served match nothing that some server shows?
 pub fn is_broken(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
+    if !lineage.is_installed() {
+        return false;
+    }
     let Some(served) = lineage.facts.served() else { return false };
     let breaks = |owner: &Owner<'_>| {
         let configured = owner.configured.contains(lineage.name);
@@ -126,7 +151,7 @@ fn mend(model: &Model<'_>, lineage: &Lineage<'_>, plan: &mut Plan) {
     }
 }
 
-/// Moves switches and reloads before the additions of others: what needs no provider does not wait for one that takes its time. A
+/// Moves switches, deploys and reloads before the additions of others: what needs no provider does not wait for one that takes its time. A
 /// lineage at whose owners something is added keeps the order of the plan.
 pub fn before_others(model: &Model<'_>, plan: &mut Plan) {
     let is_addition = |action: &Action| matches!(action, Action::Add(_));
@@ -138,7 +163,7 @@ pub fn before_others(model: &Model<'_>, plan: &mut Plan) {
     let targets: BTreeSet<&DnsName> = added.map(|owner| &owner.doc.target).collect();
     let concerned = |name: &String| model.owners_of(name).any(|owner| targets.contains(&owner.doc.target));
     let moves = |action: &Action| match action {
-        Action::Switch { lineage, .. } => !concerned(lineage),
+        Action::Switch { lineage, .. } | Action::Deploy { lineage, .. } => !concerned(lineage),
         Action::Reload { lineages, .. } => !lineages.iter().any(concerned),
         _ => false,
     };
@@ -147,12 +172,34 @@ pub fn before_others(model: &Model<'_>, plan: &mut Plan) {
     plan.actions.extend(rest);
 }
 
-/// Plans the reloads that are owed: each command once.
+/// Plans the deploys that are owed, of what the dane directory shows and goes on showing.
+pub fn deploy(model: &Model<'_>, plan: &mut Plan) {
+    let switched = plan.switched();
+    let stays = |lineage: &&Lineage<'_>| lineage.is_installed() && !switched.contains(lineage.name);
+    for lineage in model.lineages.values().filter(stays) {
+        let (Some(section), Some(served)) = (lineage.section, lineage.facts.served()) else { continue };
+        let owed = section.deploy.iter().filter(|command| is_undeployed(lineage, command));
+        plan.actions.extend(owed.map(|command| deploys(lineage, section, &served.id, command)));
+    }
+}
+
+/// Is this command owed because of any generation that was left?
+fn is_undeployed(lineage: &Lineage<'_>, command: &Vec<String>) -> bool {
+    let left = lineage.doc.presented.iter().filter_map(|presented| presented.left);
+    left.into_iter().any(|left| lineage.undeployed(left).any(|owed| owed == command))
+}
+
+/// Plans the reloads that are owed: each command once. Lineages that have yet to be deployed wait: a service on another host that
+/// is reloaded before it has the files goes on with the old certificate, and its reload must not count.
 pub fn reload(model: &Model<'_>, plan: &mut Plan) {
     let mut owed: BTreeMap<&Vec<String>, (BTreeSet<String>, u64)> = BTreeMap::new();
     for lineage in model.lineages.values() {
         let timeout = lineage.section.map_or(0, |section| section.timeout);
-        for left in lineage.doc.presented.iter().filter_map(|presented| presented.left) {
+        let left = lineage.doc.presented.iter().filter_map(|presented| presented.left);
+        if left.clone().any(|left| lineage.undeployed(left).next().is_some()) {
+            continue;
+        }
+        for left in left {
             for command in lineage.owed(left) {
                 let (lineages, limit) = owed.entry(command).or_default();
                 lineages.insert(lineage.name.into());

@@ -122,12 +122,14 @@ type Labels<'a> = (&'a str, &'static str);
 
 fn labels_of(wait: &Wait) -> Labels<'_> {
     let step = match wait.step {
+        Step::Install(_) => "install",
         Step::Switch(_) => "switch",
         Step::Publish(_) => "publish",
         Step::Delete(..) => "delete",
         Step::Retire(_) => "retire",
         Step::Leave => "leave",
         Step::Find(_) => "find",
+        Step::Copy => "copy",
     };
     (&wait.lineage, step)
 }

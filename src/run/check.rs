@@ -8,10 +8,10 @@ mod subjects;
 use super::Report;
 use crate::{
     cli::{Arguments, Check},
-    config::{Config, Defaults, Dnssec, Loaded, Unreadable},
+    config::{Config, Defaults, Dnssec, Loaded, Section, Unreadable},
     env::Env,
     idna,
-    lineage::layout::Places,
+    lineage::{layout::Places, source::lineage_name},
     observe::{
         audit::{self, Bounded, state},
         discover::Resolver,
@@ -24,7 +24,12 @@ use crate::{
         prometheus,
     },
 };
-use std::{collections::BTreeSet, path::Path, rc::Rc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    rc::Rc,
+    time::Duration,
+};
 use subjects::Subjects;
 
 /// Audits the outside view.
@@ -139,14 +144,17 @@ fn inside(
     lineages: &BTreeSet<String>,
     findings: &mut Vec<Finding>,
 ) -> state::State {
-    let section = |name: &str| config.sections.iter().find(|section| idna::same(&section.name, name));
+    let section = |name: &str| config.sections.iter().find(|section| idna::same(&section.lineage(), name));
     let state = state::read(env, &config.state_directory, &|name| floor(config.ttl, section(name)));
     // The journal names lineages as live/ does.
-    let known = state.rollovers.keys().filter(|name| lineages.iter().any(|l| idna::same(l, name)));
+    let known = state
+        .rollovers
+        .keys()
+        .filter(|name| lineages.iter().any(|l| idna::same(l, name) || lineage_name(l) == name.as_str()));
     let lineages = &lineages.iter().chain(known).cloned().collect();
     findings.extend(check::rollovers(&state, lineages, env.wall()));
     let live = config.letsencrypt_directory.join("live");
-    findings.extend(reads_live(&services::scan(env, &live, &config.dane_directory, lineages)));
+    findings.extend(reads_live(&services::scan(env, &forbidden(env, config, &live, lineages), &config.dane_directory)));
     state
 }
 
@@ -160,11 +168,28 @@ fn reads_live(scan: &services::Scan) -> Vec<Finding> {
     scan.mentions.iter().map(mention).chain(scan.unreadable.iter().map(not_checked)).collect()
 }
 
+/// What a service must not read: `live/`, and the files of clients that overwrite them.
+fn forbidden<'a>(
+    env: &dyn Env,
+    config: &Config,
+    live: &'a Path,
+    lineages: &'a BTreeSet<String>,
+) -> services::Forbidden<'a> {
+    let parts = |section: &Section| {
+        let lineage = section.lineage().into_owned();
+        let parts = section.source.in_place()?.parts(env, &lineage).ok()?;
+        Some(parts.needed.into_iter().chain(parts.optional).map(move |path| (path, lineage.clone())))
+    };
+    let of_lineages = config.sections.iter().filter(|section| lineages.contains(&section.name));
+    let overwritten = of_lineages.filter_map(parts).flatten().collect();
+    services::Forbidden { live, lineages, overwritten }
+}
+
 /// Warnings for `--config-test`.
 pub(super) fn warnings_of_services(env: &dyn Env, config: &Config) -> String {
     let lineages = subjects::named(config);
     let live = config.letsencrypt_directory.join("live");
-    let scan = services::scan(env, &live, &config.dane_directory, &lineages);
+    let scan = services::scan(env, &forbidden(env, config, &live, &lineages), &config.dane_directory);
     let line =
         |mention: &services::Mention| format!("warning: {}:{}: {mention}\n", mention.file.display(), mention.line);
     scan.mentions.iter().map(line).collect()
@@ -188,5 +213,6 @@ fn places(config: &Config) -> Places {
         live: config.letsencrypt_directory.join("live"),
         dane: config.dane_directory.clone(),
         state: config.state_directory.clone(),
+        sources: BTreeMap::new(),
     }
 }

@@ -20,7 +20,10 @@ use crate::{
     observe::files,
     plan::{Action, Cause, Trouble},
 };
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 impl Run<'_> {
     /// Pins every lineage that has a section, sound or not, and every one that we know: the ACME client renews regardless.
@@ -69,7 +72,8 @@ impl Run<'_> {
             tracing::warn!(lineage = name, "dropping the pin by force");
             let mark = lineage_file(&self.places.state, name, "held");
             let released = self.env.stat(&mark, false).map_or(Ok(()), |_| keeper.release(name));
-            let led = released.and_then(|()| keeper.follow_live(name).map_err(|why| Trouble::of(name, why)));
+            let led =
+                released.and_then(|()| keeper.follow_live(name, section.bundle).map_err(|why| Trouble::of(name, why)));
             refused.extend(led.err());
         }
         let mut summary = self.rounds(store);
@@ -152,9 +156,8 @@ pub(super) fn forced(store: &Store, facts: &Facts, lineage: &str) -> Result<(Gen
 /// What `--config-test` says beside errors and warnings.
 pub(super) fn config_test(env: &dyn Env, config: &Config, unmatched: &[String]) -> Report {
     let mut text = String::new();
-    for section in unmatched {
-        let live = config.letsencrypt_directory.join("live");
-        text += &format!("warning: section [{section}]: there is no lineage of that name in {}\n", live.display());
+    for why in unmatched {
+        text += &format!("warning: {why}\n");
     }
     text += &super::check::warnings_of_services(env, config);
     if config.broken.is_empty() {
@@ -180,6 +183,7 @@ pub(super) fn without_configuration(env: &dyn Env, arguments: &Arguments, error:
         live: or(&overrides.letsencrypt_directory, Defaults::LETSENCRYPT_DIRECTORY).join("live"),
         dane: or(&overrides.dane_directory, Defaults::of(overrides.alnitak).dane_directory),
         state: or(&overrides.state_directory, Defaults::STATE_DIRECTORY),
+        sources: BTreeMap::new(),
     };
     let known = super::lineages_on_record(env, &places.state);
     let keeper = Keeper { env, places: &places, mode: 0o700, group: None };

@@ -12,7 +12,7 @@ use crate::{
         authority::{self, Wanted},
         discover::{Authorities, Resolver},
         dnssec::Validator,
-        endpoints, files, hosts,
+        endpoints, files, hosts, in_place,
         remember::{Configured, remember},
     },
     plan::{
@@ -60,7 +60,9 @@ impl Run<'_> {
         let names: BTreeSet<&String> = self.sections.keys().chain(journal.lineages.keys()).collect();
         let lineage =
             |name: &&String| ((*name).clone(), files::lineage(self.env, &self.places, name, self.bundle(name)));
-        let lineages = names.iter().map(lineage).collect();
+        let mut lineages = names.iter().map(lineage).collect();
+        in_place::look_again(self.env, &self.places, &mut lineages, |name| self.bundle(name));
+        in_place::believe(&mut lineages, journal, now);
         known.planned = None;
         let mut facts = Facts { now, wall: self.env.wall(), lineages, ..Facts::empty() };
         if known.since.is_none_or(|since| since.elapsed(now) >= SERVERS_FRESH) {
@@ -128,7 +130,15 @@ impl Run<'_> {
         };
         // That a generation was not seen holds from the oldest of the views on.
         let oldest = known.endpoints.values().map(|(at, _)| *at).min().unwrap_or(at);
+        let installed: Vec<String> = {
+            let model = Model::new(Input { config: self.config, sections: &self.sections, facts, journal });
+            let seen = model.lineages.values().filter(|lineage| probe::sees_served(&model, lineage));
+            seen.map(|lineage| lineage.name.to_owned()).collect()
+        };
         sightings.into_iter().for_each(|sighting| take_down(journal, sighting, at, oldest));
+        for name in installed {
+            journal.lineages.entry(name).and_modify(|doc| doc.uninstalled = None);
+        }
     }
 
     /// The configured resolvers, or the system's, and who judges what they say.
@@ -178,7 +188,14 @@ impl Run<'_> {
                 configured.entry(query).or_default().insert(name.to_owned());
             }
         }
-        remember(journal, facts, self.config.ttl, floor, &configured);
+        let hooks = self.sections.iter().filter(|(_, section)| section.hook.is_some());
+        let fresh: Vec<String> =
+            hooks.clone().map(|(name, _)| name.clone()).filter(|name| !journal.lineages.contains_key(name)).collect();
+        let unseen = hooks.filter_map(|(_, section)| Some(section.hook.as_ref()?.unseen_ttl)).max();
+        remember(journal, facts, unseen.or(self.config.ttl), floor, &configured);
+        for name in fresh {
+            journal.lineages.entry(name).and_modify(|doc| doc.uninstalled = Some(facts.now));
+        }
         for (name, found) in found {
             if let Some(doc) = journal.lineages.get_mut(&name) {
                 doc.hosts = found;
@@ -201,7 +218,7 @@ impl Run<'_> {
             });
             long_ago
                 || parting.contains(owner.query)
-                || lineages.any(|lineage| !lineage.is_settled() || lineage.doc.withdrawn)
+                || lineages.any(|lineage| !lineage.is_settled() || !lineage.is_installed() || lineage.doc.withdrawn)
                 || differs(&model, owner)
         };
         let due = model.owners.values().filter(is_due);

@@ -2,7 +2,9 @@
 
 mod check;
 mod commands;
+pub mod danebot;
 mod foretell;
+mod hinted;
 mod look;
 mod notify;
 mod pin;
@@ -13,6 +15,7 @@ mod rollback;
 mod rounds;
 mod status;
 mod take_over;
+mod wait;
 
 use crate::{
     act::keeper::Keeper,
@@ -24,13 +27,13 @@ use crate::{
         alnitak,
         store::{Store, lineage_file, lineages_of},
     },
-    lineage::certbot,
-    lineage::layout::Places,
-    plan::{Trouble, span},
+    lineage::{certbot, layout::Places, source::Source},
+    plan::Trouble,
 };
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet, HashSet},
+    io::ErrorKind,
     path::Path,
     time::Duration,
 };
@@ -44,6 +47,10 @@ pub struct Report {
     pub text: String,
     /// Something that time will settle is pending: seconds until it is worth running again.
     pub pending: Option<u64>,
+    /// What that is, in words.
+    pub awaited: String,
+    /// Part of it is a matter of the clock, not of others.
+    pub timed: bool,
 }
 
 impl Report {
@@ -113,9 +120,12 @@ pub fn run(env: &dyn Env, arguments: &Arguments, hints: &Hints, loaded: &Result<
     for error in &loaded.errors {
         tracing::error!("{error}");
     }
+    let once = || Run::new(env, arguments, hints, loaded).command();
+    let stays = arguments.wait && arguments.command == Command::Run && !arguments.dry_run;
     let mut report = match quiet::may_rest(arguments, loaded) {
+        _ if stays => wait::until_done(env, once),
         true => quiet::rest(env, arguments, loaded).unwrap_or_else(|| watched(env, arguments, hints, loaded)),
-        false => Run::new(env, arguments, hints, loaded).command(),
+        false => once(),
     };
     if !loaded.errors.is_empty() && matches!(report.exit, 0 | FAILED) {
         report.exit = CONFIGURATION;
@@ -142,16 +152,21 @@ impl<'a> Run<'a> {
             live: config.letsencrypt_directory.join("live"),
             dane: config.dane_directory.clone(),
             state: config.state_directory.clone(),
+            sources: BTreeMap::new(),
         };
         let mode = match &arguments.command {
             Command::Post => Mode::Post,
-            Command::Deploy => Mode::Deploy(hints.lineage()),
+            Command::Deploy => Mode::Deploy(None),
             Command::Reset { .. } => Mode::Reset,
             _ => Mode::Plain,
         };
+        let of_certbot = |section: &Section| section.source == Source::Certbot;
+        let wanted = config.sections.is_empty() || config.sections.iter().any(of_certbot);
         let live = certbot::lineages(env, &places.live).unwrap_or_else(|error| {
-            let live = places.live.display();
-            tracing::warn!("cannot list {live}, so there are no certificates (`letsencrypt_directory` says where they are): {error}");
+            if wanted || error.kind() != ErrorKind::NotFound {
+                let live = places.live.display();
+                tracing::warn!("cannot list {live}, so there are no certificates (`letsencrypt_directory` says where they are): {error}");
+            }
             Vec::new()
         });
         let sections = BTreeMap::new();
@@ -162,15 +177,15 @@ impl<'a> Run<'a> {
     fn command(mut self) -> Report {
         let known = lineages_on_record(self.env, &self.places.state);
         let unmatched = self.match_sections(&known);
+        if self.arguments.command == Command::Deploy {
+            self.mode = Mode::Deploy(self.hinted());
+        }
         if self.arguments.command == Command::ConfigTest {
             return commands::config_test(self.env, self.config, &unmatched);
         }
         self.rests = self.rests.filter(|_| unmatched.is_empty());
-        for section in &unmatched {
-            let live = self.places.live.display();
-            tracing::warn!(
-                "section [{section}]: there is no lineage of that name in {live}, so there is nothing to do for it yet"
-            );
+        for text in &unmatched {
+            tracing::warn!("{text}, so there is nothing to do for it yet");
         }
         if self.arguments.command == Command::Run && self.config.sections.is_empty() && self.config.broken.is_empty() {
             tracing::info!("there is no section in {}, so there is nothing to do", self.config.path.display());
@@ -211,35 +226,41 @@ impl<'a> Run<'a> {
                 let lineage = self.spelt(lineage, &known);
                 self.locked(POST_WAIT, Vec::new(), |run, store| run.force(store, &lineage))
             }
-            _ if self.arguments.wait => self.wait(),
-            _ => self.locked(PLAIN_WAIT, Vec::new(), |run, store| run.rounds(store)),
+            _ => self.locked(if self.arguments.wait { POST_WAIT } else { PLAIN_WAIT }, Vec::new(), Run::rounds),
         }
     }
 
-    /// Runs again and again until nothing is pending. The lock is free between the runs, and each leaves everything in order,
-    /// so it can be interrupted at any time.
-    fn wait(&self) -> Report {
-        loop {
-            let report = self.locked(POST_WAIT, Vec::new(), |run, store| run.rounds(store));
-            let Some(seconds) = report.pending else { return report };
-            tracing::info!("waiting {} for what comes next; can be interrupted at any time", span(seconds));
-            self.env.sleep(Duration::from_secs(seconds.max(1)));
-        }
-    }
-
-    /// Finds the lineage of each section: by its exact name, else without regard to case. Returns the sections that have none.
+    /// Finds the lineage of each section: by its exact name, else without regard to case. Says which sections have none.
     fn match_sections(&mut self, known: &BTreeSet<String>) -> Vec<String> {
         let mut unmatched = Vec::new();
-        let exact: HashSet<&String> = self.live.iter().chain(known).collect();
+        let exact: HashSet<String> = self.live.iter().chain(known).cloned().collect();
         for section in &self.config.sections {
-            let mut names = self.live.iter().chain(known);
-            let found = exact.get(&section.name).copied();
-            match found.or_else(|| names.find(|name| idna::same(name, &section.name))) {
-                Some(name) => drop(self.sections.insert(name.clone(), section.clone())),
-                None => unmatched.push(section.name.clone()),
+            match self.lineage_to(section, known, &exact) {
+                Ok(name) => {
+                    let source = section.source.in_place().cloned();
+                    self.places.sources.extend(source.map(|source| (name.clone(), source)));
+                    self.sections.insert(name, section.clone());
+                }
+                Err(why) => unmatched.push(format!("section [{}]: {why}", section.name)),
             }
         }
         unmatched
+    }
+
+    /// The name of a section's lineage, if it has one; else what is missing.
+    fn lineage_to(&self, section: &Section, known: &BTreeSet<String>, all: &HashSet<String>) -> Result<String, String> {
+        let own = section.lineage();
+        let mut names = self.live.iter().chain(known);
+        let found = all.get(&*own).or_else(|| names.find(|name| idna::same(name, &own)));
+        match (section.source.in_place(), found) {
+            (None, Some(name)) => Ok(name.clone()),
+            (None, None) => Err(format!("there is no lineage of that name in {}", self.places.live.display())),
+            (Some(_), Some(name)) if known.contains(name) => Ok(name.clone()),
+            (Some(source), found) => {
+                let name = found.map_or(own.into_owned(), String::clone);
+                source.is_there(self.env, &name).map(|()| name)
+            }
+        }
     }
 
     /// A lineage of the command line as `live/` or the journal spells it: an international name can come in either form.

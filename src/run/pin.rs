@@ -29,6 +29,7 @@ struct Pin<'a> {
     is_new: bool,
     /// Where `.served` is to lead.
     target: PathBuf,
+    /// There is no need to note that only `--post` may release it.
     marked: bool,
     unsynced: Vec<PathBuf>,
     failed: Option<String>,
@@ -73,6 +74,8 @@ impl Keeper<'_> {
         pin.lock = Some(self.lock(pin.lineage)?);
         self.sweep(pin.lineage);
         let facts = files::lineage(self.env, self.places, pin.lineage, pin.bundle);
+        // No renewal reaches a copy, so there is nothing to release.
+        pin.marked = facts.held || facts.in_place;
         let generation = match (&facts.served, &facts.live) {
             // What `live/` does not show, or shows half of, the client prunes by and by.
             (Served::Pinned(shown), live)
@@ -85,10 +88,12 @@ impl Keeper<'_> {
             (Served::Damaged { shows: Ok(shows), .. }, _) => Some(shows),
             (Served::Damaged { shows: Err(why), .. }, _) | (Served::Unknown(why), _) => return Err(why.clone()),
             (Served::Foreign(shown), _) => Some(shown),
+            // No service reads the client's own files.
+            (Served::Missing, _) if facts.in_place => return Ok(()),
             (Served::Live | Served::Missing, Ok(live)) => Some(live),
             (Served::Live | Served::Missing, Err(why)) => return Err(why.clone()),
         };
-        (pin.marked, pin.generation) = (facts.held, generation.cloned());
+        pin.generation = generation.cloned();
         if let Some(generation) = &pin.generation {
             pin.is_new = self.half(pin.lineage, generation, &mut pin.unsynced)?;
         }

@@ -124,8 +124,9 @@ impl Run<'_> {
     }
 
     fn lineage_named(&self, name: &str) -> Result<&str, String> {
-        let exact = self.live.iter().find(|live| *live == name);
-        let found = exact.or_else(|| self.live.iter().find(|live| idna::same(live, name)));
+        let names = || self.places.sources.keys().chain(&self.live);
+        let exact = names().find(|live| *live == name);
+        let found = exact.or_else(|| names().find(|live| idna::same(live, name)));
         found.map(String::as_str).ok_or_else(|| self.no_lineage(name))
     }
 
@@ -142,8 +143,13 @@ impl Run<'_> {
         }
     }
 
-    /// What `live/` shows of a lineage, its key aside.
+    /// What `live/` shows of a lineage, its key aside; of a client that overwrites its files, what makes a set with the key.
     fn shown(&self, name: &str) -> Result<Found, String> {
+        if let Some(source) = self.places.sources.get(name) {
+            let set = source.read(self.env, name)?;
+            let path = source.parts(self.env, name)?.needed.swap_remove(0);
+            return Ok(Found { lineage: Some(name.into()), chain: set.generation.chain, paths: [path.clone(), path] });
+        }
         let dir = self.places.live.join(name);
         let files = [CERT, CHAIN, FULLCHAIN].map(|file| dir.join(file));
         self.set(name, files)

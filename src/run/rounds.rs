@@ -94,8 +94,8 @@ impl Run<'_> {
             let mut plan = check(input, known.planned.take().unwrap_or_else(|| plan(input)));
             plan.retain(|action| self.is_for(action) && !tried.contains(action));
             let Plan { mut actions, waits, troubles } = plan;
-            // A reload serves all switches before it; a switch that failed in this run keeps nobody from his reload.
-            if actions.iter().any(|action| matches!(action, Action::Switch { .. })) {
+            // A reload serves all switches and deploys before it; one that failed in this run keeps nobody else from his reload.
+            if actions.iter().any(|action| matches!(action, Action::Switch { .. } | Action::Deploy { .. })) {
                 actions.retain(|action| !matches!(action, Action::Reload { .. }));
             }
             (summary.now, summary.waits) = (Some(now), waits);
@@ -118,7 +118,10 @@ impl Run<'_> {
                 // The next look finds it mended, and would say nothing.
                 summary.troubles.extend(troubles);
             }
-            if actions.iter().any(|action| matches!(action, Action::Switch { .. } | Action::Reload { .. })) {
+            let moves = |action: &Action| {
+                matches!(action, Action::Switch { .. } | Action::Deploy { .. } | Action::Reload { .. })
+            };
+            if actions.iter().any(moves) {
                 known.endpoints.clear();
             }
             let came = self.actor().carry_out(&actions, &facts, store)?;
@@ -191,7 +194,7 @@ impl Run<'_> {
             let dane = self.places.dane(name);
             let known = crate::journal::store::lineage_file(&self.places.state, name, "held");
             let there = self.env.stat(&dane, false).is_ok() || self.env.stat(&known, false).is_ok();
-            if !there && let Err(why) = keeper.follow_live(name) {
+            if !there && let Err(why) = keeper.follow_live(name, false) {
                 summary.troubles.push(Trouble::of(name, why));
             }
         }
@@ -229,7 +232,8 @@ impl Run<'_> {
             Ran { exit, ended, next_in, now, waits, troubles, journal: store.journal() }.write(self.env, file);
         }
         let pending = summary.is_pending().then_some(next_in);
-        let mut report = Report { exit, text: if self.arguments.json { text } else { String::new() }, pending };
+        let text = if self.arguments.json { text } else { String::new() };
+        let mut report = Report { exit, text, pending, awaited: summary.awaited(now), timed: summary.is_timed() };
         if let Err(error) = written {
             tracing::error!("the journal cannot be written: {error}");
             report.exit = FAILED;
@@ -293,6 +297,24 @@ impl Summary {
         !self.later.is_empty()
             || !self.by_hand.is_empty()
             || self.waits.iter().flat_map(|wait| &wait.reasons).any(Reason::passes)
+    }
+
+    /// Does something become due at a known time?
+    fn is_timed(&self) -> bool {
+        let passing = self.waits.iter().flat_map(|wait| &wait.reasons).filter(|reason| reason.passes());
+        passing.into_iter().any(|reason| reason.until().is_some())
+    }
+
+    /// What is waited for, in words: what comes first by the clock, else what somebody else has to do.
+    fn awaited(&self, now: Stamp) -> String {
+        let passing = |wait: &&Wait| wait.reasons.iter().any(Reason::passes);
+        let until = |wait: &&Wait| wait.reasons.iter().filter_map(Reason::until).min();
+        let first = self.waits.iter().filter(passing).min_by_key(|wait| (until(wait).is_none(), until(wait)));
+        let told = first.map(|wait| {
+            let text = wait.reasons.iter().find(|reason| reason.passes()).map(|reason| reason.text(now));
+            format!("{}: waiting to {}: {}", wait.lineage, wait.step, text.unwrap_or_default())
+        });
+        told.or_else(|| self.later.iter().chain(&self.by_hand).next().cloned()).unwrap_or_default()
     }
 
     /// Takes down what came of an action. One that failed, and an edit of any outcome, is not tried again in this run.

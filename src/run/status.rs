@@ -8,7 +8,7 @@ use crate::{
     facts::{Facts, LineageFacts, Served},
     idna,
     journal::{Journal, clock::Clock, store::Store},
-    observe::files,
+    observe::{files, in_place},
     plan::{Input, check::check, model::Model, plan},
     report::status::{Sources, make, text},
 };
@@ -94,7 +94,8 @@ impl Run<'_> {
     fn remembered_facts(&self, journal: &mut Journal, recalled: &Recalled) -> Facts {
         let now = journal.clock.read(self.env.boot());
         let names: BTreeSet<&String> = self.sections.keys().chain(journal.lineages.keys()).collect();
-        let lineages = names.into_iter().map(|name| (name.clone(), self.files(name))).collect();
+        let mut lineages = names.into_iter().map(|name| (name.clone(), self.files(name))).collect();
+        in_place::believe(&mut lineages, journal, now);
         let mut facts = Facts { now, wall: self.env.wall(), lineages, ..Facts::empty() };
         facts.mail = recalled.mail();
         self.remember(journal, &facts);

@@ -46,7 +46,7 @@ fn on_this_host() {
             "a typo in a key",
             &|lab| lab.configure("relaod = /bin/true"),
             &["-t"],
-            &[":14:1:", "did you mean \"reload\"?"],
+            &[":13:1:", "did you mean \"reload\"?"],
         ),
         ("a provider with a typo", &|lab| lab.configure("api = rfc2163 x"), &["-t"], &["did you mean \"rfc2136\"?"]),
         ("a duration", &|lab| lab.configure("hold = soon"), &["-t"], &["not a duration", "15m"]),
@@ -128,7 +128,7 @@ fn that_root_makes() {
 #[test]
 fn at_the_name_server() {
     let faults: [(&str, Option<Fault>, &[&str]); 7] = [
-        ("the port is closed", None, &["127.0.0.1:1", "refuses"]),
+        ("the port is closed", None, &["127.0.0.1 port 1", "refused the connection", "see that it runs"]),
         ("another name of the key", Some(Fault::Tsig(TsigError::BadKey)), &["BADKEY", "compare name and algorithm"]),
         ("another secret", Some(Fault::Tsig(TsigError::BadSig)), &["BADSIG", "copy the key file anew"]),
         ("a clock that is wrong", Some(Fault::Clock(4000)), &["4000 s ahead of ours", "set the clocks right"]),

@@ -12,7 +12,8 @@ use std::{
 pub const DIR: &str = "/media";
 
 const OUTSIDE: &str = "DANEROLL_LAB_OUTSIDE";
-const PREFIX: &str = "daneroll-lab-";
+/// Of the name of each.
+pub const PREFIX: &str = "daneroll-lab-";
 
 /// A command that starts this program with these words in namespaces of their own, named after its process id. It ends
 /// with this process if `tied`; and with it, in any case, all that was started within.
@@ -36,7 +37,7 @@ pub fn command(words: &[&str], tied: bool) -> io::Result<Command> {
 pub fn settle(addresses: &[&str]) -> io::Result<Namespace> {
     let refuse = |why: &str| Err(io::Error::other(format!("this is no place for a laboratory: {why}")));
     let Ok(name) = env::var("DANEROLL_LAB") else { return refuse("it has no name") };
-    if !name.strip_prefix(PREFIX).is_some_and(|pid| pid.parse::<u32>().is_ok()) {
+    if name.strip_prefix(PREFIX).is_none_or(|pid| pid.parse::<u32>().is_err()) {
         return refuse("its name is not one of ours");
     }
     if std::process::id() != 1 {

@@ -7,7 +7,8 @@ use crate::{
     watch::{Endpoint, Log},
 };
 use std::{
-    fs, io,
+    fs,
+    io::{self, BufRead, BufReader},
     path::Path,
     process::{Command, Stdio},
     sync::{
@@ -118,19 +119,34 @@ fn visit(endpoint: &Endpoint, conf: &Path) -> Outcome {
     let mut command = Command::new("posttls-finger");
     command.args("-c -l dane-only -L summary,verbose -t 10 -T 10 -m 1".split(' ')).env("MAIL_CONFIG", conf);
     if endpoint.before == Before::Nothing {
-        // A server of another kind says nothing that it understands, but only after TLS.
-        command.args(["-w", "-T", "1"]);
+        command.arg("-w");
     }
     match endpoint.kind {
         Kind::Any => {}
         Kind::Rsa => _ = command.args(["-p", "TLSv1.2", "-o", "tls_medium_cipherlist=aRSA"]),
         Kind::Ecdsa => _ = command.args(["-p", "TLSv1.2", "-o", "tls_medium_cipherlist=aECDSA"]),
     }
-    let destination = format!("[{}]:{}", endpoint.host, endpoint.address.port());
-    match command.arg(destination).stdin(Stdio::null()).output() {
-        Ok(output) => read(&String::from_utf8_lossy(&[output.stdout, output.stderr].concat())),
-        Err(error) => Outcome::Failed(error.to_string()),
+    command.arg(format!("[{}]:{}", endpoint.host, endpoint.address.port()));
+    // After TLS a server of another kind says nothing that it understands, and it would wait.
+    run(command, endpoint.before == Before::Nothing).unwrap_or_else(|error| Outcome::Failed(error.to_string()))
+}
+
+/// Reads what it says, to the end or to the verdict.
+fn run(mut command: Command, to_the_verdict: bool) -> io::Result<Outcome> {
+    let (reader, writer) = io::pipe()?;
+    let mut child = command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).spawn()?;
+    drop(command);
+    let mut outcome = Outcome::Failed("it said nothing".to_owned());
+    let mut said = String::new();
+    for line in BufReader::new(reader).lines() {
+        said += &format!("{} | ", line?);
+        outcome = read(&said);
+        if to_the_verdict && !matches!(outcome, Outcome::Failed(_)) {
+            child.kill()?;
+        }
     }
+    child.wait()?;
+    Ok(outcome)
 }
 
 /// What posttls-finger says comes to.
@@ -140,6 +156,6 @@ fn read(said: &str) -> Outcome {
     } else if said.contains("no TLSA records found") {
         Outcome::NoDane
     } else {
-        Outcome::Failed(said.lines().collect::<Vec<_>>().join(" | "))
+        Outcome::Failed(said.to_owned())
     }
 }

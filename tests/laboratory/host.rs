@@ -3,10 +3,12 @@
 use crate::{
     clients::{Record, record_of},
     fingers::Fingers,
-    look::{Before, Kind, look},
+    look::{Before, Kind},
     namespace::must,
-    network::{ACME, Network, PDNS, Place, Zone},
+    network::{Network, PDNS, Place, Zone},
+    program::{Daneroll, Timer},
     questions::Questions,
+    renewer::Renewer,
     watch::{Endpoint, Subject, Verdicts, Watch},
 };
 use std::{
@@ -15,17 +17,11 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
+    process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
-/// Between two plain runs.
-pub const RUN_EVERY: Duration = Duration::from_secs(1);
 /// What each wait is given; a rollover takes about seven seconds on an idle machine.
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -43,6 +39,7 @@ pub struct Host<'a> {
     pub network: &'a Network,
     pub place: Place,
     pub lineages: Vec<Lineage>,
+    pub renewer: Renewer,
     /// Postfix is at 25 on each.
     pub ports: Vec<u16>,
     title: &'static str,
@@ -50,85 +47,10 @@ pub struct Host<'a> {
     watch: RefCell<Option<Watch>>,
 }
 
-/// How a run of daneroll ended, and what it said.
-#[derive(Clone, Debug)]
-pub struct Run {
-    /// Exit code; -1 after a signal.
-    pub code: i32,
-    pub said: String,
-}
-
-/// daneroll with a configuration.
-#[derive(Clone, Debug)]
-pub struct Daneroll {
-    conf: PathBuf,
-}
-
-impl Daneroll {
-    /// The program under test; `DANEROLL` names another one, such as that of an installed package.
-    pub fn program() -> String {
-        std::env::var("DANEROLL").unwrap_or_else(|_| env!("CARGO_BIN_EXE_daneroll").to_owned())
-    }
-
-    pub fn command(&self) -> Command {
-        let mut command = Command::new(Daneroll::program());
-        command.arg("-c").arg(&self.conf).arg("-l-").stdin(Stdio::null());
-        command
-    }
-
-    /// A run to its end, a minute at most.
-    pub fn run(&self, options: &[&str]) -> Run {
-        let mut command = Command::new("timeout");
-        command.args(["--kill-after=5", "60", &Daneroll::program(), "-l-", "-c"]).arg(&self.conf).args(options);
-        let output = command.stdin(Stdio::null()).output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        Run { code: output.status.code().unwrap_or(-1), said: String::from_utf8_lossy(&said).into_owned() }
-    }
-}
-
-/// A timer that lets daneroll run again and again.
-pub struct Timer {
-    stop: Arc<AtomicBool>,
-    runs: Arc<Mutex<Vec<Run>>>,
-    thread: JoinHandle<()>,
-}
-
-impl Timer {
-    fn start(daneroll: Daneroll) -> Timer {
-        let (stop, runs) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<Run>>>::default());
-        let (stopped, log) = (stop.clone(), runs.clone());
-        let thread = thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                let next = Instant::now() + RUN_EVERY;
-                let run = daneroll.run(&[]);
-                log.lock().unwrap().push(run);
-                thread::sleep(next.saturating_duration_since(Instant::now()));
-            }
-        });
-        Timer { stop, runs, thread }
-    }
-
-    /// What the runs have said until now.
-    pub fn runs(&self) -> Vec<Run> {
-        self.runs.lock().unwrap().clone()
-    }
-
-    /// Stops it; every run was a good one, or met another one.
-    pub fn stop(self) -> Vec<Run> {
-        let runs = self.halt();
-        for run in &runs {
-            assert!(matches!(run.code, 0 | 32), "daneroll ended with {}:\n{}", run.code, run.said);
-        }
-        runs
-    }
-
-    /// Stops it, however the runs ended.
-    pub fn halt(self) -> Vec<Run> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap();
-        std::mem::take(&mut *self.runs.lock().unwrap())
-    }
-}
+/// What a run that has nothing to do must leave alone: links, what servers show, how often Postfix was reloaded.
+type Picture = (Vec<(PathBuf, PathBuf)>, Vec<Shown>, usize);
+/// What each server shows, if it answers.
+type Shown = Vec<Option<BTreeSet<Record>>>;
 
 impl<'a> Host<'a> {
     /// A host with one lineage named like it, `3 1 1` at port 25.
@@ -137,7 +59,16 @@ impl<'a> Host<'a> {
         let (begun, watch) = (Instant::now(), RefCell::default());
         // certbot would make it for root alone.
         fs::create_dir(network.path(&format!("mx{}", place.number))).unwrap();
-        Host { network, place, lineages: vec![lineage], ports: vec![25], title, begun, watch }
+        Host {
+            network,
+            place,
+            lineages: vec![lineage],
+            renewer: Renewer::Certbot,
+            ports: vec![25],
+            title,
+            begun,
+            watch,
+        }
     }
 
     /// Issues, configures with these lines before the first section, starts Postfix, publishes the first record, and looks
@@ -184,40 +115,11 @@ impl<'a> Host<'a> {
     }
 
     pub fn daneroll(&self) -> Daneroll {
-        Daneroll { conf: self.path("daneroll.conf") }
+        Daneroll::new(self.path("daneroll.conf"))
     }
 
     pub fn timer(&self) -> Timer {
         Timer::start(self.daneroll())
-    }
-
-    /// The first certificates.
-    pub fn issue(&self, options: &[&str]) {
-        for lineage in &self.lineages {
-            let (name, address) = (self.place.name(), self.place.address());
-            let mut args: Vec<&str> = "certonly --standalone --http-01-port 5002 --agree-tos".split(' ').collect();
-            args.extend(["--register-unsafely-without-email", "--http-01-address", &address]);
-            args.extend(["--server", ACME[0], "-d", &name, "--cert-name", &lineage.name, "--key-type"]);
-            args.push(if lineage.kind == Kind::Rsa { "rsa" } else { "ecdsa" });
-            self.certbot(&[&args, options].concat());
-        }
-        self.tell("certificate issued");
-    }
-
-    pub fn certbot(&self, args: &[&str]) -> String {
-        let said = self.network.certbot(&format!("{}/le", self.home()), args);
-        said.unwrap_or_else(|error| panic!("{error}\npebble:\n{}", self.network.tail("pebble")))
-    }
-
-    /// Renews every lineage with certbot, daneroll being its pre and post hook.
-    pub fn renew(&self, options: &[&str]) {
-        let hook = |word: &str| format!("{} -c {} {word}", Daneroll::program(), self.text("daneroll.conf"));
-        let (pre, post) = (hook("--pre"), hook("--post"));
-        let args = ["renew", "--force-renewal", "--no-random-sleep-on-renew", "--pre-hook", &pre, "--post-hook", &post];
-        let said = self.certbot(&[&args[..], options].concat());
-        // certbot only reports a hook that fails and goes on.
-        assert!(!said.contains("error code"), "a hook failed:\n{said}\n{}", self.tail("daneroll.log"));
-        self.tell("renewed");
     }
 
     /// Writes the configuration; `lines` come before the sections.
@@ -231,38 +133,31 @@ impl<'a> Host<'a> {
         let home = home.trim_end_matches('/');
         let mut text = format!(
             "letsencrypt_directory = {home}/le\ndane_directory = {home}/dane\nstate_directory = {home}/state\n\
-             log = {home}/daneroll.log\nresolver = 127.0.0.53\ntrust_anchor = {dir}anchor.key\n\
-             ttl = 0\nsettle = 20\nhold = 1\nrecord_ttl = 2\nreload = postfix -c {home}/etc reload\napi = {api}\n{}",
-            lines.replace("@HOME@", home)
+             log = {home}/daneroll.log\nresolver = 127.0.0.53\ntrust_anchor = {dir}anchor.key\napi = {api}\n"
         );
+        let defaults = "ttl = 0\nsettle = 20\nhold = 1\nrecord_ttl = 2\nreload = postfix -c @HOME@/etc reload\n";
+        let key = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+        let other = |line: &&str| !lines.lines().any(|ours| key(ours) == key(line));
+        for line in defaults.lines().filter(other).chain(lines.lines()) {
+            text += &format!("{}\n", line.replace("@HOME@", home));
+        }
         for lineage in &self.lineages {
             text += &format!("[{}]\n", lineage.name);
+            if self.renewer == Renewer::Lego {
+                text += &format!("source = lego {home}/lego\n");
+            }
             for ([usage, selector, matching], port) in self.kinds(lineage) {
                 text += &format!("tlsa = {usage}{selector}{matching} {port} {}\n", self.place.name());
             }
         }
         fs::write(self.path("daneroll.conf"), text).unwrap();
-        self.daneroll().run(&["--config-test"]).expect(0);
+        let run = self.daneroll().run(&["--config-test"]);
+        run.expect(0);
+        assert!(!run.said.contains("warning"), "{}", run.said);
     }
 
     fn kinds(&self, lineage: &Lineage) -> impl Iterator<Item = ([u8; 3], u16)> {
         self.ports.iter().flat_map(|port| lineage.parameters.iter().map(|parameters| (*parameters, *port)))
-    }
-
-    /// Starts Postfix; it reads `dane` or `le/live`.
-    pub fn start_postfix(&self, from: &str) {
-        let chain = |lineage: &Lineage| {
-            let dir = self.text(&format!("{from}/{}", lineage.name));
-            format!("{dir}/privkey.pem, {dir}/fullchain.pem")
-        };
-        let chains: Vec<String> = self.lineages.iter().map(chain).collect();
-        self.network
-            .start_postfix(&self.home(), &self.place.name(), &self.place.address(), &chains.join(", "))
-            .unwrap();
-        self.until("Postfix", || {
-            let endpoint = &self.endpoints()[0];
-            look(endpoint.address, &endpoint.host, Before::Smtp, Kind::Any).is_ok()
-        });
     }
 
     pub fn endpoints(&self) -> Vec<Endpoint> {
@@ -279,52 +174,27 @@ impl<'a> Host<'a> {
 
     /// Looks from now on.
     pub fn watch(&self, fingers: &Fingers) {
-        self.watch_services_of(fingers, "dane");
+        let served = |lineage: &Lineage| self.path(&format!("dane/{}/fullchain.pem", lineage.name));
+        let lineages = self.lineages.iter().map(|lineage| [self.live(lineage, "fullchain"), served(lineage)]).collect();
+        self.watch_files(lineages, fingers);
     }
 
-    /// The same where services read this directory.
-    pub fn watch_services_of(&self, fingers: &Fingers, from: &str) {
-        let files = |lineage: &Lineage| {
-            [self.live(&lineage.name), format!("{from}/{}", lineage.name)]
-                .map(|dir| self.path(&dir).join("fullchain.pem"))
-        };
-        let lineages = self.lineages.iter().map(files).collect();
+    /// The same where services read what the client writes.
+    pub fn watch_live(&self, fingers: &Fingers) {
+        let live = |lineage: &Lineage| self.live(lineage, "fullchain");
+        self.watch_files(self.lineages.iter().map(|lineage| [live(lineage), live(lineage)]).collect(), fingers);
+    }
+
+    fn watch_files(&self, lineages: Vec<[PathBuf; 2]>, fingers: &Fingers) {
         let subject = Subject { servers: self.place.zone.servers(), endpoints: self.endpoints(), lineages };
         *self.watch.borrow_mut() = Some(Watch::start(subject, fingers));
-    }
-
-    fn live(&self, lineage: &str) -> String {
-        format!("le/live/{lineage}")
-    }
-
-    /// A file of certbot's archive.
-    fn archived(&self, lineage: &str, file: &str, number: usize) -> PathBuf {
-        self.path(&format!("le/archive/{lineage}/{file}{number}.pem"))
-    }
-
-    /// The newest number of a lineage.
-    pub fn newest(&self, lineage: &str) -> usize {
-        let names = fs::read_dir(self.path(&format!("le/archive/{lineage}"))).unwrap();
-        let number = |name: String| name.strip_prefix("cert")?.strip_suffix(".pem")?.parse().ok();
-        names.flatten().filter_map(|entry| number(entry.file_name().into_string().ok()?)).max().unwrap()
-    }
-
-    /// Which number of the lineage the dane directory shows, if all four files are of the same.
-    pub fn served(&self, lineage: &str) -> Option<usize> {
-        let is = |&number: &usize| {
-            ["cert", "chain", "fullchain", "privkey"].iter().all(|file| {
-                let shown = fs::read(self.path(&format!("dane/{lineage}/{file}.pem")));
-                shown.is_ok_and(|shown| fs::read(self.archived(lineage, file, number)).is_ok_and(|kept| kept == shown))
-            })
-        };
-        (1..=self.newest(lineage)).rev().find(is)
     }
 
     /// What every server has to show at 25 when all is done: the records of what is live, and nothing else.
     pub fn wanted(&self) -> BTreeSet<Record> {
         let mut wanted = BTreeSet::new();
         for lineage in &self.lineages {
-            let pem = fs::read(self.path(&self.live(&lineage.name)).join("fullchain.pem")).unwrap();
+            let pem = fs::read(self.live(lineage, "fullchain")).unwrap();
             wanted.extend(lineage.parameters.iter().map(|&parameters| {
                 let daneroll::tlsa::Association { usage, selector, matching, data } = record_of(&pem, parameters);
                 Record { usage, selector, matching, data }
@@ -343,7 +213,7 @@ impl<'a> Host<'a> {
     }
 
     /// What each server shows.
-    pub fn shown(&self, owner: &str) -> Vec<Option<BTreeSet<Record>>> {
+    fn shown(&self, owner: &str) -> Shown {
         let questions = Questions::new(Instant::now()).unwrap();
         let ask = |(server, address): (usize, &&str)| {
             let shown = questions.ask(server, (*address, 53), owner).ok()?;
@@ -354,8 +224,7 @@ impl<'a> Host<'a> {
 
     /// Waits until everything that is live is served, and its records are the only ones.
     pub fn until_done(&self) {
-        let newest = |lineage: &Lineage| self.served(&lineage.name) == Some(self.newest(&lineage.name));
-        self.until("the switch", || self.lineages.iter().all(newest));
+        self.until("the switch", || self.lineages.iter().all(|lineage| self.is_current(lineage)));
         self.tell("switched");
         self.until("the old records to go", || self.records_are(&self.wanted()));
     }
@@ -379,10 +248,11 @@ impl<'a> Host<'a> {
         self.daneroll().run(&[]).expect(0);
         assert_eq!(self.picture(), before, "a run with nothing to do changed something");
         for lineage in &self.lineages {
-            assert_eq!(self.served(&lineage.name), Some(self.newest(&lineage.name)), "what is served");
+            assert!(self.is_current(lineage), "what is served is not what is live");
             let served = fs::canonicalize(self.path(&format!("dane/{}/.served", lineage.name))).unwrap();
-            let live = fs::canonicalize(self.path(&self.live(&lineage.name))).unwrap();
-            assert_eq!(served != live, always_pinned, "{} leads to {}", lineage.name, served.display());
+            let live = self.live(lineage, "fullchain");
+            let leads_to_live = served == fs::canonicalize(live.parent().unwrap()).unwrap();
+            assert_eq!(leads_to_live, !always_pinned, "{} leads to {}", lineage.name, served.display());
         }
         let status = self.daneroll().run(&["status", "--json"]);
         status.expect(0);
@@ -395,7 +265,7 @@ impl<'a> Host<'a> {
         }
     }
 
-    fn picture(&self) -> (Vec<(PathBuf, PathBuf)>, Vec<Vec<Option<BTreeSet<Record>>>>, usize) {
+    fn picture(&self) -> Picture {
         let link = |path: PathBuf| fs::read_link(&path).ok().map(|target| (path, target));
         let links = files_below(&self.path("dane")).into_iter().filter_map(link).collect();
         let reloads = fs::read_to_string(self.path("mail.log")).unwrap_or_default().matches("reload --").count();
@@ -421,7 +291,8 @@ impl Drop for Host<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             for (what, file, lines) in [
-                ("daneroll", self.path("daneroll.log"), 60),
+                ("runs of daneroll", self.path("runs.log"), 60),
+                ("hooks", self.path("daneroll.log"), 20),
                 ("Postfix", self.path("mail.log"), 15),
                 ("named", self.network.path("named.log"), 10),
                 ("knot", self.network.path("knot.log"), 10),
@@ -431,13 +302,6 @@ impl Drop for Host<'_> {
             }
         }
         let _ = self.network.namespace().signal(&format!("postfix-{}", self.place.name()), nix::sys::signal::SIGTERM);
-    }
-}
-
-impl Run {
-    /// Panics with everything that was said unless the exit code is this one.
-    pub fn expect(&self, code: i32) {
-        assert_eq!(self.code, code, "daneroll said:\n{}", self.said);
     }
 }
 
@@ -460,7 +324,7 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Kept for scenarios that write scripts.
+/// Writes a program.
 pub fn script(path: &Path, text: &str) {
     fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
     must(Command::new("chmod").arg("755").arg(path)).unwrap();

@@ -19,16 +19,24 @@ mod network;
 #[allow(dead_code, reason = "its tests run elsewhere")]
 #[path = "../system/oracle.rs"]
 mod oracle;
+mod program;
 #[allow(dead_code, reason = "the system tests use the rest")]
 #[path = "../system/questions.rs"]
 mod questions;
+mod renewer;
 mod scenarios;
 #[allow(dead_code, reason = "the system tests use the rest")]
 #[path = "../system/servers.rs"]
 mod servers;
+mod services;
 mod table;
+mod traces;
 mod watch;
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use std::{
     env, fs,
     io::Write,
@@ -49,13 +57,23 @@ fn main() -> ExitCode {
             println!("laboratory: test");
             ExitCode::SUCCESS
         }
-        ["inside", "up"] => scenarios::keep_up(),
+        ["inside", "up"] => scenarios::keep_up(true),
+        ["inside", "idle"] => scenarios::keep_up(false),
         ["inside", numbers @ ..] => scenarios::run(numbers),
         ["up"] => up(),
-        // A filter of `cargo test` for tests elsewhere.
-        [first, ..] if first.parse::<u8>().is_err() && !"laboratory".contains(first) => ExitCode::SUCCESS,
-        numbers => outside(numbers),
+        ["idle"] => outside(&["idle"]),
+        names if !asked_for(&words, names) => ExitCode::SUCCESS,
+        numbers => outside(&numbers.iter().copied().filter(|word| word.parse::<u8>().is_ok()).collect::<Vec<_>>()),
     }
+}
+
+/// Do the filters that `cargo test` hands to every target let this one run?
+fn asked_for(words: &[String], names: &[&str]) -> bool {
+    let ours = |name: &str| name.parse::<u8>().is_ok() || "laboratory".contains(name);
+    let skipped = words.windows(2).any(|pair| pair[0] == "--skip" && ours(&pair[1]));
+    !skipped
+        && !words.iter().any(|word| word == "--ignored")
+        && (names.is_empty() || names.iter().any(|name| ours(name)))
 }
 
 fn outside(numbers: &[&str]) -> ExitCode {
@@ -63,11 +81,15 @@ fn outside(numbers: &[&str]) -> ExitCode {
         return skip(&why);
     }
     let words: Vec<&str> = ["inside"].into_iter().chain(numbers.iter().copied()).collect();
+    // Beside the scenarios, of which most is waiting.
+    let traces = numbers.is_empty().then(|| thread::spawn(traces::leaves_none));
     let mut child = enclosure::command(&words, true).unwrap().spawn().unwrap();
     let deadline = Instant::now() + LIMIT;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
-            return if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            let left = traces.and_then(|thread| thread.join().unwrap().err());
+            left.iter().for_each(|what| eprintln!("laboratory: {what}"));
+            return if status.success() && left.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         if Instant::now() > deadline {
             eprintln!("laboratory: not done within {LIMIT:?}");
@@ -85,17 +107,19 @@ fn up() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let mut command = enclosure::command(&["inside", "up"], false).unwrap();
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(120);
+    // It is to outlive this process, so nobody waits for its end.
+    let maker = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap().id();
+    let (begun, limit) = (Instant::now(), Duration::from_secs(120));
     let there = |pid: u32| fs::read_to_string(format!("/proc/{pid}/root{}/README", enclosure::DIR)).ok();
     loop {
-        let readme = enclosure::first_process(child.id()).and_then(there);
-        if let Some(text) = readme {
+        if let Some(text) = enclosure::first_process(maker).and_then(there) {
             println!("{text}");
             return ExitCode::SUCCESS;
         }
-        if child.try_wait().unwrap().is_some() || Instant::now() > deadline {
-            let _ = child.kill();
+        if enclosure::first_process(maker).is_none() && begun.elapsed() > Duration::from_secs(5)
+            || begun.elapsed() > limit
+        {
+            let _ = kill(Pid::from_raw(maker as i32), Signal::SIGKILL);
             eprintln!("laboratory: it does not come up; tests/system/lab run 1 says why");
             return ExitCode::FAILURE;
         }

@@ -29,6 +29,8 @@ pub enum Zone {
     Example,
     /// Its copy at knot is frozen at times.
     Frozen,
+    /// The same, for another host.
+    Iced,
     /// Not signed at first.
     Late,
     /// Its primary goes away at times.
@@ -38,13 +40,14 @@ pub enum Zone {
 }
 
 impl Zone {
-    const ALL: [Zone; 5] = [Zone::Example, Zone::Frozen, Zone::Late, Zone::Outage, Zone::Pdns];
+    const ALL: [Zone; 6] = [Zone::Example, Zone::Frozen, Zone::Iced, Zone::Late, Zone::Outage, Zone::Pdns];
 
     /// Without the final dot.
     pub fn name(self) -> &'static str {
         match self {
             Zone::Example => "example.test",
             Zone::Frozen => "frozen.test",
+            Zone::Iced => "iced.test",
             Zone::Late => "late.test",
             Zone::Outage => "outage.test",
             Zone::Pdns => "pdns.test",

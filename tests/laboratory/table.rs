@@ -12,8 +12,8 @@ pub struct Row {
 
 /// All of it, as README has it.
 pub fn table(rows: &[Row]) -> String {
-    let mut text = "| scenario | client samples | failed | looks judged | violations | switches | seconds from renewal to switch | least possible |\n\
-                    |---|---:|---:|---:|---:|---:|---:|---:|\n"
+    let mut text = "| scenario | client samples | failed | looks judged | violations | seconds from renewal to switch | least possible |\n\
+                    |---|---:|---:|---:|---:|---:|---:|\n"
         .to_owned();
     for Row { number, title, verdicts } in rows {
         let cells = match verdicts {
@@ -22,14 +22,9 @@ pub fn table(rows: &[Row]) -> String {
                     (format!("{:.1}", switch.took), format!("{:.1}", switch.least))
                 });
                 let (failed, violations) = (v.failed.len(), v.violations.len());
-                format!(
-                    "{} | {failed} | {} | {violations} | {} | {took} | {least}",
-                    v.samples,
-                    v.looks,
-                    v.switches.len()
-                )
+                format!("{} | {failed} | {} | {violations} | {took} | {least}", v.samples, v.looks)
             }
-            None => "did not end well | | | | | |".to_owned(),
+            None => "did not end well | | | | |".to_owned(),
         };
         text += &format!("| {number}. {title} | {cells} |\n");
     }

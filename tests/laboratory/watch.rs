@@ -14,7 +14,7 @@ use std::{
     collections::HashMap,
     fs,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -48,6 +48,9 @@ pub struct Subject {
     pub lineages: Vec<[PathBuf; 2]>,
 }
 
+/// What a file held from when on.
+pub type Changes = Vec<(Duration, Arc<str>)>;
+
 /// Everything that was seen. Times are counted from the start.
 #[derive(Default)]
 pub struct Log {
@@ -58,7 +61,7 @@ pub struct Log {
     pub presented: HashMap<String, Vec<Presented<Arc<str>>>>,
     pub samples: Vec<Sample>,
     /// For each lineage what was live when, and what was served when: each change.
-    pub files: Vec<[Vec<(Duration, Arc<str>)>; 2]>,
+    pub files: Vec<[Changes; 2]>,
     /// From then on every client has to find a record that matches; before, one that finds none is content.
     pub strict: Option<Duration>,
 }
@@ -72,7 +75,7 @@ pub struct Watch {
 }
 
 const DNS_EVERY: Duration = Duration::from_millis(100);
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(400);
 
 impl Watch {
     /// Starts to look, and hands the endpoints to the clients.
@@ -177,15 +180,23 @@ impl Eye {
                 if let Ok(pem) = &key {
                     let changes = &mut log.files[number][place];
                     if changes.last().is_none_or(|(_, last)| last != pem) {
-                        changes.push((until, pem.clone()));
+                        // A renewal was when the client wrote the file, a switch when services could see it.
+                        let at = if place == 0 { self.written(file).map_or(until, |at| at.min(until)) } else { until };
+                        changes.push((at, pem.clone()));
                     }
                 }
-                if place == 1 {
+                // A directory that is not there yet is nobody's.
+                if place == 1 && !log.files[number][1].is_empty() {
                     let look = Presented { by: "a service that starts", from, until, key };
                     log.presented.entry(owner.to_owned()).or_default().push(look);
                 }
             }
         }
+    }
+
+    fn written(&self, file: &Path) -> Option<Duration> {
+        let ago = fs::metadata(file).ok()?.modified().ok()?.elapsed().ok()?;
+        Some(self.begun.elapsed().saturating_sub(ago))
     }
 
     fn visit(&self) {
@@ -249,13 +260,13 @@ impl Log {
     }
 
     /// From when something was first live to when it was first served, for all that was.
-    fn switches(&self, [live, served]: &[Vec<(Duration, Arc<str>)>; 2]) -> Vec<Switch> {
+    fn switches(&self, [live, served]: &[Changes; 2]) -> Vec<Switch> {
         let switch = |(at, pem): &(Duration, Arc<str>)| {
             let (renewed, _) = live.iter().find(|(from, shown)| shown == pem && from <= at)?;
             let last_without = self.shown.iter().filter_map(|(owner, shown)| {
                 let judge = Memory::new(owner);
-                let between = shown.iter().filter(|answer| *renewed <= answer.answered && answer.answered <= *at);
-                let without = between.filter(|answer| judge.verdict(&answer.records, pem) != Verdict::Matches);
+                let before = shown.iter().filter(|answer| answer.answered <= *at);
+                let without = before.filter(|answer| judge.verdict(&answer.records, pem) != Verdict::Matches);
                 without.map(|answer| answer.answered + 2 * answer.ttl).max()
             });
             let least = last_without.max().map_or(Duration::ZERO, |last| last.saturating_sub(*renewed));

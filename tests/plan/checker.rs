@@ -125,7 +125,7 @@ fn additions() {
 fn arrangements_and_memory() {
     let arrange =
         |goal: Goal, serving: Option<&str>| Action::Arrange { lineage: "mx".into(), goal, serving: serving.map(id) };
-    let forget = |of: &str| Action::Forget { lineage: "mx".into(), generation: id(of) };
+    let forget = |of: &str| Action::Forget { lineage: "mx".into(), generation: id(of), keep: false };
     let to = |of: &str| Goal::Generation(id(of));
     for (script, action, sound) in [
         ("pinned A; live B", arrange(Goal::Live, Some("A")), false),
@@ -143,6 +143,30 @@ fn arrangements_and_memory() {
     ] {
         let passed = passes(&format!("{script}; ns1 A"), vec![action]);
         assert_eq!(!passed.is_empty(), sound, "{script}: {passed}");
+    }
+}
+
+/// What is deployed is what the dane directory shows, and nothing is reloaded before.
+#[test]
+fn deploys_and_reloads() {
+    let (words, lineage) = (|word: &str| vec![word.to_owned()], || "mx".to_string());
+    let deploy = |of| Action::Deploy { lineage: lineage(), generation: id(of), command: words("D"), timeout: 9 };
+    let reload = || Action::Reload { command: words("R"), lineages: [lineage()].into(), timeout: 9 };
+    let switch = || Action::Switch { lineage: lineage(), from: Some(id("A")), to: id("B"), cause: Cause::Ready };
+    let done = "pinned B; live B; stored A B; presented B; ours A B; ns1 A B; left A 60; ";
+    for (script, actions, sound) in [
+        (format!("{done}deploy D"), vec![deploy("B")], "deploy D B"),
+        (format!("{done}deploy D"), vec![deploy("A")], ""),
+        (format!("{done}deploy D; reload R"), vec![reload()], ""),
+        (format!("{done}deployed D 61; reload R"), vec![reload()], ""),
+        (format!("{done}deployed D 60; deploy E; reload R"), vec![reload()], ""),
+        (format!("{done}deployed D 60; reload R"), vec![reload()], "reload R"),
+        (format!("{done}reload R"), vec![reload()], "reload R"),
+        (format!("{ROLL}ns1 A B; deploy D"), vec![switch(), deploy("B")], "switch B, deploy D B"),
+        (format!("{ROLL}ns1 A B; deploy D"), vec![switch(), deploy("A")], "switch B"),
+        (format!("{ROLL}ns1 A; deploy D"), vec![switch(), deploy("B")], ""),
+    ] {
+        assert_eq!(passes(&script, actions), sound, "{script}");
     }
 }
 

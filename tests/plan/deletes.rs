@@ -28,6 +28,13 @@ fn reload_and_hold() {
         ("ns1 A B; left A 9000; reloaded R 8000; reloads R 60", "delete A", ""),
         // A command that is no longer configured counts for nothing.
         ("ns1 A B; left A 9000; reloaded R 8000; reloads Q 10", "delete A", ""),
+        // The files have to be there, before a reload counts; with none, they are all there is to do.
+        ("ns1 A B; left A 9000; deploy D; reloaded R 8000", "deploy D B", "retire A: deployowed"),
+        ("ns1 A B; left A 9000; deployed D 7000; reloaded R 8000", "reload R", "retire A: reloadowed"),
+        ("ns1 A B; left A 9000; deployed D 8000; reloaded R 7199", "", "retire A: hold"),
+        ("ns1 A B; left A 9000; deployed D 8000; reloaded R 7200", "delete A", ""),
+        ("ns1 A B; left A 9000; deployed D 7199", "", "retire A: hold"),
+        ("ns1 A B; left A 9000; deployed D 7200", "delete A", ""),
         // Without reload: until the certificate has expired.
         ("ns1 A B; left A 9000", "", "retire A: noreload"),
     ]);

@@ -35,6 +35,35 @@ fn laid_out() {
     }
 }
 
+/// What a client overwrites can only be copied, first of all.
+#[test]
+fn copied() {
+    let idle = "presented A; ours A; ns1 A; copied; ";
+    for (script, actions, waits) in [
+        ("missing; live A", "store A", ""),
+        ("missing; live A; stored A", "arrange A", ""),
+        ("missing; live B; stored A", "arrange A", ""),
+        ("missing; live A; unconfigured", "", "delete A: unconfigured"),
+        ("missing; torn 60", "", "copy: unfinished, delete A: unreadable"),
+        ("foreign A; live A; stored A", "arrange A", ""),
+        ("foreign A; live B; stored A", "arrange A", ""),
+        ("pinned A; live A; stored A", "", ""),
+        ("pinned A; live A; stored A; unlinked", "arrange A", ""),
+        ("pinned A; torn 60; stored A", "", "copy: unfinished"),
+        ("pinned A; torn 899; stored A", "", "copy: unfinished"),
+        ("pinned A; torn 900; stored A", "", ""),
+        ("pinned A; doubted 900; stored A", "", "copy: unfinished"),
+        ("pinned A; live B; stored A; waiting B", "store B, add B", ""),
+        ("pinned A; torn 60; stored A B; waiting B; ours A B; ns1 A B", "switch B", "copy: unfinished"),
+        ("damaged A; torn 60; stored A", "arrange A", "copy: unfinished"),
+        ("unknown; live B; stored A", "arrange A", ""),
+    ] {
+        let scene = Scene::new(&format!("{idle}{script}"));
+        assert_eq!((scene.actions().as_str(), scene.waits().as_str()), (actions, waits), "{script}");
+        assert_eq!(scene.troubles().contains("no complete set for 15 min"), script.contains("torn 900"), "{script}");
+    }
+}
+
 /// The directory of the lineage was removed: services go on with what they had, not with what nobody has published.
 #[test]
 fn laid_out_again() {
@@ -96,7 +125,15 @@ fn forgotten() {
         ("stored A B; live C", "forget A"),
         ("stored A B; live !", ""),
         ("stored A B; unknown", ""),
-        ("stored A B; unconfigured", "forget A"),
+        // What has no section is not pruned.
+        ("stored A B; unconfigured", ""),
+        ("stored A B; keep 1", ""),
+        ("stored A B; left A 9000; reloaded R 8000; keep 1", "rest A"),
+        // P is older than A.
+        ("stored A B P; keep 1", "forget P"),
+        ("stored A B P; keep 2", ""),
+        ("stored A B P; left A 9000; left P 9000; reloaded R 8000; keep 1", "forget P, rest A"),
+        ("stored A B P; left A 60; reloaded R 30; hold 600; keep 1; ours A; ns1 A B", ""),
         ("stored A B; left A 60; unconfigured", ""),
     ] {
         let scene = Scene::new(&format!("{idle}{script}"));

@@ -10,6 +10,7 @@ mod effects;
 mod enumeration;
 mod files;
 mod gates;
+mod installs;
 mod lookups;
 mod probes;
 mod publishing;

@@ -28,6 +28,8 @@ fn all() -> Vec<(Reason, Option<u64>, &'static str)> {
     };
     let mismatch = Mismatch::Wrong((3, 1), 1);
     vec![
+        (Reason::Unfinished { why: "torn".into(), until: None }, None, "no complete set there: torn"),
+        (Reason::Unfinished { why: "short".into(), until: Some(NOW.after(60)) }, Some(60), "short (in 60 s, if"),
         (Reason::NotAsked { owner: owner.clone() }, None, "_25._tcp.mx.example.com. has not been looked at"),
         (Reason::NoServers { owner: owner.clone(), why: "lost".into() }, None, "are unknown: lost"),
         (unknown(None), None, "ns1 (192.0.2.1:53) to answer for _25._tcp.mx.example.com.: no answer"),
@@ -42,6 +44,8 @@ fn all() -> Vec<(Reason, Option<u64>, &'static str)> {
             Some(7200),
             "(TTL 300) for 120 min more",
         ),
+        (Reason::NotInstalled { lineage: "mx".into() }, None, "before mx is installed"),
+        (Reason::DeployOwed { command: "push".into() }, None, "`push` (deploy) has not succeeded"),
         (Reason::ReloadOwed { command: "postfix reload".into() }, None, "`postfix reload` has not succeeded"),
         (Reason::Hold { until: NOW.after(3) }, Some(3), "3 s more (hold)"),
         (Reason::NoReload { not_after: 1_700_000_000 }, None, "1700000000"),
@@ -103,7 +107,7 @@ fn sentences_and_times() {
         kinds.push(kind(&reason));
     }
     kinds.dedup();
-    assert_eq!(kinds.len(), 21, "a reason is missing here: {kinds:?}");
+    assert_eq!(kinds.len(), 24, "a reason is missing here: {kinds:?}");
 }
 
 /// A time that has come is not told.
@@ -130,6 +134,8 @@ fn every_reason_occurs() {
         "pinned A; live B; stored A B; presented A; waiting B; ours A B; ns1 A B; ns2 ?",
         "pinned A; live B; stored A B; presented A; waiting B; ours A B; ns1 A",
         "pinned A; live B; stored A B; presented A; waiting B; ours A B; ns1 A B; past ns1 A 60 10",
+        "pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; deploy D; reload R",
+        "pinned B; live B; stored B; presented B; ns1 -; deploy D; uninstalled 60",
         "pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; reload R",
         "pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; reloaded R 400",
         "pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B",
@@ -144,6 +150,7 @@ fn every_reason_occurs() {
         "probe; pinned A; live A; stored A; presented A; ns1 -; mx1 B ?",
         "probe; pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; reloaded R 400; seen A 9",
         "probe; pinned B; live B; stored A B; left A 500; presented B; ours A B; ns1 A B; mx1 B",
+        "copied; pinned A; torn 60; stored A; presented A; ours A; ns1 A",
     ];
     // Nothing leads to an owner that was left behind, and no scene has hosts that are looked up.
     let mut seen: Vec<String> = vec!["hostsunknown".into(), "leftbehind".into()];

@@ -8,7 +8,7 @@
 //! | `live A`, `follows`, `pinned A`, `foreign A`, `damaged A B`, `missing`, `unknown` | files; `live !` is unreadable |
 //! | `stored A B`, `held`, `unlinked` | more of them |
 //! | `presented A`, `left P 500`, `waiting B C`, `remembers A` | the journal of the lineage |
-//! | `reload R`, `reloaded R 400`, `reloads R 400` (only the journal), `hold 60`, `patience 60`, `shared`, `pin`, `provider` | its section |
+//! | `deploy D`, `deployed D 400`, `reload R`, `reloaded R 400`, `reloads R 400` (only the journal), `hold 60`, `patience 60`, `shared`, `pin`, `provider` | its section |
 //! | `unconfigured`, `withdrawn`, `forced B` | |
 //! | `ns1 A B`, `ns1 ?`, `ns1 ?noroute`, `ns1 ?bogus`, `ns1 ?unsigned`, `ns1 -` | what an address shows now |
 //! | `host ns2 ns1`, `unasked ns2` | the address bears that host name; it was not asked this time |
@@ -19,6 +19,7 @@
 //! | `probe` | its services are looked at |
 //! | `mx1 A B`, `mx1 A ?`, `mx1 ?`, `nohost`, `nowhere` | what an address of the service presents; `?`: not all is known |
 //! | `seen A 50`, `unseen A 500 50`, `probed 50` | what probes told before: from so long ago to so long ago |
+//! | `uninstalled 60` | since then nobody knows whether services were ever given what is served |
 //! | `barred B`, `bogus`, `insecure` | |
 //! | `noview`, `noservers`, `ttl 0` | |
 
@@ -29,9 +30,10 @@ use daneroll::{
     facts::{AddressView, EndpointView, Facts, LineageFacts, OwnerView, Security, Served, ServerView},
     journal::{
         Journal, LineageDoc, Origin, Override, OwnerDoc, Past, Presented, RecordDoc, RecordState, Reloaded, Shown,
-        Unseen,
+        Unfinished, Unseen,
         clock::{Clock, Stamp},
     },
+    lineage::source::Source,
     name::DnsName,
     plan::{Action, Cause, Goal, Input, Plan, Step, check::check, plan},
     provider::exec::Exec,
@@ -79,10 +81,13 @@ fn section(name: &str) -> Section {
     Section {
         name: name.into(),
         line: 1,
+        source: Source::Certbot,
         tlsa: Vec::new(),
         wanted: Vec::new(),
         api: Api::of(Exec { argv: vec!["/sim/provider".into()], user: None, at_once: 1, temporary_from: 128 }),
         record_ttl: 300,
+        hook: None,
+        deploy: Vec::new(),
         reload: Vec::new(),
         verify: Verify::Authoritative,
         probe: Probe::Off,
@@ -94,6 +99,7 @@ fn section(name: &str) -> Section {
         shared: false,
         pin: Pin::Renewal,
         bundle: false,
+        keep: 0,
         nameservers: Vec::new(),
         timeout: 300,
     }
@@ -151,6 +157,8 @@ impl Scene {
         self.lineage = name.into();
         let facts = LineageFacts {
             live: Err("unset".into()),
+            in_place: false,
+            doubted: None,
             served: Served::Missing,
             stored: BTreeMap::new(),
             linked_to_store: true,
@@ -256,8 +264,8 @@ impl Scene {
             "ours" | "found" | "publishing" | "deleting" | "deleted" => self.record(verb, words),
             "live" | "follows" | "pinned" | "foreign" | "damaged" | "missing" | "unknown" | "stored" | "held"
             | "unlinked" => self.file(verb, words),
-            "seen" | "unseen" | "barred" | "presented" | "left" | "waiting" | "remembers" | "reloaded" | "reloads"
-            | "withdrawn" | "forced" => {
+            "seen" | "unseen" | "barred" | "presented" | "left" | "waiting" | "remembers" | "uninstalled"
+            | "deployed" | "reloaded" | "reloads" | "withdrawn" | "forced" => {
                 self.remember(verb, words);
             }
             _ => self.setting(verb, words),
@@ -374,18 +382,25 @@ impl Scene {
                 let last = ago(words[2].parse().unwrap());
                 self.left(words[0]).unseen = Some(Unseen { since: ago(seconds()), last });
             }
+            "uninstalled" => self.doc().uninstalled = Some(ago(words[0].parse().unwrap())),
             "barred" => self.doc().barred = Some(id(words[0])),
             "waiting" => self.doc().waiting = words.iter().map(|word| id(word)).collect(),
             "remembers" => self.doc().served = Some(id(words[0])),
             "withdrawn" => self.doc().withdrawn = true,
+            "deployed" => {
+                let command = vec![words[0].to_owned()];
+                self.doc().deploys.push(Reloaded { command, began: ago(seconds()), ended: ago(seconds()) });
+            }
             "forced" => self.doc().overrides.push(Override { generation: id(words[0]), at: ago(60), wall: WALL }),
             _ => {
                 let command = vec![words[0].to_owned()];
                 self.doc().reloads.push(Reloaded { command, began: ago(seconds()), ended: ago(seconds()) });
             }
         }
-        if verb == "reloaded" {
-            self.setting("reload", &words[..1]);
+        match verb {
+            "reloaded" => self.setting("reload", &words[..1]),
+            "deployed" => self.setting("deploy", &words[..1]),
+            _ => {}
         }
     }
 
@@ -397,12 +412,25 @@ impl Scene {
     fn setting(&mut self, verb: &str, words: &[&str]) {
         let number = || words[0].parse::<u64>().unwrap();
         match verb {
+            "deploy" => self.section().deploy.push(vec![words[0].to_owned()]),
             "reload" => self.section().reload.push(vec![words[0].to_owned()]),
             "hold" => self.section().hold = Some(number()),
             "patience" => self.section().patience = number(),
             "probe" => self.section().probe = Probe::Auto,
             "shared" => self.section().shared = true,
             "pin" => self.section().pin = Pin::Always,
+            "keep" => self.section().keep = number() as usize,
+            // Its client overwrites its files; what they hold is no set, or a doubtful one, since so long ago.
+            "copied" => {
+                self.files().in_place = true;
+                self.section().pin = Pin::Always;
+            }
+            "torn" | "doubted" => {
+                let generation = (verb == "doubted").then(|| id("D"));
+                let since = ago(number());
+                self.files().live = Err("the key does not fit".into());
+                self.doc().unfinished = Some(Unfinished { since, generation });
+            }
             "provider" => self.section().verify = Verify::Provider,
             "unconfigured" => drop(self.sections.remove(&self.lineage)),
             other => panic!("no statement {other:?}"),
@@ -475,9 +503,14 @@ pub fn action(action: &Action) -> String {
             let mark = if *cause == Cause::Ready { "" } else { "!" };
             format!("switch{mark} {}{}", of(lineage), generation_name(to))
         }
+        Action::Deploy { lineage, command, generation, .. } => {
+            format!("deploy {} {}{}", command.join(" "), of(lineage), generation_name(generation))
+        }
         Action::Reload { command, .. } => format!("reload {}", command.join(" ")),
         Action::Delete(edit) => format!("delete {}{}", record_name(&edit.record), at(&edit.query)),
-        Action::Forget { lineage, generation } => format!("forget {}{}", of(lineage), generation_name(generation)),
+        Action::Forget { lineage, generation, keep } => {
+            format!("{} {}{}", if *keep { "rest" } else { "forget" }, of(lineage), generation_name(generation))
+        }
         Action::Leave { lineage } => format!("leave {lineage}"),
     }
 }
@@ -485,12 +518,14 @@ pub fn action(action: &Action) -> String {
 fn step(step: &Step) -> String {
     use crate::certs::record_name;
     match step {
+        Step::Install(id) => format!("install {}", generation_name(id)),
         Step::Switch(id) => format!("switch {}", generation_name(id)),
         Step::Publish(_) => "publish".into(),
         Step::Delete(query, record) => format!("delete {}{}", record_name(record), at(query)),
         Step::Retire(id) => format!("retire {}", generation_name(id)),
         Step::Leave => "leave".into(),
         Step::Find(_) => "find".into(),
+        Step::Copy => "copy".into(),
     }
 }
 

@@ -4,6 +4,7 @@ use crate::{
     certs::{DAY, WALL, generation},
     scene::{Scene, table, table_of},
 };
+use daneroll::plan::{Action, Plan};
 
 #[test]
 fn the_newest_that_is_ready() {
@@ -140,6 +141,16 @@ fn reloads() {
         ("left A 60; reloaded R 60", ""),
         ("left A 60; reloaded R 61", "reload R"), // it began before the switch
         ("left A 60; reloaded R 50; reload S", "reload S"),
+        ("left A 60; deploy D", "deploy D B"),
+        ("left A 60; deploy D; deploy E", "deploy D B, deploy E B"),
+        ("left A 60; deploy D; reload R", "deploy D B"), // first the files
+        ("left A 60; deployed D 50; deploy E; reload R", "deploy E B"),
+        ("left A 60; deployed D 50; reload R", "reload R"),
+        ("left A 60; deployed D 50; reloaded R 50", ""),
+        ("left A 60; deployed D 50; reloaded R 51", "reload R"), // it began before the files were there
+        ("left A 60; deployed D 61; reloaded R 50", "deploy D B"), // files of the one before
+        ("left A 60; deployed D 50", ""),
+        ("left A 60; ours C; ns1 A B C; left C 600; deployed D 300; reload R", "deploy D B"),
         ("left A 60; reloads Q 50; reload R", "reload R"), // another command
         ("left A 60; ours C; ns1 A B C; left C 600; reloaded R 300", "reload R"),
         ("pin; left A 9000; reloaded R 8000", "delete A"),
@@ -150,6 +161,14 @@ fn reloads() {
     // One call for two lineages.
     let two = format!("{done}left A 60; reload R; port 465; tlsa; lineage b; {done}left A 60; reload R");
     assert_eq!(Scene::new(&two).actions(), "reload R");
+    // It does not count for one that has yet to be deployed.
+    let one = format!("{done}left A 60; deploy D; reload R; port 465; tlsa; lineage b; {done}left A 60; reload R");
+    let Plan { actions, .. } = Scene::new(&one).plan();
+    let for_whom = actions.iter().find_map(|action| match action {
+        Action::Reload { lineages, .. } => Some(lineages.iter().map(String::as_str).collect::<Vec<_>>()),
+        _ => None,
+    });
+    assert_eq!((Scene::new(&one).actions().as_str(), for_whom), ("deploy D B, reload R", Some(vec!["b"])));
 }
 
 /// What needs no provider comes before the additions of others. (`broken` tells that the order stays within a lineage.)

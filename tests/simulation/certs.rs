@@ -195,8 +195,16 @@ const KEPT: usize = 5;
 impl Certbot {
     /// certbot with this configuration directory.
     pub fn new(world: &World, root: &str) -> Certbot {
-        let certbot =
-            Certbot { world: world.clone(), root: PathBuf::from(root), lineages: Rc::default(), keys: Rc::default() };
+        Certbot::with_keys(world, root, Rc::default())
+    }
+
+    /// That of another host: it makes other keys.
+    pub fn elsewhere(&self, root: &str) -> Certbot {
+        Certbot::with_keys(&self.world, root, self.keys.clone())
+    }
+
+    fn with_keys(world: &World, root: &str, keys: Rc<Cell<usize>>) -> Certbot {
+        let certbot = Certbot { world: world.clone(), root: PathBuf::from(root), lineages: Rc::default(), keys };
         certbot.step(|disk| {
             for dir in ["", "live", "archive"] {
                 make_all(disk, &certbot.root.join(dir));

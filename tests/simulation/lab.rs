@@ -470,7 +470,7 @@ impl Lab {
     /// certbot's deploy hook for one lineage.
     pub fn deploy(&self, lineage: &str) -> i32 {
         let renewed_lineage = Some(Path::new(LETSENCRYPT).join("live").join(lineage));
-        HINTS.set(daneroll::cli::Hints { renewed_lineage, renewed_domains: lineage.to_owned() });
+        HINTS.set(daneroll::cli::Hints { renewed_lineage, renewed_domains: lineage.to_owned(), certificate: None });
         self.run(&["deploy"])
     }
 

@@ -4,6 +4,7 @@
 // Test code: a panic is how it reports.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod clients;
 mod hidden;
 mod includes;
 mod lab;

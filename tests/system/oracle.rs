@@ -32,7 +32,8 @@ pub struct Presented<K = String> {
 }
 
 /// Every look at which a client could have held an answer that does not match what is presented: the worst cache keeps
-/// each answer for its whole TTL, from the latest moment at which it may have been given. Both are in the order of time.
+/// each answer for its whole TTL, from the latest moment at which it may have been given. Both are in the order of time; for
+/// each look one answer is named.
 pub fn violations<R: Debug, K: Debug>(
     shown: &[Shown<R>],
     presented: &[Presented<K>],
@@ -42,8 +43,8 @@ pub fn violations<R: Debug, K: Debug>(
     let mut found = Vec::new();
     for look in presented {
         let first = shown.partition_point(|answer| answer.answered + longest < look.from);
-        let held = shown[first..].iter().take_while(|answer| answer.asked <= look.until);
-        found.extend(held.filter_map(|answer| mismatch(answer, look, &matches)));
+        let mut held = shown[first..].iter().take_while(|answer| answer.asked <= look.until);
+        found.extend(held.find_map(|answer| mismatch(answer, look, &matches)));
     }
     found
 }

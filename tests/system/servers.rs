@@ -189,7 +189,9 @@ impl Servers {
         let installed = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file());
         let copy = self.path(&format!("{program}.copy"));
         if !copy.exists() {
-            fs::copy(installed.ok_or_else(|| io::Error::other(format!("{program} is not in PATH")))?, &copy)?;
+            let installed = installed.ok_or_else(|| io::Error::other(format!("{program} is not in PATH")))?;
+            // By another process: a child that some thread forks just then would hold our file open for writing, "text file busy".
+            must(Command::new("cp").arg(installed).arg(&copy))?;
         }
         Ok(copy.to_str().unwrap().to_owned())
     }

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const LINEAGE: &str = "mx.example.test";
+pub const LINEAGE: &str = "mx.example.test";
 
 /// The service: it takes a copy of the certificate when it is told to reload. With a file `slow` beside it, it takes
 /// its time before that, once, and leaves in `slow.pid` whom to look for.
@@ -65,18 +65,29 @@ impl World {
 
     /// The same with other name servers.
     pub fn among(primary: Primary, name: &'static str, api: &str, settle: u32, service: &str) -> World {
+        let world = World::empty(primary, name);
+        let args = ["certonly", "--standalone", "--http-01-port", "5002", "--server", ACME, "--agree-tos"];
+        world.certbot(&[&args[..], &["--register-unsafely-without-email", "-d", LINEAGE]].concat());
+        world.set_up(api, settle, service);
+        world
+    }
+
+    /// Servers only.
+    pub fn empty(primary: Primary, name: &'static str) -> World {
         let begun = Instant::now();
         let world = World { lab: Lab::start(primary).unwrap(), name, begun };
         world.tell("servers are up");
-        let args = ["certonly", "--standalone", "--http-01-port", "5002", "--server", ACME, "--agree-tos"];
-        world.certbot(&[&args[..], &["--register-unsafely-without-email", "-d", LINEAGE]].concat());
-        world.configure(api, settle, service);
-        world.run(&["--config-test"]).expect(0);
-        world.run(&["--reset"]).expect(0);
-        must(Command::new(world.lab.path("reload")).current_dir(world.lab.path(""))).unwrap();
-        fs::remove_file(world.lab.path("reloads")).unwrap();
-        world.tell("certificate issued, dane directory built");
         world
+    }
+
+    /// Writes the configuration and builds the dane directory; there is a certificate.
+    pub fn set_up(&self, api: &str, settle: u32, service: &str) {
+        self.configure(api, settle, service);
+        self.run(&["--config-test"]).expect(0);
+        self.run(&["--reset"]).expect(0);
+        must(Command::new(self.lab.path("reload")).current_dir(self.lab.path(""))).unwrap();
+        fs::remove_file(self.lab.path("reloads")).unwrap();
+        self.tell("certificate issued, dane directory built");
     }
 
     /// Says how far the test is, past the capture of the test harness.
@@ -269,7 +280,7 @@ impl Run {
 }
 
 /// The program under test; `DANEROLL` names another one, such as that of an installed package.
-fn daneroll() -> &'static str {
+pub fn daneroll() -> &'static str {
     static PATH: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     PATH.get_or_init(|| std::env::var("DANEROLL").unwrap_or_else(|_| env!("CARGO_BIN_EXE_daneroll").to_owned()))
 }

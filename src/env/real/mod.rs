@@ -8,6 +8,7 @@ mod flight;
 mod hostname;
 mod http;
 mod lock;
+mod patience;
 pub mod probe;
 mod resolvers;
 mod side;
@@ -39,13 +40,27 @@ pub struct Real {
     runtime: OnceLock<Result<Runtime, String>>,
     http: http::Http,
     began: Instant,
+    patience: Option<patience::Patience>,
 }
 
 impl Real {
     /// `supervisor` is the program that watches over commands: started with
     /// [`supervise::ARGUMENT`](super::supervise::ARGUMENT) it must call [`supervise::main`](super::supervise::main).
     pub fn new(supervisor: PathBuf) -> Real {
-        Real { supervisor, runtime: OnceLock::new(), http: http::Http::default(), began: Instant::now() }
+        Real {
+            supervisor,
+            runtime: OnceLock::new(),
+            http: http::Http::default(),
+            began: Instant::now(),
+            patience: None,
+        }
+    }
+
+    /// The same for a program that stays: SIGTERM and SIGINT end it between two runs, or a moment later at any rate. While it
+    /// waits it says what for, if `shows` and a terminal is there. To be called before there is any other thread.
+    pub fn staying(mut self, shows: bool) -> Real {
+        self.patience = patience::Patience::new(shows);
+        self
     }
 
     fn runtime(&self) -> Result<&Runtime, String> {
@@ -92,6 +107,16 @@ impl Env for Real {
 
     fn sleep(&self, how_long: Duration) {
         std::thread::sleep(how_long);
+    }
+
+    fn pause(&self, how_long: Duration, what: &str) -> Option<u8> {
+        match &self.patience {
+            Some(patience) => patience.pause(how_long, what),
+            None => {
+                self.sleep(how_long);
+                None
+            }
+        }
     }
 
     fn ask(&self, asks: &[Ask]) -> Vec<Answered> {

@@ -60,6 +60,12 @@ impl TsigKey {
         };
         parts.key()
     }
+
+    /// A key in three words, the secret in Base64.
+    pub fn new(name: &str, algorithm: &str, secret: &str) -> Result<TsigKey, String> {
+        let part = |text: &str| Some(text.to_owned());
+        Parts { name: part(name), algorithm: part(algorithm), secret: part(secret) }.key()
+    }
 }
 
 /// certbot's credentials for its RFC 2136 plugin.

@@ -51,7 +51,8 @@ pub(in super::super) fn read(scheme: &Word, words: &[Word], scene: &Scene) -> Re
     Ok(Box::new(Rfc2136 { servers: places, key, zone }))
 }
 
-fn place(text: &str) -> Result<Place, String> {
+/// `HOST`, `HOST:PORT`, an IPv6 address bare or in brackets.
+pub(crate) fn place(text: &str) -> Result<Place, String> {
     host_and_port(text).map(|(host, port)| Place { host, port })
 }
 

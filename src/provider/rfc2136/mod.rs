@@ -14,6 +14,7 @@ mod words;
 mod work;
 
 pub use key::TsigKey;
+pub(crate) use line::place;
 pub(super) use line::read;
 
 use super::{Change, Context, Operation, Outcome, Provider, late};

@@ -43,7 +43,10 @@ impl View {
 
 /// The answer, if the server is the authority for `name`.
 pub(super) fn authoritative(server: &impl Display, name: &DnsName, answered: Answered) -> Result<Message, Outcome> {
-    let answer = answered.map_err(|error| Outcome::Temporary(format!("{server}: {error} (asked for {name})")))?;
+    let answer = answered.map_err(|error| {
+        let cure = "see that it runs, and that no firewall keeps this host from its port, UDP and TCP";
+        Outcome::Temporary(format!("{server}: {error} (asked for {name}): {cure}"))
+    })?;
     match answer.response_code {
         _ if is_authoritative(&answer) => Ok(answer),
         ResponseCode::NoError | ResponseCode::NXDomain => Err(Outcome::Failed(format!(

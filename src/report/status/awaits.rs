@@ -8,7 +8,9 @@ use serde_json::Value;
 /// One wait.
 pub fn told(input: Input<'_>, wait: &Wait) -> Await {
     let (generation, owner, record) = match &wait.step {
-        Step::Switch(generation) | Step::Retire(generation) => (Some(generation.clone()), None, None),
+        Step::Install(generation) | Step::Switch(generation) | Step::Retire(generation) => {
+            (Some(generation.clone()), None, None)
+        }
         Step::Publish(owner) => (None, Some(owner.clone()), None),
         Step::Delete(owner, record) => (None, Some(owner.clone()), Some(record.clone())),
         _ => (None, None, None),

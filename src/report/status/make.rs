@@ -105,7 +105,8 @@ fn lineage(sources: &Sources<'_>, model: &Model<'_>, name: &str, files: &Lineage
     let awaits = plan.waits.iter().filter(|wait| wait.lineage == name);
     let owes = known.map(|lineage| {
         let left = lineage.doc.presented.iter().filter_map(|presented| presented.left);
-        let owed: BTreeSet<String> = left.flat_map(|left| lineage.owed(left)).map(|words| words.join(" ")).collect();
+        let owed = left.flat_map(|left| lineage.undeployed(left).chain(lineage.owed(left)));
+        let owed: BTreeSet<String> = owed.map(|words| words.join(" ")).collect();
         owed.into_iter().collect()
     });
     let hosts = known.and_then(|lineage| Some(looked_up(lineage.section?, lineage)));

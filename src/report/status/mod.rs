@@ -124,7 +124,7 @@ pub struct Lineage {
     pub owners: Vec<Owner>,
     /// What may not happen yet.
     pub awaits: Vec<Await>,
-    /// Reload commands that have not succeeded since the last switch.
+    /// Deploy and reload commands that have not succeeded since the last switch.
     pub owes: Vec<String>,
     /// What somebody has to do by hand.
     pub by_hand: Vec<ByHand>,

@@ -31,6 +31,8 @@ pub enum Phase {
     Waiting,
     /// The next run switches.
     Switching,
+    /// A deploy has not succeeded since the switch.
+    DeployOwed,
     /// A reload has not succeeded since the switch.
     ReloadOwed,
     /// Processes may still present the old certificate.
@@ -87,6 +89,10 @@ impl Phase {
                 "Every client can know the records of the new certificate: the next run switches to it and \
                  reloads the services."
             }
+            Phase::DeployOwed => {
+                "The dane directory shows the new certificate, and not everybody who is to have it has got it. The \
+                 old records stay until the deploy succeeds, and each run tries again; services are reloaded after it."
+            }
             Phase::ReloadOwed => {
                 "The dane directory shows the new certificate, but services may present the old one until the \
                  reload succeeds. The old records stay until then, and each run tries again."
@@ -112,7 +118,8 @@ impl Phase {
                  shows them."
             }
             Phase::NoLineage => {
-                "There is a section, but no lineage of that name in live/. `certbot certificates` tells the names."
+                "There is a section, but no lineage of that name: nothing in live/ (`certbot certificates` tells the names), \
+                 or nothing where \"source\" says."
             }
             Phase::Unknown => "What was done so far cannot be read, so nobody can tell. Root can.",
             Phase::Blocked => "Something is wrong, and nothing goes on until it is put right: see below.",
@@ -125,7 +132,15 @@ impl Phase {
 
     /// Is it a matter for somebody to look at?
     pub fn alarms(self) -> bool {
-        matches!(self, Phase::Broken | Phase::Blocked | Phase::Misconfigured | Phase::NoLineage | Phase::ReloadOwed)
+        matches!(
+            self,
+            Phase::Broken
+                | Phase::Blocked
+                | Phase::Misconfigured
+                | Phase::NoLineage
+                | Phase::DeployOwed
+                | Phase::ReloadOwed
+        )
     }
 }
 
@@ -182,7 +197,12 @@ impl Scene<'_> {
             return Phase::New;
         }
         if lineage.doc.withdrawn {
-            let gone = matches!(self.files.served, Served::Live) && self.model.owners_of(self.name).next().is_none();
+            let follows = match (&self.files.served, &self.files.live) {
+                (Served::Live, _) => true,
+                (Served::Pinned(served), Ok(live)) => self.files.in_place && served.id == live.id,
+                _ => false,
+            };
+            let gone = follows && self.model.owners_of(self.name).next().is_none();
             return if gone { Phase::Withdrawn } else { Phase::Leaving };
         }
         self.rollover().or_else(|| self.clearing()).unwrap_or_else(|| self.idle(lineage))
@@ -204,7 +224,8 @@ impl Scene<'_> {
         if self.does(|action| matches!(action, Action::Add(_))) {
             return Some(Phase::Publishing);
         }
-        let under_way = self.waits().find(|wait| matches!(wait.step, Step::Switch(_) | Step::Publish(_)));
+        let under_way =
+            self.waits().find(|wait| matches!(wait.step, Step::Install(_) | Step::Switch(_) | Step::Publish(_)));
         let Some(wait) = under_way else {
             // Where nobody knows the hosts, none has its records.
             return self.waits().any(|wait| matches!(wait.step, Step::Find(_))).then_some(Phase::Publishing);
@@ -233,11 +254,15 @@ impl Scene<'_> {
 
     /// After the switch.
     fn clearing(&self) -> Option<Phase> {
+        let undeployed = |reason: &Reason| matches!(reason, Reason::DeployOwed { .. });
         let owed = |reason: &Reason| matches!(reason, Reason::ReloadOwed { .. });
         let gone = |reason: &Reason| {
             matches!(reason, Reason::NotVisible { .. } | Reason::WithoutEffect { publishes: false, .. })
         };
         let mut reasons = self.waits().flat_map(|wait| &wait.reasons).filter(|reason| reason.passes());
+        if self.does(|action| matches!(action, Action::Deploy { .. })) || self.waits_for(undeployed) {
+            return Some(Phase::DeployOwed);
+        }
         if self.does(|action| matches!(action, Action::Reload { .. })) || self.waits_for(owed) {
             return Some(Phase::ReloadOwed);
         }

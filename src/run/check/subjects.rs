@@ -91,10 +91,14 @@ impl Subjects {
 
     /// What the dane directory shows for a lineage, as far as it can be read.
     fn files(&mut self, env: &dyn Env, config: &Config, section: &Section) -> Option<Finding> {
-        let places = places(config);
+        let mut places = places(config);
         let there = env.list(&places.dane).unwrap_or_default();
         let mut there = there.iter().filter_map(|name| name.to_str());
-        let name = there.find(|name| idna::same(name, &section.name)).unwrap_or(&section.name);
+        let own = section.lineage();
+        let name = there.find(|name| idna::same(name, &own)).unwrap_or(&own);
+        if let Some(source) = section.source.in_place() {
+            places.sources.insert(name.into(), source.clone());
+        }
         let facts = files::lineage(env, &places, name, section.bundle);
         let Some(served) = facts.served() else {
             let text = format!("what the dane directory shows cannot be read: {}", why(&facts));

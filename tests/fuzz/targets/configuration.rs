@@ -120,7 +120,7 @@ impl<'a> Files<'a> {
 
 impl Lookups for Files<'_> {
     fn user(&self, name: &str) -> Result<Option<User>, String> {
-        Ok((name == "root").then(|| User { name: name.into(), uid: 0, gid: 0, changed: None }))
+        Ok((name == "root").then(|| User { name: name.into(), uid: 0, gid: 0 }))
     }
 
     fn group(&self, name: &str) -> Result<Option<(String, u32)>, String> {
@@ -129,7 +129,7 @@ impl Lookups for Files<'_> {
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         let size = self.find(path)?.len() as u64;
-        Ok(Stat { kind: Kind::File, device: 1, inode: 1, size, mode: 0o600, uid: 0, gid: 0 })
+        Ok(Stat { kind: Kind::File, device: 1, inode: 1, size, mode: 0o600, uid: 0, gid: 0, changed: None })
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {

@@ -30,7 +30,9 @@ impl World {
         let seen = self.sights.seen.unwrap_or(u64::MAX);
         match self.phase {
             Phase::Before | Phase::Withdrawn => false,
-            Phase::Owed | Phase::Early | Phase::Barred | Phase::Unconfigured => true,
+            Phase::Owed | Phase::Early | Phase::Undeployed | Phase::Deployed | Phase::Barred | Phase::Unconfigured => {
+                true
+            }
             Phase::NoReload => {
                 let agreed = self.sights.unseen.is_some_and(|(first, last)| first - last >= WEEK);
                 !(self.is_probed() && agreed)

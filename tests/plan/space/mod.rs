@@ -24,16 +24,17 @@ use world::{Bases, World};
 type Tally = BTreeMap<&'static str, usize>;
 
 /// Every kind of action that a plan can hold.
-const ACTIONS: [&str; 10] =
-    ["store", "arrange", "adopt", "add", "switch", "switch broken", "reload", "delete", "forget", "leave"];
+const ACTIONS: [&str; 11] =
+    ["store", "arrange", "adopt", "add", "switch", "switch broken", "deploy", "reload", "delete", "forget", "leave"];
 
 /// Every kind of reason.
-const REASONS: [&str; 18] = [
+const REASONS: [&str; 19] = [
     "not asked",
     "no servers",
     "unknown",
     "not shown",
     "cached",
+    "deploy owed",
     "reload owed",
     "hold",
     "no reload",
@@ -59,6 +60,7 @@ fn action(action: &Action) -> &'static str {
         Action::Switch { cause: Cause::Broken, .. } => "switch broken",
         // Only an operator's word leads to it, never a plan.
         Action::Switch { cause: Cause::Forced, .. } => panic!("a plan forces nothing"),
+        Action::Deploy { .. } => "deploy",
         Action::Reload { .. } => "reload",
         Action::Delete(_) => "delete",
         Action::Forget { .. } => "forget",
@@ -73,6 +75,9 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::Unknown { .. } => "unknown",
         Reason::NotShown { .. } => "not shown",
         Reason::Cached { .. } => "cached",
+        // Only with a hook in DaneBot's manner.
+        Reason::NotInstalled { .. } => "not installed",
+        Reason::DeployOwed { .. } => "deploy owed",
         Reason::ReloadOwed { .. } => "reload owed",
         Reason::Hold { .. } => "hold",
         Reason::NoReload { .. } => "no reload",
@@ -90,6 +95,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::LeftBehind { .. } => "left behind",
         Reason::HostsUnknown { .. } => "hosts unknown",
         Reason::WithoutEffect { .. } => "without effect",
+        Reason::Unfinished { .. } => "unfinished",
     }
 }
 

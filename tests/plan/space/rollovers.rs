@@ -11,7 +11,7 @@ pub const SPACE: Space = Space {
     name: "rollovers",
     rows: FILES.len() * LIVE.len() * 2 * PHASES.len() * RECORDS.len() * SHOWS.len() * SHOWS.len() * EARLIER.len(),
     world,
-    stride: 11,
+    stride: 13,
 };
 
 const FILES: [Files; 9] = [
@@ -28,10 +28,12 @@ const FILES: [Files; 9] = [
 
 const LIVE: [Option<Cert>; 3] = [Some(A), Some(B), None];
 
-const PHASES: [Phase; 9] = [
+const PHASES: [Phase; 11] = [
     Phase::Before,
     Phase::Owed,
     Phase::Early,
+    Phase::Undeployed,
+    Phase::Deployed,
     Phase::Reloaded(HOLD - 1),
     Phase::Reloaded(HOLD),
     Phase::Reloaded(9000), // it began at the moment of the switch

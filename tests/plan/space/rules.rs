@@ -201,7 +201,7 @@ fn is_busy(world: &World) -> bool {
 fn memory(world: &World, plan: &Plan) -> Verdict {
     for action in &plan.actions {
         match action {
-            Action::Forget { lineage, generation } => {
+            Action::Forget { lineage, generation, .. } => {
                 let sound = is_mx(lineage) && may_forget(world, generation) && !moves(world, plan);
                 holds(sound, || format!("forgets {:?}", Cert::of(generation)))?;
             }
@@ -226,11 +226,22 @@ fn may_forget(world: &World, generation: &GenerationId) -> bool {
     cert == world.other() && cert != live && !world.waits() && !lingers && !(needs && world.is_readable(cert))
 }
 
-/// A reload is run when it is owed, and only then.
+/// A deploy or reload is run when it is owed, and only then; no reload before the deploy.
 fn reloads(world: &World, plan: &Plan) -> Verdict {
     let planned = plan.actions.iter().any(|action| matches!(action, Action::Reload { .. }));
-    let owed = matches!(world.phase, Phase::Owed | Phase::Early | Phase::Barred);
-    holds(planned == owed, || format!("reloads: {planned}"))
+    let owed = matches!(world.phase, Phase::Owed | Phase::Early | Phase::Deployed | Phase::Barred);
+    holds(planned == owed, || format!("reloads: {planned}"))?;
+    let deploys = plan.actions.iter().filter_map(|action| match action {
+        Action::Deploy { lineage, generation, .. } => Some((is_mx(lineage), Cert::of(generation))),
+        _ => None,
+    });
+    let due: Vec<_> = world
+        .reads()
+        .filter(|_| world.phase == Phase::Undeployed && !moves(world, plan))
+        .map(|now| (true, now))
+        .into_iter()
+        .collect();
+    holds(deploys.eq(due), || "deploys something else".into())
 }
 
 /// Every wait says what it waits for: in a sentence, and with a time to come unless that is for others to say.
@@ -255,7 +266,10 @@ fn reasons(world: &World, reason: &Reason) -> Verdict {
         Reason::NoServers { .. } => world.asked == Asked::Lost || world.servers.is_empty(),
         Reason::Unknown { .. } => world.servers.iter().any(silent),
         Reason::Cached { .. } => world.earlier.is_some(),
-        Reason::ReloadOwed { .. } => matches!(world.phase, Phase::Owed | Phase::Early | Phase::Barred),
+        Reason::DeployOwed { .. } => world.phase == Phase::Undeployed,
+        Reason::ReloadOwed { .. } => {
+            matches!(world.phase, Phase::Owed | Phase::Early | Phase::Deployed | Phase::Barred)
+        }
         Reason::Hold { until } | Reason::Seen { until, .. } => until.until(NOW) <= HOLD,
         Reason::NoReload { .. } | Reason::Unseen { .. } => world.phase == Phase::NoReload,
         _ => true,

@@ -35,6 +35,10 @@ pub enum Phase {
     Owed,
     /// It began a second too early.
     Early,
+    /// The deploy has not been run since; a reload has, too early.
+    Undeployed,
+    /// The deploy has been run since, and the reload a second before it.
+    Deployed,
     /// The reload was so many seconds ago. The hold is [`HOLD`].
     Reloaded(u64),
     /// No reload is configured.
@@ -267,6 +271,8 @@ impl World {
         script += &match self.phase {
             Phase::NoReload => String::new(),
             Phase::Early => "reloaded R 9001; ".into(),
+            Phase::Undeployed => "deployed D 9001; reloaded R 8000; ".into(),
+            Phase::Deployed => "deployed D 8000; reloaded R 8001; ".into(),
             Phase::Reloaded(ago) => format!("reloaded R {ago}; "),
             Phase::Barred => format!("reload R; barred {other}; "),
             Phase::Withdrawn => "reload R; withdrawn; ".into(),

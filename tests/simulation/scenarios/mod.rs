@@ -2,10 +2,13 @@
 
 mod alnitak;
 mod crash;
+mod deploy;
 mod directory;
 mod dns;
 mod dnssec;
+mod fleet;
 mod hooks;
+mod in_place;
 mod lookups;
 mod names;
 mod notify;
@@ -15,6 +18,7 @@ mod programs;
 mod renewal;
 mod rules;
 mod services;
+mod staying;
 mod tools;
 mod zonefile;
 

@@ -43,7 +43,7 @@ pub fn process(world: &World, args: &[&str]) -> i32 {
 /// `RENEWED_LINEAGE` and `RENEWED_DOMAINS`.
 pub fn hints(lineage: Option<&str>, domains: &str) -> Hints {
     let renewed_lineage = lineage.map(|name| format!("/etc/letsencrypt/live/{name}").into());
-    Hints { renewed_lineage, renewed_domains: domains.to_owned() }
+    Hints { renewed_lineage, renewed_domains: domains.to_owned(), certificate: None }
 }
 
 /// A mail host and a web host, a lineage each.

@@ -1,9 +1,15 @@
 //! What happens to the hosts.
 
+mod certificates;
+mod first;
+mod naive;
+mod trouble;
+
 use crate::{
+    enclosure::resolve_at,
     fingers::Fingers,
     host::Host,
-    network::{Network, Place, Zone},
+    network::{CACHES, Network, Place, Zone},
     table::{Row, slowest, table},
     watch::Verdicts,
 };
@@ -26,7 +32,7 @@ pub struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn host(&self) -> Host<'a> {
+    pub fn host(&self) -> Host<'a> {
         Host::new(self.network, self.place, self.title)
     }
 }
@@ -41,7 +47,24 @@ const fn scenario(number: u8, zone: Zone, title: &'static str, play: fn(&Scene) 
     Scenario { place: Place { number, zone }, title, play }
 }
 
-const SCENARIOS: &[Scenario] = &[scenario(1, Zone::Example, "renewal, hooks and timer", renewal)];
+const SCENARIOS: &[Scenario] = &[
+    scenario(1, Zone::Example, "renewal, by hooks and timer", certificates::renewal),
+    scenario(2, Zone::Frozen, "a frozen secondary", trouble::frozen),
+    scenario(3, Zone::Iced, "renewed twice more during a rollover", certificates::overtaken),
+    scenario(4, Zone::Example, "twenty runs killed", trouble::killed),
+    scenario(5, Zone::Outage, "BIND restarted, and unreachable", trouble::outage),
+    scenario(6, Zone::Example, "a reload that fails first", trouble::reload),
+    scenario(7, Zone::Example, "RSA and ECDSA on one port", certificates::two_kinds),
+    scenario(8, Zone::Example, "key reused, then a new one", certificates::reused),
+    scenario(9, Zone::Example, "3 1 1 and 2 1 1, new intermediate", certificates::intermediate),
+    scenario(10, Zone::Example, "twenty rollovers back to back", certificates::twenty),
+    scenario(11, Zone::Example, "certbot without hooks, pin = always", certificates::no_hook),
+    scenario(12, Zone::Example, "lego, with and without its hook", certificates::lego),
+    scenario(13, Zone::Example, "first use on a running server", first::running),
+    scenario(14, Zone::Late, "zone unsigned, then signed", first::unsigned),
+    scenario(15, Zone::Example, "the naive strategy, caught", naive::naive),
+    scenario(16, Zone::Pdns, "PowerDNS by its HTTP interface", certificates::renewal),
+];
 
 /// Those that take longest begin first.
 const ORDER: [u8; 16] = [10, 4, 5, 3, 9, 12, 2, 14, 7, 1, 6, 8, 11, 13, 15, 16];
@@ -82,6 +105,7 @@ pub fn run(numbers: &[&str]) -> ExitCode {
 fn start() -> (Network, Fingers) {
     let places: Vec<Place> = SCENARIOS.iter().map(|scenario| scenario.place).collect();
     let network = Network::start(&places).unwrap();
+    resolve_at(CACHES[0]).unwrap();
     let fingers = Fingers::start(&network.path("fingers")).unwrap();
     (network, fingers)
 }
@@ -96,16 +120,18 @@ fn play(network: &Network, fingers: &Fingers, scenario: &Scenario) -> Row {
     Row { number: place.number, title, verdicts }
 }
 
-/// A laboratory for looking around: all servers, and the first host.
-pub fn keep_up() -> ExitCode {
+/// A laboratory for looking around: all servers, and the first host, if one is wanted.
+pub fn keep_up(with_host: bool) -> ExitCode {
     let (network, fingers) = start();
-    let place = SCENARIOS[0].place;
-    let host = Host::new(&network, place, "by hand");
-    host.begin("", &fingers);
-    let _timer = host.timer();
+    let host = with_host.then(|| Host::new(&network, SCENARIOS[0].place, "by hand"));
+    let _timer = host.as_ref().map(|host| {
+        host.begin("", &fingers);
+        host.timer()
+    });
     let name = env::var("DANEROLL_LAB").unwrap_or_default();
-    let text = include_str!("up.txt").replace("@NAME@", &name).replace("@HOME@", &host.text(""));
-    fs::write(network.path("README.new"), text).unwrap();
+    let home = host.as_ref().map(|host| host.text("")).unwrap_or_default();
+    fs::write(network.path("README.new"), include_str!("up.txt").replace("@NAME@", &name).replace("@HOME@", &home))
+        .unwrap();
     fs::rename(network.path("README.new"), network.path("README")).unwrap();
     loop {
         thread::sleep(Duration::from_secs(3600));
@@ -113,7 +139,7 @@ pub fn keep_up() -> ExitCode {
 }
 
 /// Nothing failed, and enough was seen to say so.
-fn clean(host: &Host, least_switches: usize) -> Verdicts {
+pub fn clean(host: &Host, least_switches: usize) -> Verdicts {
     let verdicts = host.stop();
     let (samples, looks, answers) = (verdicts.samples, verdicts.looks, verdicts.answers);
     host.tell(&format!(
@@ -129,16 +155,4 @@ fn clean(host: &Host, least_switches: usize) -> Verdicts {
     // One run interval, and what a loaded machine makes of it.
     assert!(slowest.is_none_or(|switch| switch.took - switch.least < 15.0), "a slow switch: {slowest:?}");
     verdicts
-}
-
-/// The usual way.
-fn renewal(scene: &Scene) -> Verdicts {
-    let host = scene.host();
-    host.begin("", scene.fingers);
-    let timer = host.timer();
-    host.renew(&[]);
-    host.until_done();
-    timer.stop();
-    host.expect_rest(false);
-    clean(&host, 1)
 }
