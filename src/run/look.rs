@@ -16,7 +16,7 @@ use crate::{
         remember::{Configured, remember},
     },
     plan::{
-        Input,
+        Input, Plan,
         hosts::expanded,
         model::{Model, Owner, floor},
         plan,
@@ -45,6 +45,8 @@ type Views = BTreeMap<DnsName, OwnerView>;
 pub struct Known {
     /// Views of endpoints, each with its time.
     pub endpoints: BTreeMap<DnsName, (Stamp, EndpointView)>,
+    /// What follows from the last look, where that was worked out at its end.
+    pub planned: Option<Plan>,
     servers: BTreeMap<DnsName, Authorities>,
     mail: BTreeMap<DnsName, Result<MailHosts, NoHosts>>,
     validator: Option<Rc<Validator>>,
@@ -61,6 +63,7 @@ impl Run<'_> {
         let mut lineages = names.iter().map(lineage).collect();
         in_place::look_again(self.env, &self.places, &mut lineages, |name| self.bundle(name));
         in_place::believe(&mut lineages, journal, now);
+        known.planned = None;
         let mut facts = Facts { now, wall: self.env.wall(), lineages, ..Facts::empty() };
         if known.since.is_none_or(|since| since.elapsed(now) >= SERVERS_FRESH) {
             let endpoints = std::mem::take(&mut known.endpoints);
@@ -90,10 +93,13 @@ impl Run<'_> {
         }
         known.endpoints.retain(|_, (at, _)| at.elapsed(facts.now) < VIEWS_FRESH);
         facts.endpoints = known.endpoints.iter().map(|(query, (_, view))| (query.clone(), view.clone())).collect();
-        let wanted = {
+        let (wanted, plan) = {
             let input = Input { config: self.config, sections: &self.sections, facts, journal };
-            probe::wanted(&Model::new(input), &plan(input), deletes)
+            let plan = plan(input);
+            (probe::wanted(&Model::new(input), &plan, deletes), plan)
         };
+        // Where nothing more is looked at, no other plan follows.
+        known.planned = wanted.is_empty().then_some(plan);
         self.visit(journal, facts, known, &wanted);
     }
 

@@ -11,7 +11,7 @@ use crate::{
     plan::{Goal, Trouble},
 };
 use std::{
-    io::ErrorKind,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -62,10 +62,9 @@ impl Keeper<'_> {
     fn together(&self, pins: &mut [Pin<'_>], step: impl Fn(&mut Pin<'_>) -> Result<(), String>) {
         pins.iter_mut().for_each(|pin| pin.go_on(&step));
         let all: Vec<PathBuf> = pins.iter().flat_map(|pin| pin.unsynced.iter().cloned()).collect();
-        if self.env.sync(&all).is_err() {
-            // Whose was it?
-            let alone = |pin: &mut Pin<'_>| self.env.sync(&pin.unsynced).map_err(|error| error.to_string());
-            pins.iter_mut().for_each(|pin| pin.go_on(alone));
+        if let Err(error) = self.env.sync(&all) {
+            let concerned = |pin: &Pin<'_>| !pin.unsynced.is_empty();
+            blame(pins, &error, concerned, |pin| self.env.sync(&pin.unsynced).is_err());
         }
         pins.iter_mut().for_each(|pin| pin.unsynced.clear());
     }
@@ -124,12 +123,9 @@ impl Keeper<'_> {
         let path = |lineage: &str| lineage_file(&self.places.state, lineage, "held");
         let unmarked = pins.iter().filter(|pin| pin.failed.is_none() && !pin.marked);
         let marks: Vec<(PathBuf, Vec<u8>)> = unmarked.map(|pin| (path(pin.lineage), MARK.to_vec())).collect();
-        if !marks.is_empty() && self.env.write_all(&marks, 0o600).is_err() {
-            let alone = |pin: &mut Pin<'_>| match pin.marked {
-                true => Ok(()),
-                false => self.env.write(&path(pin.lineage), MARK, 0o600).map_err(|error| error.to_string()),
-            };
-            pins.iter_mut().for_each(|pin| pin.go_on(alone));
+        if let (false, Err(error)) = (marks.is_empty(), self.env.write_all(&marks, 0o600)) {
+            let is_missing = |pin: &Pin<'_>| self.env.stat(&path(pin.lineage), false).is_err();
+            blame(pins, &error, |pin| !pin.marked, is_missing);
         }
     }
 
@@ -144,6 +140,20 @@ impl Keeper<'_> {
         };
         released().map_err(|why| Trouble::of(lineage, format!("cannot release the pin: {why}")))
     }
+}
+
+/// Something that was done for all of these at once failed: for those that it can be pinned on, else for all. What went wrong once
+/// and then did not (a disk may tell of an error once only) counts as failed.
+fn blame(
+    pins: &mut [Pin<'_>],
+    error: &io::Error,
+    concerned: impl Fn(&Pin<'_>) -> bool,
+    guilty: impl Fn(&Pin<'_>) -> bool,
+) {
+    let open = pins.iter_mut().filter(|pin| pin.failed.is_none() && concerned(pin));
+    let (mut found, mut others): (Vec<_>, Vec<_>) = open.partition(|pin| guilty(pin));
+    let failed = if found.is_empty() { &mut others } else { &mut found };
+    failed.iter_mut().for_each(|pin| pin.failed = Some(error.to_string()));
 }
 
 impl<'a> Pin<'a> {

@@ -91,7 +91,7 @@ impl Run<'_> {
             let now = facts.now;
             let input =
                 Input { config: self.config, sections: &self.sections, facts: &facts, journal: store.journal() };
-            let mut plan = check(input, plan(input));
+            let mut plan = check(input, known.planned.take().unwrap_or_else(|| plan(input)));
             plan.retain(|action| self.is_for(action) && !tried.contains(action));
             let Plan { mut actions, waits, troubles } = plan;
             // A reload serves all switches and deploys before it; one that failed in this run keeps nobody else from his reload.
