@@ -203,6 +203,7 @@ Examples:
   daneroll import-alnitak --dry-run
   daneroll rollback mx.example.com              and \"switch mx.example.com\" to go on
   daneroll withdraw mx.example.com              then take its section out
+  daneroll danebot --help                       in DaneBot's place
 
 Exit codes:
   0 done, or waiting    1 something failed      2 command line    3 configuration

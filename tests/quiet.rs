@@ -1,7 +1,7 @@
 //! A run with nothing to do rests on what the one before it wrote down, until anything changes; what was written down can be lost or
 //! damaged at any time.
 // The tables are outside of `#[test]`, where the exception for tests does not reach.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::{
     fs,

@@ -3,7 +3,7 @@
 use crate::{Fallible, locked, world::World};
 use daneroll::{
     cli::{self, Hints},
-    config::{self, LogLevel},
+    config::{self, LogFormat, LogLevel},
     env::{real::Real, supervise},
     report::log::{self, Place},
 };
@@ -22,7 +22,7 @@ pub fn run(world: &World, arguments: &[&str]) -> Fallible<()> {
     let env = Real::new(env::current_exe()?);
     let loaded = config::load(&env, &arguments.config, &arguments.overrides);
     let file = Place::File(world.log.clone());
-    let log = log::open(&file, LogLevel::Normal, true, Box::new(io::sink()), Box::new(io::sink()));
+    let log = log::open(&file, (LogLevel::Normal, LogFormat::Text), true, Box::new(io::sink()), Box::new(io::sink()));
     let report = tracing::dispatcher::with_default(&log.dispatch, || {
         daneroll::run(&env, &arguments, &Hints::default(), &loaded)
     });

@@ -1,20 +1,17 @@
 //! BIND that signs two zones and takes updates (127.0.0.11), unbound (127.0.0.53), certificates, a hook, and the bot.
 
-use crate::namespace::{self, Namespace, must};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
+use crate::{
+    bot::Bot,
+    namespace::{self, Namespace, must},
+    texts::{HOOK, MAIN, MASTER, NAMED, ROOT, TEST, ZONE},
 };
 use std::{
     collections::BTreeSet,
     fs::{self, OpenOptions},
     io::Write,
-    os::unix::{
-        fs::{PermissionsExt, chown},
-        process::ExitStatusExt,
-    },
+    os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{
         Once,
         atomic::{AtomicUsize, Ordering},
@@ -29,84 +26,6 @@ const RESOLVER: &str = "127.0.0.53";
 const NOBODY: u32 = 65_534;
 /// No single run takes longer.
 const LIMIT: Duration = Duration::from_secs(60);
-
-const NAMED: &str = r#"
-options {
-  directory "@DIR@/named"; pid-file "named.pid"; session-keyfile "session.key";
-  listen-on port 53 { 127.0.0.11; }; listen-on-v6 { none; };
-  recursion no; dnssec-validation no; notify no;
-};
-controls { };
-include "@DIR@/tsig.key";
-dnssec-policy single {
-  keys { csk lifetime unlimited algorithm ecdsap256sha256; }; dnskey-ttl 2; max-zone-ttl 3600;
-};
-zone "." { type primary; file "root.zone"; };
-zone "test" { type primary; file "test.zone"; };
-zone "example.test" {
-  type primary; file "example.test.zone"; dnssec-policy single; update-policy { grant daneroll. zonesub ANY; };
-};
-zone "second.test" {
-  type primary; file "second.test.zone"; dnssec-policy single; update-policy { grant daneroll. zonesub ANY; };
-};
-"#;
-
-const ROOT: &str = "$TTL 60
-. 1 SOA ns.root.test. hostmaster.root.test. 1 3600 600 86400 1
-. NS ns.root.test.
-test. NS ns.root.test.
-ns.root.test. A 127.0.0.11
-";
-
-const TEST: &str = "$TTL 60
-test. 1 SOA ns.root.test. hostmaster.root.test. 1 3600 600 86400 1
-test. NS ns.root.test.
-ns.root.test. A 127.0.0.11
-example.test. NS ns.root.test.
-second.test. NS ns.root.test.
-";
-
-const ZONE: &str = "$TTL 60
-@ 1 SOA ns.root.test. hostmaster.root.test. 1 3600 600 86400 1
-@ NS ns.root.test.
-mx A 127.0.0.1
-alias A 127.0.0.1
-";
-
-const MAIN: &str = "compatibility_level = 3.6
-queue_directory = @DIR@/queue
-data_directory = @DIR@/data
-maillog_file = @DIR@/mail.log
-maillog_file_prefixes = /tmp
-myhostname = mx.example.test
-mydestination =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
-smtpd_tls_security_level = may
-smtpd_tls_chain_files = @DIR@/service.pem
-smtpd_forbid_unauth_pipelining = yes
-";
-
-const MASTER: &str = "25 inet n - n - - smtpd
-tlsmgr unix - - n - 1 tlsmgr
-anvil unix - - n - 1 anvil
-rewrite unix - - n - - trivial-rewrite
-proxymap unix - - n - - proxymap
-postlog unix-dgram n - n - 1 postlogd
-";
-
-/// It installs what it gets with one rename, has Postfix reload it where there is one, and keeps count.
-const HOOK: &str = r#"#!/bin/sh
-DIR=@DIR@
-echo called >>$DIR/calls
-@EXTRA@
-[ $# = 0 ] || exit 9
-printf '%s\n%s\n' "$DANEBOT_KEY" "$DANEBOT_CERT" >$DIR/service.new && mv $DIR/service.new $DIR/service.pem
-printf '%s' "$DANEBOT_CERT" >$DIR/presented.new && mv $DIR/presented.new $DIR/presented.pem
-[ ! -d $DIR/etc ] || postfix -c $DIR/etc reload || exit 1
-echo done >>$DIR/hooks
-"#;
 
 #[derive(Clone, Copy)]
 pub enum KeyKind {
@@ -375,54 +294,6 @@ impl Lab {
         command.current_dir("/");
         Bot(command)
     }
-}
-
-pub struct Bot(Command);
-
-/// How a call ended.
-#[derive(Debug)]
-pub struct Ended {
-    pub code: i32,
-    pub said: String,
-}
-
-impl Bot {
-    pub fn run(mut self) -> Ended {
-        let done = self.0.output().unwrap();
-        let said = [done.stdout, done.stderr].concat();
-        Ended { code: done.status.code().unwrap_or(-1), said: String::from_utf8(said).unwrap() }
-    }
-
-    pub fn start(mut self) -> Running {
-        Running(self.0.stdout(Stdio::null()).spawn().unwrap())
-    }
-}
-
-/// A call under way.
-pub struct Running(Child);
-
-impl Running {
-    /// Exit code, or the negative number of the signal that ended it.
-    pub fn wait(mut self) -> i32 {
-        code(self.0.wait().unwrap())
-    }
-
-    /// Sends a signal to the bot itself, and waits.
-    pub fn end(mut self, signal: Signal) -> i32 {
-        // `ip` becomes `timeout`, whose child is the bot.
-        let children = format!("/proc/{0}/task/{0}/children", self.0.id());
-        let bot: i32 = fs::read_to_string(children).unwrap().split_whitespace().next().unwrap().parse().unwrap();
-        kill(Pid::from_raw(bot), signal).unwrap();
-        match code(self.0.wait().unwrap()) {
-            // `timeout` tells the end by a signal as a shell does, or by the same signal.
-            ended if ended == 128 + signal as i32 && signal == Signal::SIGKILL => -(signal as i32),
-            ended => ended,
-        }
-    }
-}
-
-fn code(status: std::process::ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| -status.signal().unwrap())
 }
 
 /// Association data of the first certificate in a file, as openssl sees it.

@@ -2,6 +2,7 @@
 //! the time by an oracle of its own. What is wrong with DaneBot (it was run and seen) is the list of what is asked for here.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test reports")]
 
+mod bot;
 mod command_line;
 mod lab;
 #[path = "../system/namespace.rs"]
@@ -9,6 +10,7 @@ mod lab;
 mod namespace;
 #[path = "../system/oracle.rs"]
 mod oracle;
+mod texts;
 mod watch;
 
 use lab::{KeyKind, Lab, MX};

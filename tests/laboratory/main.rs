@@ -154,7 +154,7 @@ fn prerequisites() -> Result<(), String> {
         return Err(format!("not installed: {}; tests/install does it", missing.join(" ")));
     }
     let made = Command::new("unshare")
-        .args("--net --pid --mount --uts --ipc --fork true".split(' '))
+        .args("--net --pid --mount --uts --ipc --fork --mount-proc true".split(' '))
         .stderr(Stdio::null())
         .status();
     match made.is_ok_and(|status| status.success()) && Path::new(enclosure::DIR).is_dir() {

@@ -474,6 +474,12 @@ impl Lab {
         self.run(&["deploy"])
     }
 
+    /// The hook of any client, which tells this.
+    pub fn hinted(&self, hints: daneroll::cli::Hints) -> i32 {
+        HINTS.set(hints);
+        self.run(&["deploy"])
+    }
+
     /// Archive numbers of a lineage (those that certbot still keeps) which a service may present now.
     pub fn presented(&self, service: &str, lineage: &str) -> Vec<usize> {
         let chains = self.world.look(|state| state.services[service].presented());

@@ -96,7 +96,8 @@ pub fn run(numbers: &[&str]) -> ExitCode {
     let mut rows = rows.into_inner().unwrap();
     rows.sort_by_key(|row| row.number);
     println!("\n{}\nlaboratory: {:.0} s in all", table(&rows), begun.elapsed().as_secs_f64());
-    match rows.iter().all(|row| row.verdicts.is_some()) && !rows.is_empty() {
+    let wanted = SCENARIOS.iter().filter(|scenario| chosen(scenario.place.number)).count();
+    match rows.iter().all(|row| row.verdicts.is_some()) && rows.len() == wanted && wanted > 0 {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
@@ -149,7 +150,8 @@ pub fn clean(host: &Host, least_switches: usize) -> Verdicts {
     for (what, found) in [("clients failed", &verdicts.failed), ("violations", &verdicts.violations)] {
         assert!(found.is_empty(), "{} {what}, such as\n{}", found.len(), found[..found.len().min(5)].join("\n"));
     }
-    assert!(samples >= 20 && looks >= 50 && answers >= 100, "the watch saw too little");
+    let enough = samples >= 20 && looks >= 50 && answers >= 100 && verdicts.unanswered * 4 < answers;
+    assert!(enough, "the watch saw too little");
     assert!(verdicts.switches.len() >= least_switches, "too few switches: {:?}", verdicts.switches);
     let slowest = slowest(&verdicts.switches);
     // One run interval, and what a loaded machine makes of it.

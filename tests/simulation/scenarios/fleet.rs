@@ -39,10 +39,11 @@ impl Host {
 fn fleet(line: &str) -> (Lab, Vec<Host>) {
     let lab = Lab::with(MX, "311 25").secondary("ns2", 60).start();
     let hosts: Vec<Host> = ["a", "b", "c"].map(|name| fresh(&lab, name, line)).into();
+    let records: Vec<_> = hosts.iter().map(|host| record_of(&host.certbot.fullchain(MX, 1), EE)).collect();
     lab.world.edit_zone(&name(APEX), |zone| {
         zone.delete_set(&name(MX), hickory_resolver::proto::rr::RecordType::A);
-        for host in &hosts {
-            zone.add(&name(OWNER), 3600, tlsa(&record_of(&host.certbot.fullchain(MX, 1), EE)));
+        for record in &records {
+            zone.add(&name(OWNER), 3600, tlsa(record));
         }
         (31..34).all(|last| zone.add(&name(MX), 3600, address([192, 0, 2, last].into())))
     });

@@ -1,12 +1,13 @@
 //! Clients that overwrite their files: lego, acme.sh, dehydrated, and PEM files of anybody. The simulated certbot is the authority;
 //! what it has is written over what the client had, in the client's own way.
 
-use super::{MX, serves, settle};
+use super::{MX, count, serves, settle};
 use crate::{
     certs::{Flaw, Renewal},
     lab::{DANE, DAY, HOUR, KILLED, LETSENCRYPT, Lab, STATE, Setup, last_wish},
 };
 use daneroll::{
+    cli::Hints,
     config::{Overrides, load},
     env::{Files, Kind, sim::When},
     lineage::layout::Places,
@@ -262,12 +263,15 @@ fn written_in_the_midst_of_a_run() {
     }
 }
 
+/// A command, and what happens after it.
+type Step = (&'static str, fn(&Lab));
+
 /// Killed at each effect of the first run, of the one that copies and publishes, and of the switch; without help everything ends as
 /// if nothing had been, and no service ever reads half of something.
 #[test]
 fn killed_at_every_effect() {
     let way = Way::One("fck");
-    let story: [(&str, fn(&Lab)); 5] = [
+    let story: [Step; 5] = [
         ("--reset", Lab::serve),
         ("", |lab| lab.pass(3 * HOUR)),
         ("", |lab| {
@@ -437,5 +441,46 @@ fn kept() {
         assert_eq!(store.len(), stored, "{store:?}");
         assert_eq!(lab.run(&[]), 0);
         assert!(last_wish() >= HOUR, "nothing is pending");
+    }
+}
+
+/// A client's hook is a hint for one lineage, by whatever path it tells; without one, or with one that nobody knows, for all.
+#[test]
+fn hints_of_clients() {
+    const WWW: &str = "www.example.com";
+    let hints = |renewed: Option<&str>, certificate: Option<&str>| Hints {
+        renewed_lineage: renewed.map(PathBuf::from),
+        certificate: certificate.map(PathBuf::from),
+        ..Hints::default()
+    };
+    for (hint, expected) in [
+        (hints(None, Some("/etc/ssl/certificates/www.example.com.crt")), (1, 2)),
+        (hints(None, Some("/etc/ssl/certificates/../certificates/mx.example.com.crt")), (2, 1)),
+        (hints(Some("/etc/daneroll/anything/www.example.com"), None), (1, 2)),
+        (hints(None, Some("/etc/ssl/certificates/other.example.com.crt")), (2, 2)),
+        (hints(Some("/etc/ssl/certificates"), None), (2, 2)),
+        (Hints::default(), (2, 2)),
+    ] {
+        let setup = Lab::with(MX, "311 25").global("ttl = 3600").global("source = lego /etc/ssl");
+        let lab = setup.lineage(WWW).tlsa("311 443").start();
+        let write = |lineage: &str| {
+            for (end, kind) in [("crt", "fullchain"), ("key", "privkey")] {
+                let live = format!("{LETSENCRYPT}/live/{lineage}/{kind}.pem");
+                let bytes = lab.world.read(Path::new(&live)).unwrap();
+                overwrite(&lab, Path::new(&format!("/etc/ssl/certificates/{lineage}.{end}")), &bytes);
+            }
+        };
+        [MX, WWW].into_iter().for_each(&write);
+        assert_eq!(lab.run(&["--reset"]), 0, "{}", lab.told());
+        lab.serve();
+        lab.cron(3 * HOUR, 9 * HOUR);
+        for lineage in [MX, WWW] {
+            lab.certbot.renew(lineage, Renewal::default());
+            write(lineage);
+        }
+        assert_eq!(lab.hinted(hint.clone()), 0, "{}", lab.told());
+        let found = (count(&lab, "_25._tcp.mx.example.com"), count(&lab, "_443._tcp.www.example.com"));
+        assert_eq!(found, expected, "{hint:?}");
+        lab.assert_clean();
     }
 }
