@@ -304,6 +304,11 @@ impl RecordDoc {
         (self.state, self.since) = (state, now);
     }
 
+    /// Did the provider say that it is there, and has some server yet to show it?
+    pub fn is_unseen(&self) -> bool {
+        self.state == RecordState::Published && self.accepted.is_some()
+    }
+
     /// The provider says that it is done.
     pub fn accept(&mut self, state: RecordState, now: Stamp) {
         self.accepted = self.accepted.or(Some(now));
@@ -343,6 +348,11 @@ impl RecordState {
 }
 
 impl OwnerDoc {
+    /// Has some server yet to show one of our records?
+    pub fn has_unseen(&self) -> bool {
+        self.records.values().any(RecordDoc::is_unseen)
+    }
+
     /// An owner that we have never looked at.
     pub fn new(query: DnsName) -> OwnerDoc {
         OwnerDoc {

@@ -277,11 +277,11 @@ fn take_down(journal: &mut Journal, sighting: Sighting, at: Stamp, oldest: Stamp
     }
 }
 
-/// Are our records others than those that ought to be there, or is one of them on its way?
+/// Are our records others than those that ought to be there, or is one of them on its way, or yet to be seen?
 fn differs(model: &Model<'_>, owner: &Owner<'_>) -> bool {
     let desired: BTreeSet<_> = crate::plan::desired_records(model, owner);
     let ours: BTreeSet<_> = owner.doc.records.keys().cloned().collect();
-    desired != ours || owner.doc.records.values().any(|doc| doc.state != RecordState::Published)
+    desired != ours || owner.doc.records.values().any(|doc| doc.state != RecordState::Published || doc.is_unseen())
 }
 
 /// With `verify = provider`: what the provider said it published is there.

@@ -11,7 +11,7 @@ use crate::{
     config::Loaded,
     env::{Boot, Env, Files, watch::Watch},
     hosts::Hosts,
-    journal::{clock::Stamp, store::Store},
+    journal::{OwnerDoc, clock::Stamp, store::Store},
 };
 use data_encoding::HEXLOWER;
 use ring::digest::{Context, SHA256};
@@ -176,6 +176,9 @@ impl Run<'_> {
     pub(super) fn rests_for(&self, summary: &Summary, now: Stamp, store: &Store) -> Option<u64> {
         let Summary { done, waits, later, by_hand, troubles, .. } = summary;
         let looks_up = |hosts: &Hosts| matches!(hosts, Hosts::Mx(_));
+        if store.journal().owners.values().any(OwnerDoc::has_unseen) {
+            return None;
+        }
         let mut wanted = self.sections.values().flat_map(|section| &section.wanted);
         // Mail hosts are asked for in each run, and what is half written is believed or told by and by.
         if !(done.is_empty() && waits.is_empty() && later.is_empty() && by_hand.is_empty() && troubles.is_empty())

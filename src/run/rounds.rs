@@ -3,7 +3,7 @@
 use super::{CONFIGURATION, FAILED, Mode, Report, Run, look::Known};
 use crate::{
     act::{Actor, Came},
-    journal::{clock::Stamp, store::Store},
+    journal::{OwnerDoc, clock::Stamp, store::Store},
     plan::{
         Action, Cause, Goal, Input, Plan, Reason, Trouble, Wait,
         check::check,
@@ -105,8 +105,8 @@ impl Run<'_> {
                     summary.standings = Some(standings(&Model::new(input), &summary.waits));
                 }
                 store.commit(self.env)?;
-                let looks_on = settled.is_some_and(|end: Stamp| end > now) && self.settles(&summary.waits);
-                if looks_on {
+                let unseen = store.journal().owners.values().any(OwnerDoc::has_unseen);
+                if settled.is_some_and(|end: Stamp| end > now) && (unseen || self.settles(&summary.waits)) {
                     self.env.sleep(Duration::from_secs(LOOK_EVERY));
                     continue;
                 }

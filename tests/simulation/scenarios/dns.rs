@@ -1,6 +1,9 @@
 //! Name servers, zones and providers that lag, lie, lose or share.
 
-use super::{EE, MX, OWNER, STEPS, count, now, ready, serves, settle, tools::cron_any};
+use super::{
+    EE, MX, OWNER, STEPS, count, now, ready, serves, settle,
+    tools::{cron_any, just_started},
+};
 use crate::{
     certs::Renewal,
     lab::{APEX, DAY, HOUR, Lab, MINUTE},
@@ -220,6 +223,39 @@ fn s18_updates_without_effect() {
         lab.world.change(|state| state.dns.updates = Updates::Work);
         settle(&lab, MX);
     }
+}
+
+/// S18: the first publication of all, with nothing else under way, is looked after as well.
+#[test]
+fn s18_first_publication_without_effect() {
+    let lab = Lab::with(MX, "311 25").secondary("ns2", 60).start();
+    lab.world.change(|state| state.dns.updates = Updates::NoEffect);
+    just_started(&lab);
+    lab.pass(600);
+    lab.run(&[]);
+    lab.assert_told(&["ago that it published", "does `api` edit the zone"]);
+    lab.pass(HOUR);
+    assert_eq!(lab.run(&[]), 1, "{}", lab.told());
+    lab.world.change(|state| state.dns.updates = Updates::Work);
+    for _ in 0..3 {
+        lab.run(&[]);
+        lab.pass(HOUR);
+    }
+    settle(&lab, MX);
+}
+
+/// Once records are published somebody waits for them to show, so that a renewal with the same key need not.
+#[test]
+fn first_publication_is_watched() {
+    let lab = Lab::with(MX, "311 25").secondary("ns2", 600).start();
+    just_started(&lab);
+    lab.pass(900);
+    assert_eq!(lab.run(&[]), 0);
+    // Before our first look an answer may have had any TTL, so a day's is assumed.
+    lab.pass(2 * DAY);
+    lab.renew(MX, Renewal { reuse_key: true, ..Renewal::default() });
+    assert_eq!((lab.run(&[]), serves(&lab)), (0, vec![2]), "{}", lab.told());
+    lab.assert_clean();
 }
 
 /// S18: other parameters were configured in the midst of a rollover, so several records of a kind are to go, and the provider says that
