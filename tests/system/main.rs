@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod clients;
+mod fleet;
 mod hidden;
 mod includes;
 mod lab;
