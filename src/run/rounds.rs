@@ -22,7 +22,7 @@ use std::{
 
 /// More rounds of acting than any run needs; a plan that never ends is an error of ours.
 const MOST_ROUNDS: usize = 60;
-/// While a run waits to see its records, it looks so often, seconds.
+/// While a run waits to see its records, it looks so often at least, seconds.
 const LOOK_EVERY: u64 = 2;
 /// What waits for servers is worth another run after so long, seconds.
 const TRY_AGAIN: u64 = 60;
@@ -107,7 +107,7 @@ impl Run<'_> {
                 store.commit(self.env)?;
                 let unseen = store.journal().owners.values().any(OwnerDoc::has_unseen);
                 if settled.is_some_and(|end: Stamp| end > now) && (unseen || self.settles(&summary.waits)) {
-                    self.env.sleep(Duration::from_secs(LOOK_EVERY));
+                    self.env.sleep(Duration::from_secs(until_next_look(&summary.waits, now)));
                     continue;
                 }
                 summary.troubles.extend(troubles);
@@ -277,6 +277,12 @@ impl Run<'_> {
         let recheck = self.sections.values().map(|section| section.recheck).filter(|recheck| *recheck > 0).min();
         reasons.map(wait).chain(failed).chain(recheck).min().unwrap_or(86_400)
     }
+}
+
+/// Seconds: what becomes due for one lineage need not wait because the records of another are looked for.
+fn until_next_look(waits: &[Wait], now: Stamp) -> u64 {
+    let due = waits.iter().flat_map(|wait| &wait.reasons).filter_map(Reason::until).map(|until| until.until(now));
+    due.filter(|seconds| *seconds > 0).min().map_or(LOOK_EVERY, |seconds| seconds.min(LOOK_EVERY))
 }
 
 fn texts(wait: &Wait, now: Stamp) -> Vec<String> {
