@@ -9,6 +9,7 @@ use crate::{
     program::{Daneroll, Timer},
     questions::Questions,
     renewer::Renewer,
+    servers::{files_below, last_lines},
     watch::{Endpoint, Subject, Verdicts, Watch},
 };
 use std::{
@@ -283,7 +284,7 @@ impl<'a> Host<'a> {
     }
 
     pub fn tail(&self, file: &str) -> String {
-        tail(&self.path(file), 40)
+        last_lines(&self.path(file), 40)
     }
 }
 
@@ -298,30 +299,11 @@ impl Drop for Host<'_> {
                 ("knot", self.network.path("knot.log"), 10),
                 ("nsd", self.network.path("nsd.log"), 10),
             ] {
-                let _ = writeln!(std::io::stderr(), "--- {}: {what}\n{}", self.title, tail(&file, lines));
+                let _ = writeln!(std::io::stderr(), "--- {}: {what}\n{}", self.title, last_lines(&file, lines));
             }
         }
         let _ = self.network.namespace().signal(&format!("postfix-{}", self.place.name()), nix::sys::signal::SIGTERM);
     }
-}
-
-fn tail(file: &Path, count: usize) -> String {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
-}
-
-/// All files and links below a directory, links not followed.
-fn files_below(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.extend(files_below(&entry.path()));
-        } else {
-            found.push(entry.path());
-        }
-    }
-    found
 }
 
 /// Writes a program.

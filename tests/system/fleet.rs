@@ -7,7 +7,8 @@ use crate::{
     namespace::must,
     oracle, ready,
     sampler::Sampler,
-    servers::spki_sha256,
+    servers::{last_lines, spki_sha256},
+    services::NGINX_CONF,
     world::{LINEAGE, World, daneroll},
 };
 use std::{
@@ -26,10 +27,10 @@ const HOSTS: [Host; 3] = [
 
 /// As daneroll.conf(5) has it.
 const CONF: &str = "\
-letsencrypt_directory = @HOST@/le
-dane_directory = @HOST@/dane
-state_directory = @HOST@/state
-log = @HOST@/log
+letsencrypt_directory = @HOME@/le
+dane_directory = @HOME@/dane
+state_directory = @HOME@/state
+log = @HOME@/log
 resolver = 127.0.0.53
 trust_anchor = @DIR@/anchor.key
 ttl = 0
@@ -39,29 +40,10 @@ hold = 1
 shared = yes
 probe = tls
 probe_address = 127.0.0.1 127.0.0.2 127.0.0.3
-reload = nginx -p @HOST@ -c @HOST@/nginx.conf -s reload
+reload = nginx -p @HOME@ -c @HOME@/nginx.conf -s reload
 [mx.example.test]
 tlsa = 311 25
 api = @API@
-";
-
-const NGINX: &str = "\
-user root;
-daemon off;
-pid @HOST@/nginx.pid;
-error_log @HOST@/nginx.log;
-events {}
-http {
-  access_log off;
-  client_body_temp_path @HOST@/body;
-  proxy_temp_path @HOST@/proxy;
-  fastcgi_temp_path @HOST@/fastcgi;
-  uwsgi_temp_path @HOST@/uwsgi;
-  scgi_temp_path @HOST@/scgi;
-  ssl_certificate @HOST@/dane/mx.example.test/fullchain.pem;
-  ssl_certificate_key @HOST@/dane/mx.example.test/privkey.pem;
-  server { listen @ADDRESS@:25 ssl; }
-}
 ";
 
 struct Host {
@@ -80,11 +62,11 @@ impl Host {
         self.certbot(lab, &["certonly", "--agree-tos", "--register-unsafely-without-email", "-d", LINEAGE]);
         let host = lab.text(self.name);
         let write = |name: &str, text: &str| {
-            let text = text.replace("@HOST@", &host).replace("@ADDRESS@", self.address).replace("@API@", RFC2136);
+            let text = text.replace("@HOME@", &host).replace("@ADDRESS@", self.address).replace("@API@", RFC2136);
             lab.write(&format!("{}/{name}", self.name), &text).unwrap();
         };
         write("conf", CONF);
-        write("nginx.conf", NGINX);
+        write("nginx.conf", NGINX_CONF);
         assert!(self.start(lab, &["--reset"]).wait().unwrap().success(), "{}", self.log(lab));
         let argv = ["nginx", "-p", &host, "-c", &self.path(lab, "nginx.conf")];
         lab.namespace().serve(&format!("nginx-{}", self.name), &argv, &[]).unwrap();
@@ -126,9 +108,7 @@ impl Host {
     }
 
     fn log(&self, lab: &Lab) -> String {
-        let log = fs::read_to_string(self.path(lab, "log")).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        format!("{}:\n{}\n", self.name, lines[lines.len().saturating_sub(12)..].join("\n"))
+        format!("{}:\n{}\n", self.name, last_lines(&lab.path(&format!("{}/log", self.name)), 12))
     }
 }
 

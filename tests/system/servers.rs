@@ -52,9 +52,7 @@ impl Servers {
 
     /// The last lines of a server's log.
     pub fn tail(&self, label: &str) -> String {
-        let log = fs::read_to_string(self.path(&format!("{label}.log"))).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(15)..].join("\n")
+        last_lines(&self.path(&format!("{label}.log")), 15)
     }
 
     /// Makes `tsig.key`, a key named "daneroll", and `rndc.key`.
@@ -235,4 +233,24 @@ pub fn spki_sha256(pem: &Path) -> io::Result<String> {
         "set -e -o pipefail; openssl x509 -in \"$0\" -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum";
     let said = must(Command::new("bash").args(["-c", script]).arg(pem))?;
     Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
+}
+
+/// All files and links below a directory, links not followed.
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(files_below(&entry.path()));
+        } else {
+            found.push(entry.path());
+        }
+    }
+    found
+}
+
+/// The end of a log, if there is one.
+pub fn last_lines(file: &Path, count: usize) -> String {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
 }

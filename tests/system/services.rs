@@ -21,22 +21,23 @@ const POSTFIX: &str = "probe = auto\nhold = 1\nreload = postfix -c @DIR@/etc rel
 /// A reload that says yes and does nothing.
 const NGINX: &str = "probe = tls\nhold = 2\nreload = /bin/true\n";
 
-const NGINX_CONF: &str = "\
+/// A server in a directory of its own, and where it listens.
+pub const NGINX_CONF: &str = "\
 user root;
 daemon off;
-pid @DIR@/nginx.pid;
-error_log @DIR@/nginx.log;
+pid @HOME@/nginx.pid;
+error_log @HOME@/nginx.log;
 events {}
 http {
   access_log off;
-  client_body_temp_path @DIR@/body;
-  proxy_temp_path @DIR@/proxy;
-  fastcgi_temp_path @DIR@/fastcgi;
-  uwsgi_temp_path @DIR@/uwsgi;
-  scgi_temp_path @DIR@/scgi;
-  ssl_certificate @DIR@/dane/mx.example.test/fullchain.pem;
-  ssl_certificate_key @DIR@/dane/mx.example.test/privkey.pem;
-  server { listen 127.0.0.1:25 ssl; }
+  client_body_temp_path @HOME@/body;
+  proxy_temp_path @HOME@/proxy;
+  fastcgi_temp_path @HOME@/fastcgi;
+  uwsgi_temp_path @HOME@/uwsgi;
+  scgi_temp_path @HOME@/scgi;
+  ssl_certificate @HOME@/dane/mx.example.test/fullchain.pem;
+  ssl_certificate_key @HOME@/dane/mx.example.test/privkey.pem;
+  server { listen @ADDRESS@:25 ssl; }
 }
 ";
 
@@ -68,8 +69,9 @@ fn a_server_that_keeps_its_certificate_keeps_its_record() {
         return;
     }
     let world = World::with_service("nginx", RFC2136, 20, NGINX);
-    world.lab.write("nginx.conf", NGINX_CONF).unwrap();
     let (conf, dir) = (world.lab.text("nginx.conf"), world.lab.text(""));
+    let text = NGINX_CONF.replace("@HOME@", dir.trim_end_matches('/')).replace("@ADDRESS@", "127.0.0.1");
+    world.lab.write("nginx.conf", &text).unwrap();
     world.lab.namespace().serve("nginx-start", &["nginx", "-p", &dir, "-c", &conf], &[]).unwrap();
     until("nginx answers", || keys(&look(&world, Protocol::Tls)) == [world.key(1)]);
     world.run(&[]).expect(0);
