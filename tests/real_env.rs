@@ -403,17 +403,133 @@ fn commands_leave_no_open_files_and_no_zombies() {
         let children = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap();
         let tasks = fs::read_dir("/proc/self/task").unwrap();
         let children: String = tasks.map(|task| children(task.unwrap())).collect();
-        (fs::read_dir("/proc/self/fd").unwrap().count(), children)
+        (fs::read_dir("/proc/self/fd").unwrap().count(), children.split_whitespace().count())
     };
     real.run(&command(&["true"]));
     let before = state();
-    let table =
-        [&["true"][..], &["no-such-program"], &["sh", "-c", "sleep 5 & kill -9 $$"], &["sh", "-c", "kill -9 $PPID"]];
+    let table = [
+        &["true"][..],
+        &["no-such-program"],
+        &["sh", "-c", "sleep 5 & kill -9 $$"],
+        &["sh", "-c", "kill -9 $PPID"],
+        &["sh", "-c", "sleep 0.1 &"],
+        &["sh", "-c", "kill 0"],
+        &["true"],
+    ];
     for argv in table {
         real.run(&command(argv));
     }
     assert_eq!(state(), before);
-    assert_eq!(before.1, "");
+    assert_eq!(before.1, 1, "the supervisor that waits for the next command");
+    drop(real);
+    assert_eq!(state().1, 0);
+}
+
+/// What a supervisor's process id tells of the calls of one world: 0 for the first, and one more whenever it is another.
+fn supervisors(real: &Real, commands: &[Command]) -> (Vec<usize>, Vec<Ended>) {
+    let mut seen: Vec<String> = Vec::new();
+    let mut tell = |command: &Command| {
+        let ended = real.run(command);
+        let pid = ended.output.lines().next().unwrap_or_default().to_owned();
+        if !seen.contains(&pid) {
+            seen.push(pid.clone());
+        }
+        (seen.iter().position(|known| *known == pid).unwrap(), ended)
+    };
+    commands.iter().map(&mut tell).unzip()
+}
+
+#[test]
+fn one_supervisor_takes_all_commands_that_leave_nothing_behind() {
+    let plain = "echo $PPID";
+    let leaves = "echo $PPID; sleep 30 & echo $!";
+    let leaves_in_a_session = "echo $PPID; setsid sh -c 'sleep 30 & echo $!'";
+    for (script, next) in [
+        (plain, 0),
+        ("echo $PPID; exit 3", 0),
+        ("echo $PPID; kill -9 $$", 0),
+        ("echo $PPID; cat /dev/zero | head -c 3000000", 0),
+        ("echo $PPID; exec >&- 2>&- <&-; exit 1", 0),
+        ("echo $PPID; sleep 0.3; trap '' TERM HUP INT USR1; kill 0; kill -1 0; kill -2 0; kill -USR1 0; kill -34 0", 0),
+        ("echo $PPID; sleep 0.3; kill 0; sleep 9", 0),
+        ("echo $PPID; sleep 0.3; kill -34 $$; sleep 9", 0),
+        ("echo $PPID; (sleep 0.2; kill -34 $(exec sh -c 'echo $PPID')) & wait", 0),
+        ("echo $PPID; (exec sleep 0.2) & exec true", 1),
+        (leaves, 1),
+        (leaves_in_a_session, 1),
+        ("echo $PPID; kill -9 $PPID", 1),
+        ("echo $PPID; sleep 0.3; kill -9 0", 1),
+    ] {
+        let scripts = [plain, script, plain, plain].map(|script| command(&["sh", "-c", script]));
+        let (which, ended) = supervisors(&real(), &scripts);
+        assert_eq!(which, [0, 0, next, next], "{script}: {ended:?}");
+        // Each has its own words and nobody else's.
+        let lines = |ended: &Ended| ended.output.lines().count();
+        assert!([0, 2, 3].iter().all(|at| lines(&ended[*at]) == 1), "{script}: {ended:?}");
+        if let (true, Some(left)) = (script == leaves || script == leaves_in_a_session, ended[1].output.lines().nth(1))
+        {
+            let left = left.parse().unwrap();
+            assert!(alive(left), "{script}");
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(left), nix::sys::signal::SIGKILL).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_time_limit_ends_the_supervisor_and_not_what_was_left_behind_before() {
+    let real = real();
+    let left = real.run(&command(&["sh", "-c", "sleep 30 & echo $!"])).output.trim().parse().unwrap();
+    let mut hangs = command(&["sh", "-c", "sleep 60"]);
+    hangs.limit = Duration::from_millis(300);
+    assert_eq!(real.run(&hangs).status, Status::TimedOut);
+    assert!(alive(left));
+    assert_eq!(real.run(&command(&["sh", "-c", "kill -9 0"])).status, Status::Signalled(9));
+    assert!(alive(left));
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(left), nix::sys::signal::SIGKILL).unwrap();
+    assert_eq!(real.run(&command(&["true"])).status, Status::Exited(0));
+}
+
+#[test]
+fn a_supervisor_that_was_killed_while_it_waited_costs_no_call() {
+    let real = real();
+    for _ in 0..3 {
+        let pid = real.run(&command(&["sh", "-c", "echo $PPID"])).output.trim().parse().unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL).unwrap();
+        thread::sleep(Duration::from_millis(50));
+    }
+    // What others send it while it waits is not for the next command either.
+    let pid = real.run(&command(&["sh", "-c", "echo $PPID"])).output;
+    let target = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
+    nix::sys::signal::kill(target, nix::sys::signal::SIGTERM).unwrap();
+    assert_eq!(real.run(&command(&["sh", "-c", "echo $PPID"])).output, pid);
+}
+
+#[test]
+fn a_program_that_stays_lets_commands_have_their_signals() {
+    let script = "grep -q 'SigBlk:.0*$' /proc/self/status";
+    let blocked = thread::spawn(move || {
+        let staying = Real::new(env!("CARGO_BIN_EXE_daneroll").into()).staying(false);
+        [staying.run(&command(&["sh", "-c", script])).status, staying.run(&command(&["sh", "-c", script])).status]
+    });
+    assert_eq!(blocked.join().unwrap(), [Status::Exited(0), Status::Exited(0)]);
+}
+
+#[test]
+fn no_command_reads_what_another_was_told() {
+    let real = real();
+    let told = |words: &str| {
+        let mut command =
+            command(&["sh", "-c", "cat; env; tr '\\0' '\\n' < /proc/$PPID/environ; cat /proc/$PPID/cmdline"]);
+        command.vars.push(("SECRET".into(), words.into()));
+        command.input = format!("input of {words}\n");
+        real.run(&command).output
+    };
+    for (words, other) in [("one", "two"), ("two", "one")] {
+        let output = told(words);
+        assert!(output.contains(&format!("SECRET={words}")) && output.contains(&format!("input of {words}")));
+        assert_eq!(output.matches(words).count(), 2, "{output}");
+        assert!(!output.contains(other), "{output}");
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ use tokio::runtime::{Builder, Runtime};
 
 /// This machine.
 pub struct Real {
-    supervisor: PathBuf,
+    commands: command::Commands,
     /// Built at the first network question or command: most runs have neither.
     runtime: OnceLock<Result<Runtime, String>>,
     http: http::Http,
@@ -48,7 +48,7 @@ impl Real {
     /// [`supervise::ARGUMENT`](super::supervise::ARGUMENT) it must call [`supervise::main`](super::supervise::main).
     pub fn new(supervisor: PathBuf) -> Real {
         Real {
-            supervisor,
+            commands: command::Commands::new(supervisor),
             runtime: OnceLock::new(),
             http: http::Http::default(),
             began: Instant::now(),
@@ -82,6 +82,7 @@ impl Real {
 impl Drop for Real {
     /// Waits for nobody: the system's look-up of a host name may take long, and cannot be stopped.
     fn drop(&mut self) {
+        self.commands.rest();
         if let Some(Ok(runtime)) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -110,6 +111,7 @@ impl Env for Real {
     }
 
     fn pause(&self, how_long: Duration, what: &str) -> Option<u8> {
+        self.commands.rest();
         match &self.patience {
             Some(patience) => patience.pause(how_long, what),
             None => {
@@ -164,7 +166,7 @@ impl Env for Real {
     fn run(&self, command: &Command) -> Ended {
         let not_started = |why| Ended { status: Status::NotStarted(why), output: String::new() };
         match self.runtime() {
-            Ok(runtime) => runtime.block_on(command::run(&self.supervisor, command)).unwrap_or_else(not_started),
+            Ok(runtime) => runtime.block_on(self.commands.run(command)).unwrap_or_else(not_started),
             Err(error) => not_started(error),
         }
     }

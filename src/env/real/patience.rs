@@ -34,7 +34,7 @@ impl Patience {
     /// Has SIGTERM and SIGINT taken down by a thread of its own. Where that cannot be they end the process, as ever.
     pub(super) fn new(shows: bool) -> Option<Patience> {
         let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
-        // Every thread that is started after this blocks them, too; commands do not (the standard library sees to that).
+        // Every thread that is started after this blocks them, too; commands do not (their supervisor sees to that).
         signals.thread_block().ok()?;
         let asked = Arc::new(Asked::default());
         let notes = Arc::clone(&asked);

@@ -19,7 +19,7 @@ pub(super) fn side_by_side(world: &Real, jobs: Vec<Job<'_>>, at_once: usize) {
     // What a test listens with is a matter of the thread.
     let log = tracing::dispatcher::get_default(Clone::clone);
     let work = || {
-        let mut mine = Real::new(world.supervisor.clone());
+        let mut mine = Real::new(world.commands.program().to_owned());
         mine.began = world.began;
         let world = mine;
         tracing::dispatcher::with_default(&log, || std::iter::from_fn(next).for_each(|job| job(&world)));
