@@ -4,7 +4,6 @@
 use super::Came;
 use crate::{
     env::{Env, Kind, Lock, Stat},
-    facts::Facts,
     journal::store::lineage_file,
     lineage::{
         BUNDLE, FULLCHAIN, Generation, GenerationId, PRIVKEY,
@@ -54,19 +53,8 @@ impl Keeper<'_> {
         }
     }
 
-    /// Puts a generation that its client or the dane directory shows into the store: hard links, or copies where they cannot be.
-    pub fn store(&self, lineage: &str, id: &GenerationId, facts: &Facts) -> Result<Came, String> {
-        let seen = facts.lineages.get(lineage).and_then(|facts| facts.generation(id));
-        let generation = seen.ok_or_else(|| format!("generation {id} is not to be seen any more"))?;
-        let _lock = self.lock(lineage)?;
-        if generation.files.is_empty() && self.overwritten(lineage, id).is_err() {
-            return Ok(Came::Later(format!("{lineage}: what its client has is being written just now")));
-        }
-        self.keep(lineage, generation).map(|()| Came::Done)
-    }
-
     /// What a client has that overwrites its files, if it is still this generation.
-    fn overwritten(&self, lineage: &str, id: &GenerationId) -> Result<Set, String> {
+    pub(super) fn overwritten(&self, lineage: &str, id: &GenerationId) -> Result<Set, String> {
         let source = self.places.sources.get(lineage).ok_or("it has no files any more")?;
         let set = source.read(self.env, lineage)?;
         match set.generation.id == *id {
@@ -81,13 +69,16 @@ impl Keeper<'_> {
         if !self.half(lineage, generation, &mut unsynced)? {
             return Ok(());
         }
-        if let Err(error) = self.env.sync(&unsynced) {
-            let _ = self.clear(&self.half_of(lineage, generation));
-            return Err(not_kept(generation, &error));
-        }
+        self.env.sync(&unsynced).map_err(|error| self.not_kept(lineage, generation, &error))?;
         unsynced.clear();
         self.place(lineage, generation, &mut unsynced)?;
         self.env.sync(&unsynced).map_err(|error| not_kept(generation, &error))
+    }
+
+    /// What was made of it until then helps nobody.
+    pub(super) fn not_kept(&self, lineage: &str, generation: &Generation, error: &io::Error) -> String {
+        let _ = self.clear(&self.half_of(lineage, generation));
+        not_kept(generation, error)
     }
 
     fn half_of(&self, lineage: &str, generation: &Generation) -> PathBuf {
@@ -158,43 +149,6 @@ impl Keeper<'_> {
         }
     }
 
-    /// Leads the dane directory to `goal`, if that shows services the same certificate as now (`serving`).
-    pub fn arrange(
-        &self,
-        lineage: &str,
-        goal: &Goal,
-        serving: Option<&GenerationId>,
-        bundle: bool,
-    ) -> Result<Came, String> {
-        let _lock = self.lock(lineage)?;
-        let held = self.env.stat(&lineage_file(&self.places.state, lineage, "held"), false).is_ok();
-        let shown = self.shown(lineage);
-        let releases = *goal == Goal::Live && self.is_pinned(lineage);
-        if shown.as_ref() != serving || (releases && held) {
-            return Ok(Came::Stale);
-        }
-        let live = || self.places.live(self.env, lineage).ok().map(|live| live.id);
-        if *goal == Goal::Live && serving.is_some() && live() != shown {
-            return Ok(Came::Stale);
-        }
-        self.lead(lineage, goal, bundle).map(|()| Came::Done)
-    }
-
-    /// Switches to another generation, if services still read the one that the plan was made for.
-    pub fn switch(
-        &self,
-        lineage: &str,
-        from: Option<&GenerationId>,
-        to: &GenerationId,
-        bundle: bool,
-    ) -> Result<Came, String> {
-        let _lock = self.lock(lineage)?;
-        if self.shown(lineage).as_ref() != from {
-            return Ok(Came::Stale);
-        }
-        self.lead(lineage, &Goal::Generation(to.clone()), bundle).map(|()| Came::Done)
-    }
-
     /// Leads the dane directory to what the client has, whatever it shows now: to `live/`, or a copy of what is overwritten.
     pub fn follow_live(&self, lineage: &str, bundle: bool) -> Result<(), String> {
         let _lock = self.lock(lineage)?;
@@ -207,14 +161,14 @@ impl Keeper<'_> {
     }
 
     /// What services read now.
-    fn shown(&self, lineage: &str) -> Option<GenerationId> {
+    pub(super) fn shown(&self, lineage: &str) -> Option<GenerationId> {
         let dane = self.places.dane(lineage);
         let through = dane.join(SERVED);
         let at = if self.env.target(&through).is_ok() { through } else { dane };
         read_set(self.env, &at).ok().map(|set| set.id)
     }
 
-    fn is_pinned(&self, lineage: &str) -> bool {
+    pub(super) fn is_pinned(&self, lineage: &str) -> bool {
         let target = self.env.target(&self.places.dane(lineage).join(SERVED));
         target.is_ok_and(|target| pinned_to(&target).is_some())
     }
@@ -230,7 +184,7 @@ impl Keeper<'_> {
         self.env.sync(&unsynced).map_err(cannot)
     }
 
-    fn cannot_lead(&self, lineage: &str, goal: &Goal, error: &io::Error) -> String {
+    pub(super) fn cannot_lead(&self, lineage: &str, goal: &Goal, error: &io::Error) -> String {
         format!("cannot lead {} to {}: {error}", self.places.dane(lineage).display(), goal_text(goal))
     }
 

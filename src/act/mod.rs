@@ -6,6 +6,7 @@ pub mod edits;
 pub mod keeper;
 pub mod reload;
 pub mod tidy;
+mod together;
 
 use crate::{
     config::{Config, Section},
@@ -50,7 +51,8 @@ pub enum Came {
 }
 
 impl Actor<'_> {
-    /// Carries out actions in their order, records that follow each other together. As many results as actions.
+    /// Carries out actions in their order, records that follow each other together, and so steps about files of one kind. As many
+    /// results as actions.
     pub fn carry_out(&self, actions: &[Action], facts: &Facts, store: &mut Store) -> std::io::Result<Vec<Came>> {
         store.commit(self.env)?;
         let mut came = Vec::with_capacity(actions.len());
@@ -58,10 +60,12 @@ impl Actor<'_> {
         let mut rest = actions;
         while let Some(first) = rest.first() {
             let is_edit = |action: &&Action| matches!(action, Action::Add(_) | Action::Delete(_));
-            let together = rest.iter().take_while(is_edit).count();
-            let (now, later) = rest.split_at(together.max(1));
-            match together {
-                0 => came.push(self.step(first, facts, store, &beside)),
+            let edits = rest.iter().take_while(is_edit).count();
+            let files = together::together(rest, self.env.locks_at_once());
+            let (now, later) = rest.split_at(edits.max(files).max(1));
+            match (edits, files) {
+                (0, 0) => came.push(self.step(first, facts, store, &beside)),
+                (0, _) => came.extend(self.files(now, facts, store)),
                 _ => came.extend(self.edits(now, facts, store)?),
             }
             rest = later;
@@ -94,22 +98,6 @@ impl Actor<'_> {
         let lineage = action.lineage().unwrap_or_default();
         let failed = |error: String| Came::Failed(Trouble::of(lineage, error));
         let done = match action {
-            Action::Store { generation, .. } => {
-                return self.keeper.store(lineage, generation, facts).unwrap_or_else(failed);
-            }
-            Action::Arrange { goal, serving, .. } => {
-                return self
-                    .keeper
-                    .arrange(lineage, goal, serving.as_ref(), self.bundle(lineage))
-                    .unwrap_or_else(failed);
-            }
-            Action::Switch { from, to, cause, .. } => {
-                if self.is_stale(facts, store) {
-                    return Came::Stale;
-                }
-                tracing::info!(lineage, phase = "switch", generation = %to, ?cause, "switching the dane directory");
-                return self.keeper.switch(lineage, from.as_ref(), to, self.bundle(lineage)).unwrap_or_else(failed);
-            }
             Action::Adopt { query, record, .. } => {
                 let claims = self.sections.get(lineage).is_some_and(|section| section.hook.is_some());
                 adopt(store, beside, facts.now, query, record, (lineage, claims));
@@ -129,7 +117,12 @@ impl Actor<'_> {
                 return came;
             }
             Action::Leave { .. } => self.leave(lineage, store),
-            Action::Add(_) | Action::Delete(_) => Ok(()),
+            // These are taken together.
+            Action::Store { .. }
+            | Action::Arrange { .. }
+            | Action::Switch { .. }
+            | Action::Add(_)
+            | Action::Delete(_) => Ok(()),
         };
         done.map_or_else(failed, |()| Came::Done)
     }

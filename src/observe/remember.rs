@@ -44,13 +44,25 @@ pub fn remember(journal: &mut Journal, facts: &Facts, ttl: Option<u64>, floor: u
         owner.keep_groups();
         configured.contains_key(query) || !owner.lineages.is_empty()
     });
+    let waits = waits(journal, floor);
     for (name, seen) in &facts.lineages {
-        let owners = journal.owners.values().filter(|owner| owner.lineages.contains(name));
-        let wait = owners.map(|owner| owner.wait(floor)).max().unwrap_or(floor);
+        let wait = waits.get(name).copied().unwrap_or(floor);
         let fresh = !journal.lineages.contains_key(name);
         let lineage = journal.lineages.entry(name.clone()).or_default();
         lineage.see(seen, facts.now, wait, fresh);
     }
+}
+
+/// What a switch of each lineage that was published for needs now, seconds.
+fn waits(journal: &Journal, floor: u64) -> BTreeMap<String, u64> {
+    let mut waits = BTreeMap::new();
+    for owner in journal.owners.values() {
+        let wait = owner.wait(floor);
+        for name in &owner.lineages {
+            waits.entry(name.clone()).and_modify(|most: &mut u64| *most = wait.max(*most)).or_insert(wait);
+        }
+    }
+    waits
 }
 
 /// What was left behind becomes an owner of its own, or part of the one that is known there.

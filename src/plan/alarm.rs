@@ -47,8 +47,8 @@ fn unmoved(model: &Model<'_>, lineage: &Lineage<'_>, presented: &Presented) -> O
 /// Chains at an owner with records that are neither old nor new, or too new.
 fn strange(model: &Model<'_>, owner: &Owner<'_>) -> Vec<Trouble> {
     let Some(view) = owner.presents else { return Vec::new() };
-    let lineages: Vec<&Lineage<'_>> =
-        model.lineages.values().filter(|lineage| owner.concerns(lineage.name) && lineage.is_installed()).collect();
+    let concerned = owner.concerned().into_iter().filter_map(|name| model.lineages.get(name));
+    let lineages: Vec<&Lineage<'_>> = concerned.filter(|lineage| lineage.is_installed()).collect();
     let Some(first) = lineages.first() else { return Vec::new() };
     let mut troubles = Vec::new();
     for (address, chain) in chains(view) {

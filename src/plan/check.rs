@@ -19,10 +19,16 @@ use std::{
     net::SocketAddr,
 };
 
+/// What the plan adds, by the name that holds the RRset.
+type Adding = BTreeMap<DnsName, Vec<Association>>;
+
 /// The plan without the actions that would break a rule; each of those becomes trouble to tell.
 pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
     let model = Model::new(input);
-    let adding: Vec<Edit> = plan.actions.iter().filter_map(addition).cloned().collect();
+    let mut adding: Adding = BTreeMap::new();
+    for edit in plan.actions.iter().filter_map(addition) {
+        adding.entry(target(&model, edit)).or_default().push(edit.record.clone());
+    }
     let mut added: BTreeMap<DnsName, BTreeSet<Association>> = BTreeMap::new();
     let mut deleted = at_once(&model, &plan.actions);
     let (mut sound, mut unsound) = (Vec::new(), Vec::new());
@@ -143,8 +149,7 @@ fn switch(model: &Model<'_>, lineage: &str, to: &GenerationId, cause: Cause) -> 
     of.section.filter(|_| !of.doc.withdrawn).ok_or("it has no sound section, or leaves DANE")?;
     let generation = of.facts.stored.get(to).ok_or("the generation is not in the store")?;
     finds_all(of)?;
-    let leads = |owner: &&Owner<'_>| owner.doc.left_behind.is_none();
-    for owner in model.owners.values().filter(leads).filter(|owner| owner.concerns(lineage)) {
+    for owner in model.owners_of(lineage) {
         heard(model, of, owner)?;
         for answer in cacheable(owner, model.now(), model.floor(of)) {
             let records = answer.ok_or("an earlier answer is not known")?;
@@ -184,8 +189,7 @@ fn is_unknown(of: &Lineage<'_>) -> bool {
 
 /// No answer that a cache may hold turns clients away that are presented this chain.
 fn tolerated(model: &Model<'_>, of: &Lineage<'_>, chain: &Chain) -> Result<(), String> {
-    let leads = |owner: &&Owner<'_>| owner.doc.left_behind.is_none() && owner.concerns(of.name);
-    for owner in model.owners.values().filter(leads) {
+    for owner in model.owners_of(of.name) {
         heard(model, of, owner)?;
         for answer in cacheable(owner, model.now(), model.floor(of)) {
             judge(answer.ok_or("an earlier answer is not known")?, chain, model, owner, false)?;
@@ -299,13 +303,13 @@ fn addition(action: &Action) -> Option<&Edit> {
 }
 
 /// Where nobody shows a record yet and services can be looked at, all of them were, and what each presents will be matched.
-fn turned_on(model: &Model<'_>, edit: &Edit, adding: &[Edit]) -> Result<(), String> {
+fn turned_on(model: &Model<'_>, edit: &Edit, adding: &Adding) -> Result<(), String> {
     let owner = model.owners.get(&edit.query).ok_or("no such owner")?;
     let mut also = model.sharing(owner).into_iter().filter(|other| !other.configured.is_empty());
     also.try_for_each(|other| turned_on_for(model, other, adding))
 }
 
-fn turned_on_for(model: &Model<'_>, owner: &Owner<'_>, adding: &[Edit]) -> Result<(), String> {
+fn turned_on_for(model: &Model<'_>, owner: &Owner<'_>, adding: &Adding) -> Result<(), String> {
     if owner.answers().iter().any(|(_, _, records)| !records.is_empty()) {
         return Ok(());
     }
@@ -321,8 +325,8 @@ fn turned_on_for(model: &Model<'_>, owner: &Owner<'_>, adding: &[Edit]) -> Resul
         if let Some(why) = &seen.unknown {
             return Err(format!("what {address} presents is not known: {why}"));
         }
-        let here = adding.iter().filter(|edit| target(model, edit) == owner.doc.target).map(|edit| &edit.record);
-        let matched = |chain: &Chain| here.clone().any(|record| chain.matches(record, &owner.base, model.wall()));
+        let here = adding.get(&owner.doc.target).map_or(&[][..], Vec::as_slice);
+        let matched = |chain: &Chain| here.iter().any(|record| chain.matches(record, &owner.base, model.wall()));
         if !seen.chains.iter().all(matched) {
             return Err(format!("{address} presents what no record would match"));
         }

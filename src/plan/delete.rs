@@ -27,7 +27,7 @@ pub fn delete(model: &Model<'_>, plan: &mut Plan) {
     let mut gone_at: BTreeMap<&DnsName, BTreeSet<Association>> = BTreeMap::new();
     for owner in model.owners.values() {
         let sharing = &model.sharing(owner)[..];
-        if sharing.iter().any(|owner| switched.iter().any(|name| owner.concerns(name))) {
+        if sharing.iter().any(|owner| owner.concerned().iter().any(|name| switched.contains(*name))) {
             continue;
         }
         let needed: BTreeSet<Association> = sharing.iter().flat_map(|owner| desired_records(model, owner)).collect();

@@ -21,11 +21,12 @@ pub(super) const LASTING: u64 = 900;
 /// Keeps what is served and what waits in our store, where no client can prune it.
 pub fn store(model: &Model<'_>, plan: &mut Plan) {
     for lineage in model.lineages.values() {
+        let before = plan.actions.len();
         let live = lineage.facts.live.as_ref().ok().filter(|live| lineage.doc.waiting.contains(&live.id));
         let first = lineage.facts.live.as_ref().ok().filter(|_| is_first_copy(lineage));
         for generation in lineage.facts.served().into_iter().chain(live).chain(first) {
             let action = Action::Store { lineage: lineage.name.into(), generation: generation.id.clone() };
-            if !lineage.facts.stored.contains_key(&generation.id) && !plan.actions.contains(&action) {
+            if !lineage.facts.stored.contains_key(&generation.id) && !plan.actions[before..].contains(&action) {
                 plan.actions.push(action);
             }
         }

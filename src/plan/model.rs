@@ -106,8 +106,7 @@ impl<'a> Model<'a> {
         targets.values().for_each(|queries| sharing::share(&mut owners, queries));
         let mut owned: BTreeMap<&str, BTreeSet<&DnsName>> = BTreeMap::new();
         for owner in owners.values().filter(|owner| owner.doc.left_behind.is_none()) {
-            let published = owner.doc.lineages.iter().map(String::as_str);
-            for lineage in published.chain(owner.configured.iter().copied()) {
+            for lineage in owner.concerned() {
                 owned.entry(lineage).or_default().insert(owner.query);
             }
         }
@@ -145,10 +144,8 @@ impl<'a> Model<'a> {
     /// The generations that may be presented at an owner, with their lineage; the chain is missing where it cannot be read.
     /// Lineages that leave DANE count as well: they are presented all the same.
     pub fn presented_at(&self, owner: &Owner<'a>) -> Vec<(Lineage<'a>, &'a Presented, Option<&'a Chain>)> {
-        let published = owner.doc.lineages.iter().map(String::as_str);
-        let concerned: BTreeSet<&str> = published.chain(owner.configured.iter().copied()).collect();
         let mut found = Vec::new();
-        for lineage in concerned.iter().filter_map(|name| self.lineages.get(name)) {
+        for lineage in owner.concerned().iter().filter_map(|name| self.lineages.get(name)) {
             let may =
                 lineage.doc.presented.iter().filter(|p| lineage.presence(p, self.now(), self.wall()) != Presence::Gone);
             found.extend(may.map(|p| (*lineage, p, lineage.chain(&p.generation))));
@@ -244,9 +241,10 @@ impl<'a> Owner<'a> {
         self.params.iter().flat_map(further).collect()
     }
 
-    /// Must this owner match before that lineage switches?
-    pub fn concerns(&self, lineage: &str) -> bool {
-        self.configured.contains(lineage) || self.doc.lineages.contains(lineage)
+    /// The lineages for which it must match before they switch.
+    pub fn concerned(&self) -> BTreeSet<&'a str> {
+        let published = self.doc.lineages.iter().map(String::as_str);
+        published.chain(self.configured.iter().copied()).collect()
     }
 
     /// The groups in which a chain must have a record here.

@@ -209,7 +209,7 @@ pub(crate) fn late(env: &dyn Env, began: &Boot) -> Option<Outcome> {
 
 /// Why this change may no longer be made: a delete rests on facts, and they grow old.
 fn too_late(env: &dyn Env, began: &Boot, change: &Change) -> Option<Outcome> {
-    late(env, began).filter(|_| change.operation == Operation::Delete)
+    if change.operation == Operation::Delete { late(env, began) } else { None }
 }
 
 /// Makes changes one at a time, in order. Deletes are made only while the facts that they rest on are fresh. After a change at an owner

@@ -87,7 +87,7 @@ impl Run<'_> {
         let mut settled = None;
         let mut rounds = 0;
         while rounds < MOST_ROUNDS {
-            let facts = self.look(store.edit(), &mut known);
+            let mut facts = self.look(store.edit(), &mut known);
             let now = facts.now;
             let input =
                 Input { config: self.config, sections: &self.sections, facts: &facts, journal: store.journal() };
@@ -124,6 +124,8 @@ impl Run<'_> {
             if actions.iter().any(moves) {
                 known.endpoints.clear();
             }
+            // What servers showed has become the plan.
+            (facts.owners, facts.endpoints) = (BTreeMap::new(), BTreeMap::new());
             let came = self.actor().carry_out(&actions, &facts, store)?;
             for (action, came) in actions.into_iter().zip(came) {
                 if matches!(action, Action::Add(_) | Action::Delete(_)) && came == Came::Done {

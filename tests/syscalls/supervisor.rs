@@ -1,5 +1,5 @@
-//! The processes that watch over commands. Each is there for a few milliseconds; so that strace can be attached to one, the program
-//! is held up when it wants to tell it what to do.
+//! The process that watches over commands. So that strace can be attached to it before the first of them, the program is held up when
+//! it wants to tell what to do.
 
 use crate::{
     lab::{self, Run},
@@ -20,29 +20,31 @@ const HOLD: u32 = 120_000;
 /// Who is still there after this time is being held up.
 const STILL: Duration = Duration::from_millis(30);
 
-/// A process that watches over a command: with which `write` the program told it what to do, and its calls after that.
+/// A process that watches over commands: with which `write` the program told it of the first, and its calls after that.
 pub struct Supervisor {
     pub job: usize,
     pub calls: Vec<Call>,
 }
 
-/// The supervisors among the processes of a call, the first of which is the program.
-pub fn among(processes: &[Vec<Call>]) -> Vec<Supervisor> {
+/// The first supervisor among the processes of a call, the first of which is the program. It takes all commands, for none of them
+/// leaves anything behind.
+pub fn among(processes: &[Vec<Call>]) -> Option<Supervisor> {
     let is_job = |call: &&Call| call.name == "write" && call.text.contains("{\\\"argv\\\"");
-    let jobs = processes[0].iter().filter(is_job).map(|call| call.nth);
+    let mut jobs = processes[0].iter().filter(is_job);
     let is_one = |calls: &&Vec<Call>| calls.iter().any(|call| call.name == "execve" && call.text.contains(ARGUMENT));
-    let afterwards = |calls: &Vec<Call>| {
-        let told = calls.iter().position(|call| call.name == "read" && call.text.starts_with("read(0<pipe")).unwrap();
-        let before = |name: &str| calls[..=told].iter().filter(|call| call.name == name).count();
-        // Who is attached to sees the call that it is in begin anew.
-        let again = |name: &str| usize::from(name == "read");
-        let counted = |call: &Call| Call { nth: call.nth - before(&call.name) + again(&call.name), ..call.clone() };
-        calls[told + 1..].iter().map(counted).collect()
-    };
-    jobs.zip(processes.iter().filter(is_one)).map(|(job, calls)| Supervisor { job, calls: afterwards(calls) }).collect()
+    let mut supervisors = processes.iter().filter(is_one);
+    let (job, calls) = (jobs.next()?.nth, supervisors.next().unwrap());
+    let reports = calls.iter().filter(|call| call.name == "write" && call.text.starts_with("write(1<pipe"));
+    assert_eq!((supervisors.count(), reports.count()), (0, jobs.count() + 1), "not each command has one of its own");
+    let told = calls.iter().position(|call| call.name == "read" && call.text.starts_with("read(0<pipe")).unwrap();
+    let before = |name: &str| calls[..=told].iter().filter(|call| call.name == name).count();
+    // Who is attached to sees the call that it is in begin anew.
+    let again = |name: &str| usize::from(name == "read");
+    let counted = |call: &Call| Call { nth: call.nth - before(&call.name) + again(&call.name), ..call.clone() };
+    Some(Supervisor { job, calls: calls[told + 1..].iter().map(counted).collect() })
 }
 
-/// Makes the call of the program, and hurts the supervisor that hears of its command with this `write`.
+/// Makes the call of the program, and hurts the supervisor that hears of its first command with this `write`.
 pub fn strike(world: &World<'_>, command: &Command, job: usize, call: &Call, fault: Fault) -> Run {
     let trace = world.lab.path("trace");
     let done = AtomicBool::new(false);

@@ -40,6 +40,8 @@ pub struct Real {
     runtime: OnceLock<Result<Runtime, String>>,
     http: http::Http,
     began: Instant,
+    /// No process outlives a boot.
+    boot_id: OnceLock<Option<String>>,
     patience: Option<patience::Patience>,
 }
 
@@ -52,6 +54,7 @@ impl Real {
             runtime: OnceLock::new(),
             http: http::Http::default(),
             began: Instant::now(),
+            boot_id: OnceLock::new(),
             patience: None,
         }
     }
@@ -91,9 +94,9 @@ impl Drop for Real {
 
 impl Env for Real {
     fn boot(&self) -> Boot {
-        let id = fs_err::read_to_string("/proc/sys/kernel/random/boot_id");
-        match (id, ClockId::CLOCK_BOOTTIME.now()) {
-            (Ok(id), Ok(time)) => Boot { id: id.trim().to_owned(), millis: millis(Duration::from(time)) },
+        let read = || fs_err::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned());
+        match (self.boot_id.get_or_init(read), ClockId::CLOCK_BOOTTIME.now()) {
+            (Some(id), Ok(time)) => Boot { id: id.clone(), millis: millis(Duration::from(time)) },
             _ => self.boot_of_process(),
         }
     }
