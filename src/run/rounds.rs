@@ -105,6 +105,7 @@ impl Run<'_> {
                     summary.standings = Some(standings(&Model::new(input), &summary.waits));
                 }
                 store.commit(self.env)?;
+                self.keep_verified(&known);
                 let unseen = store.journal().owners.values().any(OwnerDoc::has_unseen);
                 if settled.is_some_and(|end: Stamp| end > now) && (unseen || self.settles(&summary.waits)) {
                     self.env.sleep(Duration::from_secs(until_next_look(&summary.waits, now)));

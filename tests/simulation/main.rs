@@ -17,3 +17,4 @@ mod status;
 mod strategies;
 mod updates;
 mod validation;
+mod verified;
