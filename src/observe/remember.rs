@@ -44,9 +44,15 @@ pub fn remember(journal: &mut Journal, facts: &Facts, ttl: Option<u64>, floor: u
         owner.keep_groups();
         configured.contains_key(query) || !owner.lineages.is_empty()
     });
+    let mut waits: BTreeMap<&String, u64> = BTreeMap::new();
+    for owner in journal.owners.values().filter(|owner| !owner.lineages.is_empty()) {
+        let wait = owner.wait(floor);
+        for name in &owner.lineages {
+            waits.entry(name).and_modify(|longest| *longest = wait.max(*longest)).or_insert(wait);
+        }
+    }
     for (name, seen) in &facts.lineages {
-        let owners = journal.owners.values().filter(|owner| owner.lineages.contains(name));
-        let wait = owners.map(|owner| owner.wait(floor)).max().unwrap_or(floor);
+        let wait = waits.get(name).copied().unwrap_or(floor);
         let fresh = !journal.lineages.contains_key(name);
         let lineage = journal.lineages.entry(name.clone()).or_default();
         lineage.see(seen, facts.now, wait, fresh);
