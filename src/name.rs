@@ -24,7 +24,42 @@ impl DnsName {
 
     /// The name without its first label; `None` for the root.
     pub fn parent(&self) -> Option<DnsName> {
-        (self.0 != ".").then(|| DnsName::from(&self.to_name().base_name()))
+        match self.0.split_once('.') {
+            _ if self.0 == "." => None,
+            _ if self.0.contains('\\') => Some(DnsName::from(&self.to_name().base_name())),
+            Some((_, "")) | None => Some(DnsName(".".into())),
+            Some((_, rest)) => Some(DnsName(rest.into())),
+        }
+    }
+
+    /// Is it the same name? Says what `DnsName::from(name) == *self` says, and makes nothing to know it.
+    pub fn is(&self, name: &Name) -> bool {
+        if self.0.contains('\\') {
+            return DnsName::from(name) == *self;
+        }
+        let mut rest = self.0.as_bytes();
+        for label in name {
+            let Some((own, after)) = rest.split_at_checked(label.len()) else { return false };
+            let same = label
+                .iter()
+                .enumerate()
+                .zip(own)
+                .all(|((at, byte), own)| needs_no_escape(label, at, *byte) && byte.to_ascii_lowercase() == *own);
+            match after.split_first() {
+                Some((b'.', after)) if same => rest = after,
+                _ => return false,
+            }
+        }
+        rest.is_empty() || (rest == b"." && name.iter().len() == 0)
+    }
+
+    /// How many labels it has as signatures count them: neither the root nor a leading asterisk (RFC 4034 section 3.1.3).
+    pub fn labels(&self) -> u8 {
+        if self.0.contains('\\') || self.0 == "." {
+            return self.to_name().num_labels();
+        }
+        let dots = self.0.bytes().filter(|byte| *byte == b'.').count();
+        u8::try_from(dots - usize::from(self.0.starts_with("*."))).unwrap_or(u8::MAX)
     }
 
     /// Is this name `zone` or below it?
@@ -72,13 +107,8 @@ impl From<&Name> for DnsName {
 /// hickory's own text is of no use: it escapes in octal, and reads neither that nor `-a`, `a/b` or `a_b` back.
 fn write_label(text: &mut String, label: &[u8]) {
     for (at, byte) in label.iter().enumerate() {
-        let plain = match byte {
-            b'-' => at > 0,
-            b'*' => label.len() == 1,
-            byte => byte.is_ascii_alphanumeric() || *byte == b'_',
-        };
         // A `String` takes everything.
-        let _ = match (plain, byte.is_ascii_graphic()) {
+        let _ = match (needs_no_escape(label, at, *byte), byte.is_ascii_graphic()) {
             (true, _) => {
                 text.push(char::from(byte.to_ascii_lowercase()));
                 Ok(())
@@ -89,8 +119,20 @@ fn write_label(text: &mut String, label: &[u8]) {
     }
 }
 
+/// Does a byte of a label stand for itself in our text?
+fn needs_no_escape(label: &[u8], at: usize, byte: u8) -> bool {
+    match byte {
+        b'-' => at > 0,
+        b'*' => label.len() == 1,
+        byte => byte.is_ascii_alphanumeric() || byte == b'_',
+    }
+}
+
 /// The name that a text of ours means.
 fn read(text: &str) -> Result<Name, String> {
+    if let Some(labels) = text.strip_suffix('.').filter(|labels| plain_labels(labels)) {
+        return Name::from_labels(labels.split('.').map(str::as_bytes)).map_err(|error| error.to_string());
+    }
     let (mut labels, mut bytes) = (vec![Vec::new()], text.bytes());
     while let Some(byte) = bytes.next() {
         match (byte, labels.last_mut()) {
@@ -289,5 +331,35 @@ mod tests {
         assert_eq!(zone.parent().and_then(|root| root.parent()), None);
         assert!(name.is_within(&zone) && zone.is_within(&zone) && !zone.is_within(&name));
         assert!(!"bexample.".parse::<DnsName>().unwrap().is_within(&zone));
+    }
+
+    /// What is told without a conversion is what the conversion tells.
+    #[test]
+    fn compared_as_they_are() {
+        let all: Vec<Vec<&[u8]>> = vec![
+            vec![],
+            vec![b"a"],
+            vec![b"A", b"example"],
+            vec![b"a.example"],
+            vec![b"a", b"b", b"example"],
+            vec![b"ab", b"example"],
+            vec![b"example"],
+            vec![b"*", b"example"],
+            vec![b"*a", b"example"],
+            vec![b"-a", b"example"],
+            vec![b"a-", b"eXample"],
+            vec![b"a\\", b"example"],
+            vec![b"a\x00", b"example"],
+        ];
+        let names: Vec<Name> = all.into_iter().map(|labels| Name::from_labels(labels).unwrap()).collect();
+        for name in &names {
+            let own = DnsName::from(name);
+            for other in &names {
+                assert_eq!(own.is(other), DnsName::from(other) == own, "{own} {other}");
+            }
+            assert_eq!(own.labels(), own.to_name().num_labels(), "{own}");
+            let above = (own.as_str() != ".").then(|| DnsName::from(&own.to_name().base_name()));
+            assert_eq!(own.parent(), above, "{own}");
+        }
     }
 }

@@ -246,3 +246,55 @@ fn what_is_gone_is_removed() {
     assert!(world.list(&state().join("owners")).unwrap().is_empty());
     assert_eq!(Store::open(&world, &state()).unwrap().journal().lineages.len(), LINEAGES.len());
 }
+
+/// Owners that were asked for and found as they were: their files stay as they are, and the moment is written down all the same.
+#[test]
+fn many_that_were_only_asked() {
+    for (number, together) in [(99, false), (101, true), (3001, true)] {
+        let world = World::new();
+        let mut store = Store::open(&world, &state()).unwrap();
+        let ask_all = |store: &mut Store| {
+            world.sleep(Duration::from_secs(50));
+            store.tick(&world).unwrap();
+            let now = Stamp(store.journal().clock.total);
+            store.edit().owners.values_mut().for_each(|owner| owner.asked = Some(now));
+            store.commit(&world).unwrap();
+            now
+        };
+        for n in 0..number {
+            let doc = owner(&format!("_25._tcp.mx{n}.example.com"), Stamp(0));
+            store.edit().owners.insert(doc.query.clone(), doc);
+        }
+        let first = ask_all(&mut store);
+        let any: DnsName = "_25._tcp.mx7.example.com".parse().unwrap();
+        let files = || [owner_file(&state(), &any), state().join("asked-0.json"), state().join("asked-1.json")];
+        let bytes = || files().map(|file| world.read(&file).ok());
+        let [own, None, None] = bytes() else { panic!("{number}: what is new has files of its own") };
+        let second = ask_all(&mut store);
+        let after = bytes();
+        assert_eq!((after[0] == own, after[1].is_some()), (together, together), "{number}");
+        assert_eq!(after[2].is_some(), number > 3000, "{number}");
+        let read = |store: &Store| store.journal().owners[&any].asked;
+        let mut again = Store::open(&world, &state()).unwrap();
+        assert!(first < second && same(again.journal(), store.journal()), "{number}");
+        again.commit(&world).unwrap();
+        assert_eq!(bytes(), after, "{number}: nothing has changed");
+        // One that changes has its own file written, whatever it says of the moment.
+        again.edit().owners.get_mut(&any).unwrap().probed = Some(second);
+        again.commit(&world).unwrap();
+        assert!(same(Store::open(&world, &state()).unwrap().journal(), again.journal()), "{number}");
+        if together {
+            let [_, list, _] = files();
+            let of_another_clock = String::from_utf8(world.read(&list).unwrap()).unwrap();
+            let epoch = &again.journal().clock.epoch;
+            let other = of_another_clock.replace(epoch, "another");
+            world.write(&list, other.as_bytes(), 0o600).unwrap();
+            let owner: DnsName = "_25._tcp.mx1.example.com".parse().unwrap();
+            let read = Store::open(&world, &state()).unwrap().journal().owners[&owner].asked;
+            assert_eq!(read, Some(first), "{number}: a list of another clock says nothing");
+            world.remove(&list).unwrap();
+        }
+        let read = read(&Store::open(&world, &state()).unwrap());
+        assert_eq!(read, Some(second), "{number}");
+    }
+}

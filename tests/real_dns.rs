@@ -8,6 +8,7 @@ use hickory_resolver::proto::{
     rr::{RData, Record, RecordType, rdata::A},
 };
 use std::{
+    collections::{BTreeMap, BTreeSet},
     io::{Read, Write},
     net::{SocketAddr, TcpListener, UdpSocket},
     thread,
@@ -219,4 +220,37 @@ fn exchanges_are_one_message_each_way() {
         }
     });
     assert_eq!(real().exchange(address, &[1, 2, 3]).unwrap(), [4, 5, 6]);
+}
+
+/// Whoever forges an answer has to guess a port: none serves for long, and none again once somebody else has found it. (The system may
+/// choose one twice.)
+#[test]
+fn ports_change() {
+    for (disturbed, fewest, most) in [(false, 4, 32), (true, 120, 3)] {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let (seen, ports) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            loop {
+                let (length, from) = socket.recv_from(&mut buffer).unwrap();
+                let question = Message::from_vec(&buffer[..length]).unwrap();
+                seen.send((from.port(), question.id)).unwrap();
+                if disturbed {
+                    let guessed = changed(&question, |message| message.metadata.id ^= 1);
+                    socket.send_to(&guessed, from).unwrap();
+                }
+                socket.send_to(&right(&question), from).unwrap();
+            }
+        });
+        let answers = real().ask(&vec![ask(address); 128]);
+        assert!(answers.iter().all(Result::is_ok), "{disturbed}: {answers:?}");
+        let (mut of_port, mut ids) = (BTreeMap::new(), BTreeSet::new());
+        for (port, id) in ports.try_iter() {
+            *of_port.entry(port).or_insert(0) += 1;
+            ids.insert(id);
+        }
+        assert!(of_port.len() >= fewest && of_port.values().all(|number| *number <= most), "{disturbed}: {of_port:?}");
+        assert!(ids.len() > 100, "{disturbed}: ids by chance: {ids:?}");
+    }
 }

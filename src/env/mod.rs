@@ -249,6 +249,11 @@ pub trait Env: Files {
     }
     /// Asks all of these side by side (a bounded number in flight, seconds at most for each); answers in the same order.
     fn ask(&self, asks: &[Ask]) -> Vec<Answered>;
+    /// The same for many: each answer is given to `take` with the place of its question as it comes, in any order, so that not all
+    /// of them have to be kept. `take` must ask nothing.
+    fn ask_each(&self, asks: &[Ask], take: &mut dyn FnMut(usize, Answered)) {
+        self.ask(asks).into_iter().enumerate().for_each(|(place, answered)| take(place, answered));
+    }
     /// The same, for whoever has less time: what has not been answered within `limit` is given up.
     fn ask_within(&self, asks: &[Ask], limit: Duration) -> Vec<Answered>;
     /// Looks at all of these side by side (a bounded number of connections); what was seen, in the same order.

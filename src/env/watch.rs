@@ -208,6 +208,10 @@ impl Env for Watch<'_> {
         self.env.ask(asks)
     }
 
+    fn ask_each(&self, asks: &[Ask], take: &mut dyn FnMut(usize, Answered)) {
+        self.env.ask_each(asks, take);
+    }
+
     fn ask_within(&self, asks: &[Ask], limit: Duration) -> Vec<Answered> {
         self.env.ask_within(asks, limit)
     }

@@ -5,9 +5,11 @@
 //! harms only what it describes. A lost or damaged file makes the program careful: it looks again and waits in full.
 
 pub mod alnitak;
+mod changes;
 pub mod clock;
 pub mod store;
 mod times;
+mod together;
 
 use crate::{
     hosts::Hosts,

@@ -1,6 +1,11 @@
 //! The journal on disk.
 
-use super::{Journal, LineageDoc, OwnerDoc, clock::Clock};
+use super::{
+    Journal, LineageDoc, OwnerDoc,
+    changes::{Changes, Written, print_of},
+    clock::{Clock, Stamp},
+    together::{self, Asked},
+};
 use crate::{env::Env, name::DnsName};
 use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
@@ -30,24 +35,13 @@ struct File<T> {
     document: T,
 }
 
-/// Paths and bytes of files.
-type Files = Vec<(PathBuf, Vec<u8>)>;
-/// Tells the contents of a file from all others.
-type Print = [u8; 16];
-
-fn print_of(bytes: &[u8]) -> Print {
-    let mut print = Print::default();
-    print.copy_from_slice(&digest(&SHA256, bytes).as_ref()[..16]);
-    print
-}
-
 /// The journal, the files it was read from, and what is to be told about them.
 #[derive(Debug)]
 pub struct Store {
     directory: PathBuf,
     journal: Journal,
-    /// A digest of the bytes of each document's file.
-    written: BTreeMap<PathBuf, Print>,
+    /// What each document's file holds.
+    written: BTreeMap<PathBuf, Written>,
     /// Files that could not be used: path and reason. They were set aside.
     pub damaged: Vec<String>,
     mend: bool,
@@ -97,11 +91,33 @@ impl Store {
         }
         for path in store.files(env, "owners")? {
             if let Some(file) = store.read::<OwnerDoc>(env, &path)? {
+                if let Some(written) = store.written.get_mut(&path) {
+                    written.asked = file.document.asked;
+                }
                 let document = store.dated(&file.epoch, file.document, OwnerDoc::forget_times);
                 store.journal.owners.insert(document.query.clone(), document);
             }
         }
+        store.load_asked(env)?;
         Ok(store)
+    }
+
+    /// When owners were asked, as far as that was written down for many together.
+    fn load_asked(&mut self, env: &dyn Env) -> io::Result<()> {
+        let now = Stamp(self.journal.clock.total);
+        for number in 0.. {
+            let path = together::file(&self.directory, number);
+            let Some(file) = self.read::<Asked>(env, &path)? else { break };
+            if file.epoch != self.journal.clock.epoch {
+                continue;
+            }
+            for (asked, names) in file.document.into_iter().filter(|(asked, _)| *asked <= now) {
+                for name in names {
+                    self.journal.owners.entry(name).and_modify(|owner| owner.asked = owner.asked.max(Some(asked)));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The journal.
@@ -118,11 +134,11 @@ impl Store {
     pub fn commit(&mut self, env: &dyn Env) -> io::Result<()> {
         let now = self.journal.clock.read(env.boot());
         tracing::trace!(now = now.0, "journal");
-        let (changed, there) = self.changes()?;
-        if !changed.is_empty() {
+        let Changes { files, known, there } = self.changes()?;
+        if !files.is_empty() {
             self.write_clock(env)?;
-            env.write_all(&changed, 0o600)?;
-            self.written.extend(changed.into_iter().map(|(path, bytes)| (path, print_of(&bytes))));
+            env.write_all(&files, 0o600)?;
+            self.written.extend(files.into_iter().map(|(path, _)| path).zip(known));
         }
         self.sweep(env, &there)
     }
@@ -150,22 +166,51 @@ impl Store {
         Ok(())
     }
 
-    /// The files that are not as they were written, and the paths of all.
-    fn changes(&self) -> io::Result<(Files, BTreeSet<PathBuf>)> {
-        let (mut changed, mut there) = (Vec::new(), BTreeSet::new());
-        let mut take = |path: PathBuf, bytes: Vec<u8>| {
-            if self.written.get(&path) != Some(&print_of(&bytes)) {
-                changed.push((path.clone(), bytes));
-            }
-            there.insert(path);
-        };
+    /// The files that are to be written.
+    fn changes(&mut self) -> io::Result<Changes> {
+        let mut changes = Changes::default();
         for (name, document) in &self.journal.lineages {
-            take(self.directory.join("lineages").join(file_name(name)), self.encode(name, document)?);
+            let path = self.directory.join("lineages").join(file_name(name));
+            changes.take(&self.written, path, self.encode(name, document)?, None);
         }
-        for (name, document) in &self.journal.owners {
-            take(owner_file(&self.directory, name), self.encode(name.as_str(), document)?);
+        let mut owners = std::mem::take(&mut self.journal.owners);
+        let taken = self.take_owners(&mut owners, &mut changes);
+        self.journal.owners = owners;
+        taken.map(|()| changes)
+    }
+
+    /// The files of owners. Each owner is as it was in the end.
+    fn take_owners(&self, owners: &mut BTreeMap<DnsName, OwnerDoc>, changes: &mut Changes) -> io::Result<()> {
+        let mut only_asked = Vec::new();
+        for (name, owner) in owners.iter_mut() {
+            let path = owner_file(&self.directory, name);
+            let known = self.written.get(&path);
+            match (owner.asked, known.and_then(|known| known.asked)) {
+                (Some(asked), Some(before)) if before < asked => {
+                    owner.asked = Some(before);
+                    let bytes = self.encode(name.as_str(), &*owner);
+                    owner.asked = Some(asked);
+                    if known.map(|known| known.print) == Some(print_of(&bytes?)) {
+                        only_asked.push((asked, name.clone()));
+                        changes.there.insert(path);
+                        continue;
+                    }
+                }
+                _ => {}
+            }
+            changes.take(&self.written, path, self.encode(name.as_str(), &*owner)?, owner.asked);
         }
-        Ok((changed, there))
+        if only_asked.len() < together::WORTH {
+            for (asked, name) in only_asked.drain(..) {
+                let bytes = self.encode(name.as_str(), owners.get(&name))?;
+                changes.take(&self.written, owner_file(&self.directory, &name), bytes, Some(asked));
+            }
+        }
+        for (number, document) in together::documents(&only_asked).iter().enumerate() {
+            let path = together::file(&self.directory, number);
+            changes.take(&self.written, path, self.encode("asked", document)?, None);
+        }
+        Ok(())
     }
 
     fn encode<T: Serialize>(&self, name: &str, document: T) -> io::Result<Vec<u8>> {
@@ -219,7 +264,7 @@ impl Store {
             Ok(file) => {
                 // The clock is written whenever anything is.
                 if !path.ends_with("clock.json") {
-                    self.written.insert(path.into(), print_of(&bytes));
+                    self.written.insert(path.into(), Written { print: print_of(&bytes), asked: None });
                 }
                 Ok(Some(file))
             }

@@ -2,23 +2,27 @@
 
 use super::{
     discover::{Authorities, Lost, Resolver},
-    dns::{self, Said},
+    dns::Said,
     dnssec::worse,
+    hear::{Heard, Voice, Wish, hear},
 };
 use crate::{
     config::Dnssec,
-    env::{Answered, Ask, Env},
+    env::Env,
     facts::{OwnerView, Security, ServerView},
     name::DnsName,
 };
-use hickory_resolver::proto::rr::RecordType;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    rc::Rc,
 };
 
 /// How often a CNAME may lead to another zone.
 const MOST_ZONES: usize = 4;
+/// Of more names than this a few are asked for first. The keys of their zones are then there to judge most of the others by.
+const MANY: usize = 256;
+const SAMPLE: usize = 32;
 
 /// One TLSA query name to look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,7 +54,7 @@ impl Step {
 pub fn views(
     env: &dyn Env,
     resolver: &Resolver<'_>,
-    known: &mut BTreeMap<DnsName, Authorities>,
+    known: &mut BTreeMap<DnsName, Rc<Authorities>>,
     wanted: &BTreeMap<DnsName, Wanted>,
 ) -> BTreeMap<DnsName, OwnerView> {
     let words = match resolver.validator.mode() {
@@ -60,16 +64,18 @@ pub fn views(
     let mut steps: Vec<Step> = wanted.keys().map(Step::new).collect();
     let mut views = BTreeMap::new();
     for _ in 0..MOST_ZONES {
-        let found = authorities(resolver, known, wanted, &steps);
-        let mut asked = ask(env, wanted, &steps, &found);
-        judge_all(resolver, &words, &steps, &found, &mut asked);
+        let rest = if steps.len() > MANY { steps.split_off(SAMPLE) } else { Vec::new() };
         let mut further = Vec::new();
-        for ((step, authorities), answers) in steps.into_iter().zip(found).zip(asked) {
-            let query = step.query.clone();
-            match authorities.map(|authorities| judge(env, step, &authorities, answers)) {
-                Ok(Judged::View(view)) => drop(views.insert(query, view)),
-                Ok(Judged::Further(step)) => further.push(step),
-                Err(lost) => drop(views.insert(query.clone(), without_servers(query, lost, &words))),
+        for steps in [steps, rest] {
+            let found = authorities(resolver, known, wanted, &steps);
+            let heard = hear(env, resolver, &words, wishes(wanted, &steps, &found));
+            for ((step, authorities), heard) in steps.into_iter().zip(found).zip(heard) {
+                let query = step.query.clone();
+                match authorities.map(|authorities| judge(env, step, &authorities, heard)) {
+                    Ok(Judged::View(view)) => drop(views.insert(query, view)),
+                    Ok(Judged::Further(step)) => further.push(step),
+                    Err(lost) => drop(views.insert(query.clone(), without_servers(query, lost, &words))),
+                }
             }
         }
         steps = further;
@@ -102,15 +108,11 @@ fn without_servers(query: DnsName, lost: Lost, words: &BTreeMap<DnsName, Securit
 /// The servers to ask for each step.
 fn authorities(
     resolver: &Resolver<'_>,
-    known: &mut BTreeMap<DnsName, Authorities>,
+    known: &mut BTreeMap<DnsName, Rc<Authorities>>,
     wanted: &BTreeMap<DnsName, Wanted>,
     steps: &[Step],
-) -> Vec<Result<Authorities, Lost>> {
-    let named = |step: &Step| -> Option<Authorities> {
-        let servers = &wanted.get(&step.query)?.nameservers;
-        let named = servers.iter().map(|server| (*server, server.to_string())).collect();
-        (!servers.is_empty()).then_some(Authorities { apex: None, servers: named, ns_ttl: 0 })
-    };
+) -> Vec<Result<Rc<Authorities>, Lost>> {
+    let named = |step: &Step| Some(&wanted.get(&step.query)?.nameservers).filter(|servers| !servers.is_empty());
     let open = steps.iter().filter(|step| named(step).is_none() && !known.contains_key(&step.at));
     let open: BTreeSet<DnsName> = open.map(|step| step.at.clone()).collect();
     let mut failed = BTreeMap::new();
@@ -120,101 +122,40 @@ fn authorities(
             Err(why) => drop(failed.insert(name, why)),
         }
     }
-    let of_step = |step: &Step| match named(step).or_else(|| known.get(&step.at).cloned()) {
+    let mut of_operator: BTreeMap<&Vec<SocketAddr>, Rc<Authorities>> = BTreeMap::new();
+    let mut by_operator = |servers| of_operator.entry(servers).or_insert_with(|| by_hand(servers)).clone();
+    let of_step = |step: &Step| match named(step).map(&mut by_operator).or_else(|| known.get(&step.at).cloned()) {
         Some(authorities) => Ok(authorities),
         None => Err(failed.get(&step.at).cloned().unwrap_or_else(|| "its servers are not known".to_string().into())),
     };
     steps.iter().map(of_step).collect()
 }
 
-/// One address, and what it said to the TLSA and the SOA question.
-struct Heard {
-    address: SocketAddr,
-    name: String,
-    listed: bool,
-    tlsa: Answered,
-    soa: Answered,
-    /// What the answer to the TLSA question is worth.
-    security: Security,
+/// The servers that the operator names, of whatever zone.
+fn by_hand(servers: &[SocketAddr]) -> Rc<Authorities> {
+    let servers = servers.iter().map(|server| (*server, server.to_string())).collect();
+    Rc::new(Authorities { apex: None, servers, ns_ttl: 0 })
 }
 
-fn ask(
-    env: &dyn Env,
-    wanted: &BTreeMap<DnsName, Wanted>,
-    steps: &[Step],
-    found: &[Result<Authorities, Lost>],
-) -> Vec<Vec<Heard>> {
-    let mut asks = Vec::new();
-    let mut whom = Vec::new();
-    for (step, authorities) in steps.iter().zip(found) {
-        let Ok(authorities) = authorities else {
-            whom.push(Vec::new());
-            continue;
+/// What to ask for: the servers of the zone, and those that were not long ago.
+fn wishes(wanted: &BTreeMap<DnsName, Wanted>, steps: &[Step], found: &[Result<Rc<Authorities>, Lost>]) -> Vec<Wish> {
+    let wish = |(step, found): (&Step, &Result<Rc<Authorities>, Lost>)| {
+        let Ok(authorities) = found else {
+            return Wish { query: step.query.clone(), at: step.at.clone(), apex: None, servers: Vec::new() };
         };
-        let mut servers: Vec<(SocketAddr, String, bool)> =
-            authorities.servers.iter().map(|(address, name)| (*address, name.clone(), true)).collect();
+        let listed = authorities.servers.iter().map(|(address, name)| (*address, name.clone(), true));
         let remembered = wanted.get(&step.query).into_iter().flat_map(|wanted| &wanted.remembered);
         let left = remembered.filter(|(address, _)| !authorities.servers.contains_key(address));
-        servers.extend(left.map(|(address, name)| (*address, name.clone(), false)));
-        let apex = authorities.apex.clone().unwrap_or_else(|| step.at.clone());
-        for (server, ..) in &servers {
-            let (name, kind) = (step.at.clone(), RecordType::TLSA);
-            let tlsa = Ask { server: *server, name, kind, recursion: false, checking_disabled: false };
-            let soa = Ask { name: apex.clone(), kind: RecordType::SOA, ..tlsa.clone() };
-            asks.extend([tlsa, soa]);
-        }
-        whom.push(servers);
-    }
-    let mut answers = env.ask(&asks).into_iter();
-    let mut hear = |(address, name, listed): (SocketAddr, String, bool)| {
-        let mut next = || answers.next().unwrap_or_else(|| Err("it was not asked".into()));
-        Heard { address, name, listed, tlsa: next(), soa: next(), security: Security::Insecure }
+        let servers = listed.chain(left.map(|(address, name)| (*address, name.clone(), false))).collect();
+        Wish { query: step.query.clone(), at: step.at.clone(), apex: authorities.apex.clone(), servers }
     };
-    whom.into_iter().map(|servers| servers.into_iter().map(&mut hear).collect()).collect()
-}
-
-/// The zone: as it was found, or as its servers tell.
-fn apex(step: &Step, authorities: &Authorities, heard: &[Heard]) -> Option<DnsName> {
-    authorities.apex.clone().or_else(|| heard.iter().find_map(|h| Some(dns::apex(&h.soa, &step.at).ok()?.0)))
-}
-
-/// Has all that was heard judged, side by side.
-fn judge_all(
-    resolver: &Resolver<'_>,
-    words: &BTreeMap<DnsName, Security>,
-    steps: &[Step],
-    found: &[Result<Authorities, Lost>],
-    asked: &mut [Vec<Heard>],
-) {
-    if resolver.validator.mode() == Dnssec::Resolver {
-        for (step, heard) in steps.iter().zip(asked) {
-            let word = words.get(&step.query).cloned().unwrap_or(Security::Insecure);
-            heard.iter_mut().for_each(|heard| heard.security = word.clone());
-        }
-        return;
-    }
-    for ((step, found), heard) in steps.iter().zip(found).zip(asked.iter()) {
-        let Ok(authorities) = found else { continue };
-        if let Some(apex) = apex(step, authorities, heard) {
-            resolver.validator.remember_servers(&apex, authorities.servers.keys().copied().collect());
-        }
-    }
-    let said = |step: &Step, heard: &Heard| dns::said(&heard.tlsa, &step.at).is_ok();
-    let all = || steps.iter().zip(asked.iter()).flat_map(|(step, heard)| heard.iter().map(move |heard| (step, heard)));
-    let items = all().filter(|(step, heard)| said(step, heard));
-    let items = items.filter_map(|(step, h)| Some((h.tlsa.as_ref().ok()?, step.at.clone(), RecordType::TLSA)));
-    let mut judged = resolver.judge(&items.collect::<Vec<_>>()).into_iter();
-    for (step, heard) in steps.iter().zip(asked) {
-        for heard in heard.iter_mut().filter(|heard| said(step, heard)) {
-            heard.security = judged.next().unwrap_or_else(|| Security::Unknown("it was not judged".into()));
-        }
-    }
+    steps.iter().zip(found).map(wish).collect()
 }
 
 /// What an address said, if it counts; whether it is bogus.
-fn counted(heard: &Heard, at: &DnsName) -> Result<Said, (String, bool)> {
-    let said = dns::said(&heard.tlsa, at).map_err(|why| (why, false))?;
-    match &heard.security {
+fn counted(said: Result<Said, String>, security: &Security) -> Result<Said, (String, bool)> {
+    let said = said.map_err(|why| (why, false))?;
+    match security {
         Security::Secure | Security::Insecure => Ok(said),
         Security::Bogus(why) => Err((format!("its answer is BOGUS: {why}"), true)),
         Security::Unknown(why) => Err((format!("its answer cannot be validated: {why}"), false)),
@@ -227,16 +168,16 @@ enum Judged {
 }
 
 /// What the answers of one zone's servers add up to.
-fn judge(env: &dyn Env, step: Step, authorities: &Authorities, heard: Vec<Heard>) -> Judged {
-    let apex = apex(&step, authorities, &heard);
+fn judge(env: &dyn Env, step: Step, authorities: &Authorities, heard: Heard) -> Judged {
+    let Heard { apex, voices } = heard;
     let mut servers = step.silent;
     let mut security = step.security;
     let mut ends = BTreeSet::new();
     let mut elsewhere = None;
-    for heard in heard {
-        let counted = counted(&heard, &step.at);
+    for Voice { address, name, listed, said, security: worth, serial } in voices {
+        let counted = counted(said, &worth);
         if counted.is_ok() {
-            security = worse(security, heard.security.clone());
+            security = worse(security, worth);
         }
         let (answer, bogus) = match counted {
             Ok(Said::Answer { at, mut shown }) => {
@@ -252,9 +193,7 @@ fn judge(env: &dyn Env, step: Step, authorities: &Authorities, heard: Vec<Heard>
             }
             Err((why, bogus)) => (Err(why), bogus),
         };
-        let serial = apex.as_ref().and_then(|apex| dns::serial(&heard.soa, apex));
-        let no_route = answer.is_err() && !env.has_route(heard.address.ip());
-        let Heard { address, name, listed, .. } = heard;
+        let no_route = answer.is_err() && !env.has_route(address.ip());
         let ns_ttl = authorities.ns_ttl;
         let view = ServerView { name, answer, bogus, serial, listed, ns_ttl, no_route };
         servers.entry(address).or_insert(view);

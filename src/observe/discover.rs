@@ -186,7 +186,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The authoritative servers for each of these names.
-    pub fn authorities(&self, names: &BTreeSet<DnsName>) -> BTreeMap<DnsName, Result<Authorities, Lost>> {
+    pub fn authorities(&self, names: &BTreeSet<DnsName>) -> BTreeMap<DnsName, Result<Rc<Authorities>, Lost>> {
         let apexes = self.apexes(names);
         let zones: BTreeSet<DnsName> = apexes.values().flatten().cloned().collect();
         let zones = self.zones(&zones);
@@ -198,7 +198,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The servers of zones: what the zone itself says and what its parent says, together.
-    fn zones(&self, zones: &BTreeSet<DnsName>) -> BTreeMap<DnsName, Result<Authorities, Lost>> {
+    fn zones(&self, zones: &BTreeSet<DnsName>) -> BTreeMap<DnsName, Result<Rc<Authorities>, Lost>> {
         let own = self.name_servers(zones);
         let delegated = self.delegations(zones);
         let both = |apex: &DnsName| -> Result<(BTreeSet<DnsName>, u32), String> {
@@ -212,7 +212,7 @@ impl<'a> Resolver<'a> {
         let with_addresses = |(apex, set): (DnsName, Result<(BTreeSet<DnsName>, u32), String>)| {
             let authorities = set.map_err(Lost::from).and_then(|(hosts, ns_ttl)| {
                 let servers = sockets(&hosts, &addresses)?;
-                Ok(Authorities { apex: Some(apex.clone()), servers, ns_ttl })
+                Ok(Rc::new(Authorities { apex: Some(apex.clone()), servers, ns_ttl }))
             });
             (apex, authorities)
         };

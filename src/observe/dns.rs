@@ -86,7 +86,7 @@ fn follow(message: &Message, query: &DnsName) -> Result<(DnsName, u64), String> 
 }
 
 fn of<'a>(message: &'a Message, name: &'a DnsName, kind: RecordType) -> impl Iterator<Item = &'a Record> {
-    message.answers.iter().filter(move |record| record.record_type() == kind && DnsName::from(&record.name) == *name)
+    message.answers.iter().filter(move |record| record.record_type() == kind && name.is(&record.name))
 }
 
 /// The larger of the TTL received and the original TTL of the signature: what a validating cache may keep (RFC 4035
@@ -101,8 +101,7 @@ fn signatures<'a>(records: &'a [Record], name: &'a DnsName, kind: RecordType) ->
     records.iter().filter_map(move |record| match &record.data {
         RData::DNSSEC(DNSSECRData::RRSIG(signature)) => {
             let input = signature.input();
-            (DnsName::from(&record.name) == *name && input.type_covered == kind)
-                .then_some((input.original_ttl, input.num_labels))
+            (input.type_covered == kind && name.is(&record.name)).then_some((input.original_ttl, input.num_labels))
         }
         _ => None,
     })
@@ -110,8 +109,7 @@ fn signatures<'a>(records: &'a [Record], name: &'a DnsName, kind: RecordType) ->
 
 /// Was the RRset made from a wildcard? Its signature then counts fewer labels than its owner has (RFC 4035 section 5.3.4).
 fn synthesised(message: &Message, name: &DnsName) -> bool {
-    let labels = name.to_name().num_labels();
-    signatures(&message.answers, name, RecordType::TLSA).any(|(_, signed)| signed < labels)
+    signatures(&message.answers, name, RecordType::TLSA).any(|(_, signed)| signed < name.labels())
 }
 
 /// Does the message itself deny the name at the end of a CNAME chain, rather than leave it to other servers?
@@ -147,6 +145,16 @@ fn association(record: &Record) -> Option<Association> {
     })
 }
 
+/// The apex and serial of the zone that denies TLSA records at `name`, by the SOA record that a denial brings along.
+pub fn denying_zone(message: &Message, name: &DnsName) -> Option<(DnsName, u32)> {
+    let found = message.authorities.iter().filter_map(|record| match &record.data {
+        RData::SOA(soa) => Some((DnsName::from(&record.name), soa.serial)),
+        _ => None,
+    });
+    let denied = message.answers.is_empty();
+    found.filter(|(apex, _)| denied && name.is_within(apex)).max_by_key(|(apex, _)| apex.labels())
+}
+
 /// The apex and serial in an answer to a SOA question: from the answer if `name` is an apex, else from the authority section.
 pub fn apex(answered: &Answered, name: &DnsName) -> Result<(DnsName, u32), String> {
     let message = answered.as_ref().map_err(Clone::clone)?;
@@ -160,7 +168,7 @@ pub fn apex(answered: &Answered, name: &DnsName) -> Result<(DnsName, u32), Strin
         _ => None,
     });
     let above = found.filter(|(apex, _)| name.is_within(apex));
-    above.max_by_key(|(apex, _)| apex.to_name().num_labels()).ok_or_else(|| "no SOA in its answer".into())
+    above.max_by_key(|(apex, _)| apex.labels()).ok_or_else(|| "no SOA in its answer".into())
 }
 
 /// The serial in an authoritative answer to a SOA question for an apex.
@@ -177,7 +185,7 @@ pub fn name_servers(answered: &Answered, apex: &DnsName) -> Result<(BTreeSet<Dns
     let message = answered.as_ref().map_err(Clone::clone)?;
     let all = message.answers.iter().chain(&message.authorities);
     let found = all.filter_map(|record| match &record.data {
-        RData::NS(name) if DnsName::from(&record.name) == *apex => Some((DnsName::from(&name.0), record.ttl)),
+        RData::NS(name) if apex.is(&record.name) => Some((DnsName::from(&name.0), record.ttl)),
         _ => None,
     });
     let found: Vec<(DnsName, u32)> = found.take(MOST_RECORDS).collect();

@@ -7,6 +7,7 @@ pub mod dns;
 pub mod dnssec;
 pub mod endpoints;
 pub mod files;
+mod hear;
 pub mod hosts;
 pub mod in_place;
 pub mod remember;

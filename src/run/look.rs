@@ -11,7 +11,7 @@ use crate::{
     observe::{
         authority::{self, Wanted},
         discover::{Authorities, Resolver},
-        dnssec::Validator,
+        dnssec::{Memory, Validator},
         endpoints, files, hosts, in_place,
         remember::{Configured, remember},
     },
@@ -26,6 +26,7 @@ use crate::{
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     rc::Rc,
     time::Duration,
 };
@@ -47,9 +48,10 @@ pub struct Known {
     pub endpoints: BTreeMap<DnsName, (Stamp, EndpointView)>,
     /// What follows from the last look, where that was worked out at its end.
     pub planned: Option<Plan>,
-    servers: BTreeMap<DnsName, Authorities>,
+    servers: BTreeMap<DnsName, Rc<Authorities>>,
     mail: BTreeMap<DnsName, Result<MailHosts, NoHosts>>,
     validator: Option<Rc<Validator>>,
+    verified: Option<Rc<Memory>>,
     since: Option<Stamp>,
 }
 
@@ -66,8 +68,8 @@ impl Run<'_> {
         known.planned = None;
         let mut facts = Facts { now, wall: self.env.wall(), lineages, ..Facts::empty() };
         if known.since.is_none_or(|since| since.elapsed(now) >= SERVERS_FRESH) {
-            let endpoints = std::mem::take(&mut known.endpoints);
-            *known = Known { endpoints, since: Some(now), ..Known::default() };
+            let (endpoints, verified) = (std::mem::take(&mut known.endpoints), known.verified.take());
+            *known = Known { endpoints, verified, since: Some(now), ..Known::default() };
         }
         facts.mail = self.mail(known);
         self.remember(journal, &facts);
@@ -147,8 +149,26 @@ impl Run<'_> {
             tracing::warn!("no resolver: {why}");
             Vec::new()
         });
-        let new = || Rc::new(Validator::new(self.config.dnssec, self.config.trust_anchor.as_ref()));
-        Resolver::new(self.env, resolvers).judging(known.validator.get_or_insert_with(new).clone())
+        let Known { validator, verified, .. } = known;
+        let read = || Rc::new(Memory::read(&self.env.read(&self.verified()).unwrap_or_default()));
+        let new = || {
+            let validator = Validator::new(self.config.dnssec, self.config.trust_anchor.as_ref());
+            Rc::new(validator.remembering(verified.get_or_insert_with(read).clone()))
+        };
+        Resolver::new(self.env, resolvers).judging(validator.get_or_insert_with(new).clone())
+    }
+
+    /// The file that remembers which signatures were verified: a cache, which may be deleted at any time.
+    fn verified(&self) -> PathBuf {
+        self.places.state.join("verified")
+    }
+
+    /// Writes down which signatures were verified, if those are many more than before.
+    pub(super) fn keep_verified(&self, known: &Known) {
+        let Some(bytes) = known.verified.as_ref().and_then(|memory| memory.to_write()) else { return };
+        if let Err(error) = self.env.note(&self.verified(), &bytes, 0o600) {
+            tracing::debug!("which signatures were verified was not written down: {error}");
+        }
     }
 
     /// The mail hosts of all domains that a `tlsa` line names so.

@@ -102,6 +102,7 @@ impl Run<'_> {
                     summary.standings = Some(standings(&Model::new(input), &summary.waits));
                 }
                 store.commit(self.env)?;
+                self.keep_verified(&known);
                 let unseen = store.journal().owners.values().any(OwnerDoc::has_unseen);
                 let stay = *stay.get_or_insert_with(|| Stay::new(now, self.settle()));
                 let looks = unseen || self.settles(&summary.waits);

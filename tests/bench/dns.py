@@ -99,10 +99,12 @@ def hashes(base, size):
 
 def measure(bench, tree):
     """What a run costs that asks for two owners of each lineage of the tree, and its share of the rate that dnsperf reaches."""
-    questions = bench.place / "questions"
+    place = bench.place / f"dns-{tree.size}"
+    place.mkdir()
+    questions = place / "questions"
     owner = [f"_{port}._tcp.h{n:05}.{ZONE}" for n in range(tree.size) for port in (25, 443)]
     questions.write_text("".join(f"{name} TLSA\n" for name in owner))
-    with servers(bench.place, "".join(zone(tree.size, hashes(tree.base, tree.size)))) as anchor:
+    with servers(place, "".join(zone(tree.size, hashes(tree.base, tree.size)))) as anchor:
         text = (tree.base / "ours.conf").read_text()
         text = text.replace("verify = provider\n", f"trust_anchor = {anchor}\nrecheck = 1\n")
         servers_line = " ".join(f"{address}:{PORT}" for address in SERVERS)

@@ -2,6 +2,7 @@
 // What scenarios are made of is outside of `#[test]`, where the exception for tests does not reach.
 #![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod asking;
 mod certs;
 #[path = "../common/clients.rs"]
 mod clients;
@@ -17,3 +18,4 @@ mod status;
 mod strategies;
 mod updates;
 mod validation;
+mod verified;

@@ -1,46 +1,16 @@
-//! One DNS question to one address: UDP twice, TCP when the answer is truncated (RFC 1035, RFC 6891, RFC 7766).
+//! One DNS question and what fits it (RFC 1035, RFC 6891).
 
-use super::tcp;
-use crate::{
-    env::{Answered, Ask},
-    name::DnsName,
-};
+use crate::env::{Answered, Ask};
 use hickory_resolver::proto::{
     op::{Edns, Message, MessageType, OpCode, Query, ResponseCode},
     rr::DNSClass,
 };
-use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
-use tokio::{net::UdpSocket, time::timeout};
 
 /// What we say that we can take, and what passes every network unfragmented (DNS flag day 2020).
 const PAYLOAD: u16 = 1232;
-const TRY: Duration = Duration::from_secs(2);
-/// The longest UDP answer that is looked at; nobody may send more than `PAYLOAD`.
-const LONGEST: usize = 4096;
 
-/// Asks, over TCP too if need be.
-pub(super) async fn ask(ask: &Ask) -> Answered {
-    let message = question(ask);
-    let bytes = message.to_vec().map_err(|error| format!("the question cannot be written: {error}"))?;
-    let answer = over_udp(ask, message.id, &bytes).await?;
-    if !answer.truncation {
-        return Ok(answer);
-    }
-    let answer = tcp::exchange(ask.server, &bytes, tcp::QUERY).await;
-    let answer = answer.map_err(|error| format!("{error}; the answer over UDP was truncated"))?;
-    match fits(ask, message.id, &answer) {
-        // Half an RRset must not pass for the whole.
-        Fit::Answer(answer) if answer.truncation => Err("its answer is truncated even over TCP".to_owned()),
-        Fit::Answer(answer) => Ok(*answer),
-        Fit::Useless(why) => Err(why),
-        Fit::Foreign => Err("answered another question over TCP".to_owned()),
-    }
-}
-
-fn question(ask: &Ask) -> Message {
+/// The question as a message, under an id by chance.
+pub(super) fn question(ask: &Ask) -> Message {
     let mut message = Message::query();
     message.metadata.recursion_desired = ask.recursion;
     message.metadata.checking_disabled = ask.checking_disabled;
@@ -49,36 +19,6 @@ fn question(ask: &Ask) -> Message {
     edns.set_max_payload(PAYLOAD).set_dnssec_ok(true);
     message.set_edns(edns);
     message
-}
-
-async fn over_udp(ask: &Ask, id: u16, question: &[u8]) -> Answered {
-    for _ in 0..2 {
-        match timeout(TRY, one_try(ask, id, question)).await {
-            Ok(answered) => return answered,
-            Err(_) => continue,
-        }
-    }
-    Err(format!("no answer within {} s, asked twice", TRY.as_secs()))
-}
-
-async fn one_try(ask: &Ask, id: u16, question: &[u8]) -> Answered {
-    let any: SocketAddr = match ask.server {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(any).await.map_err(|error| format!("no socket for a question: {error}"))?;
-    // Connected, so that the kernel drops what others send and tells when the port is closed.
-    socket.connect(ask.server).await.map_err(|error| tcp::refused(&error))?;
-    socket.send(question).await.map_err(|error| tcp::refused(&error))?;
-    let mut buffer = vec![0; LONGEST];
-    loop {
-        let length = socket.recv(&mut buffer).await.map_err(|error| tcp::refused(&error))?;
-        match fits(ask, id, &buffer[..length]) {
-            Fit::Answer(answer) => return Ok(*answer),
-            Fit::Useless(why) => return Err(why),
-            Fit::Foreign => continue,
-        }
-    }
 }
 
 /// What these bytes are worth as the answer to a question that was sent with this id: the message, why it is of no use, or `None` if
@@ -91,7 +31,7 @@ pub fn answer(ask: &Ask, id: u16, bytes: &[u8]) -> Option<Answered> {
     }
 }
 
-enum Fit {
+pub(super) enum Fit {
     Answer(Box<Message>),
     /// It answers our question, and we cannot use it.
     Useless(String),
@@ -99,7 +39,7 @@ enum Fit {
     Foreign,
 }
 
-fn fits(ask: &Ask, id: u16, bytes: &[u8]) -> Fit {
+pub(super) fn fits(ask: &Ask, id: u16, bytes: &[u8]) -> Fit {
     // Id and QR are read first: only what carries our id deserves a complaint.
     match bytes {
         [high, low, flags, ..] if [*high, *low] == id.to_be_bytes() && flags & 0x80 != 0 => {}
@@ -124,5 +64,5 @@ fn is_answer(message: &Message) -> bool {
 }
 
 fn repeats(ask: &Ask, query: &Query) -> bool {
-    DnsName::from(query.name()) == ask.name && query.query_type() == ask.kind && query.query_class() == DNSClass::IN
+    ask.name.is(query.name()) && query.query_type() == ask.kind && query.query_class() == DNSClass::IN
 }

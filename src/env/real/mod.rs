@@ -7,6 +7,7 @@ mod files;
 mod flight;
 mod hostname;
 mod http;
+mod line;
 mod lock;
 mod patience;
 pub mod probe;
@@ -125,9 +126,15 @@ impl Env for Real {
     }
 
     fn ask(&self, asks: &[Ask]) -> Vec<Answered> {
+        let mut answers = vec![Err(String::new()); asks.len()];
+        self.ask_each(asks, &mut |place, answered| answers[place] = answered);
+        answers
+    }
+
+    fn ask_each(&self, asks: &[Ask], take: &mut dyn FnMut(usize, Answered)) {
         match self.runtime() {
-            Ok(runtime) => runtime.block_on(flight::ask_all(asks)),
-            Err(error) => vec![Err(error); asks.len()],
+            Ok(runtime) => runtime.block_on(flight::ask_each(asks, take)),
+            Err(error) => (0..asks.len()).for_each(|place| take(place, Err(error.clone()))),
         }
     }
 

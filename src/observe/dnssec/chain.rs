@@ -46,6 +46,9 @@ impl Chain<'_> {
         let anchor = anchor.clone();
         let end = signer.unwrap_or(owner);
         let way = way(&anchor, end).ok_or_else(|| Halt::Unknown(format!("{owner} has too many labels")))?;
+        if self.is_insecure(&anchor, &way) {
+            return Err(Halt::Insecure);
+        }
         self.fetch_ahead(&anchor, &way, signer.is_some())?;
         let mut zone = match self.cut(&anchor, Self::anchored)? {
             Cut::Zone(zone) => zone,
@@ -59,6 +62,13 @@ impl Chain<'_> {
             }
         }
         Ok(zone)
+    }
+
+    /// Is it known already that the way leads into an unsigned zone? What is below that need not be asked for.
+    fn is_insecure(&self, anchor: &DnsName, way: &[DnsName]) -> bool {
+        let cuts = &self.evidence.cuts;
+        let known = std::iter::once(anchor).chain(way).map_while(|name| cuts.get(name));
+        known.into_iter().any(|cut| matches!(cut, Cut::Insecure))
     }
 
     /// Is a link proved?

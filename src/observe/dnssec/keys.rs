@@ -14,7 +14,7 @@ use hickory_resolver::proto::{
 /// A zone has a handful; more is an attack on those who verify.
 const MOST_KEYS: usize = 64;
 /// Signatures over one RRset that are looked at.
-const MOST_SIGNATURES: usize = 8;
+pub(super) const MOST_SIGNATURES: usize = 8;
 
 /// A zone whose keys are proved.
 #[derive(Clone, Debug)]
@@ -25,6 +25,16 @@ pub(super) struct Zone {
 }
 
 impl Zone {
+    /// Those of its keys that a signature says to be made with.
+    pub fn keys_of<'a>(&'a self, signature: &'a RRSIG) -> impl Iterator<Item = &'a DNSKEY> {
+        let input = signature.input();
+        let fits = |key: &&DNSKEY| {
+            key.public_key().algorithm() == input.algorithm
+                && key.calculate_key_tag().is_ok_and(|tag| tag == input.key_tag)
+        };
+        self.keys.iter().filter(fits)
+    }
+
     /// Its keys, as trust anchors.
     pub fn anchors(&self) -> TrustAnchors {
         let mut anchors = TrustAnchors::empty();
@@ -80,9 +90,7 @@ pub(super) fn proved(
     now: i64,
 ) -> Result<Zone, String> {
     let is_key = |record: &&Record| {
-        record.record_type() == RecordType::DNSKEY
-            && record.dns_class == DNSClass::IN
-            && DnsName::from(&record.name) == *name
+        record.record_type() == RecordType::DNSKEY && record.dns_class == DNSClass::IN && name.is(&record.name)
     };
     let records: Vec<&Record> = message.answers.iter().filter(is_key).collect();
     if records.is_empty() || records.len() > MOST_KEYS {
@@ -99,9 +107,7 @@ pub(super) fn proved(
     }
     let over_keys = |(record, signature): &(&Record, &RRSIG)| {
         let input = signature.input();
-        input.type_covered == RecordType::DNSKEY
-            && DnsName::from(&record.name) == *name
-            && DnsName::from(&input.signer_name) == *name
+        input.type_covered == RecordType::DNSKEY && name.is(&record.name) && name.is(&input.signer_name)
     };
     let found: Vec<&RRSIG> = signatures(&message.answers).filter(over_keys).map(|(_, signature)| signature).collect();
     let verifies = |signature: &&RRSIG| {
@@ -137,7 +143,7 @@ fn why(found: &[&RRSIG], keys: &[DNSKEY], what: &str, zone: &DnsName, now: i64) 
     if found.is_empty() {
         return format!("{what} are not signed, and the zone {zone} is");
     }
-    let Some(own) = found.iter().find(|signature| DnsName::from(&signature.input().signer_name) == *zone) else {
+    let Some(own) = found.iter().find(|signature| zone.is(&signature.input().signer_name)) else {
         return format!("{what} are not signed by the zone {zone}");
     };
     if let Some(why) = found.iter().find_map(|signature| untimely(signature, now)) {
@@ -151,7 +157,7 @@ fn why(found: &[&RRSIG], keys: &[DNSKEY], what: &str, zone: &DnsName, now: i64) 
 }
 
 /// Why a signature does not count now (RFC 4034 section 3.1.5, serial number arithmetic).
-fn untimely(signature: &RRSIG, now: i64) -> Option<String> {
+pub(super) fn untimely(signature: &RRSIG, now: i64) -> Option<String> {
     let input = signature.input();
     // The low 32 bits, as in the signature.
     let clock = now.rem_euclid(1 << 32) as u32;

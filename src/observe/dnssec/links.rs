@@ -3,16 +3,13 @@
 //! Validators that take such a message as a whole trip over it: the denial at the end of a chain is about another name than the
 //! question, and a server may have put together RRsets of several zones.
 
-use super::MOST_LINKS;
+use super::{MOST_LINKS, MOST_RECORDS};
 use crate::name::DnsName;
 use hickory_resolver::proto::{
     dnssec::rdata::{DNSSECRData, RRSIG},
     op::{Message, OpCode, Query, ResponseCode},
     rr::{DNSClass, RData, Record, RecordType},
 };
-
-/// No denial that a server has to send holds more records.
-const MOST_RECORDS: usize = 64;
 
 /// An RRset or a denial, as the answer to a question for just it.
 #[derive(Clone, Debug)]
@@ -32,7 +29,7 @@ impl Link {
     pub fn signer(&self) -> Option<DnsName> {
         let all = signatures(&self.message.answers).chain(signatures(&self.message.authorities));
         let signers = all.map(|(_, signature)| DnsName::from(&signature.input().signer_name));
-        signers.filter(|signer| self.name.is_within(signer)).max_by_key(|signer| signer.to_name().num_labels())
+        signers.filter(|signer| self.name.is_within(signer)).max_by_key(DnsName::labels)
     }
 
     /// What it is, in words.
@@ -68,8 +65,9 @@ pub(super) fn links(message: &Message, query: &DnsName, kind: RecordType) -> Res
     Err(format!("its CNAME chain from {query} does not end"))
 }
 
-fn is(record: &Record, name: &DnsName, kind: RecordType) -> bool {
-    record.record_type() == kind && DnsName::from(&record.name) == *name
+/// Is it of that name and type?
+pub(super) fn is(record: &Record, name: &DnsName, kind: RecordType) -> bool {
+    record.record_type() == kind && name.is(&record.name)
 }
 
 fn alias(message: &Message, at: &DnsName) -> Option<DnsName> {
@@ -102,17 +100,12 @@ fn blank(name: &DnsName, kind: RecordType, code: ResponseCode) -> Message {
 /// An RRset and its signatures; with one that was made from a wildcard the proof that the name itself is not there.
 fn positive(message: &Message, name: &DnsName, kind: RecordType, holds: RecordType) -> Result<Link, String> {
     let mut link = blank(name, kind, ResponseCode::NoError);
-    let belongs = |record: &&Record| is(record, name, holds) || (covers(record, holds) && is_at(record, name));
+    let belongs = |record: &&Record| is(record, name, holds) || (covers(record, holds) && name.is(&record.name));
     link.answers = message.answers.iter().filter(belongs).cloned().collect();
-    let labels = name.to_name().num_labels();
-    if signatures(&link.answers).any(|(_, signature)| signature.input().num_labels < labels) {
+    if signatures(&link.answers).any(|(_, signature)| signature.input().num_labels < name.labels()) {
         link.authorities = proofs(message)?;
     }
     Ok(Link { name: name.clone(), kind, holds: Some(holds), message: link })
-}
-
-fn is_at(record: &Record, name: &DnsName) -> bool {
-    DnsName::from(&record.name) == *name
 }
 
 /// Is this a signature over an RRset of that type?

@@ -8,11 +8,15 @@ mod evidence;
 mod fetch;
 mod keys;
 mod links;
+mod memory;
 mod nsec;
+mod plain;
 mod proof;
 mod word;
 
 use evidence::{Lack, Source};
+pub use memory::Memory;
+pub(in crate::observe) use plain::AtOnce;
 
 use crate::{
     config::{AnchorKey, Dnssec, TrustAnchor},
@@ -31,10 +35,13 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet, HashMap},
     net::SocketAddr,
+    rc::Rc,
 };
 
 /// Longer CNAME chains are loops for all that resolvers care.
 const MOST_LINKS: usize = 8;
+/// No RRset or denial that a server has to send holds more records.
+const MOST_RECORDS: usize = 64;
 /// Names between a trust anchor and a TLSA record; more is an attack.
 const MOST_LABELS: usize = 24;
 /// Verdicts that are remembered.
@@ -62,7 +69,7 @@ impl Anchors {
     /// The nearest one at or above a name.
     fn nearest(&self, name: &DnsName) -> Option<(&DnsName, &Vec<AnchorKey>)> {
         let above = self.0.iter().filter(|(zone, _)| name.is_within(zone));
-        above.max_by_key(|(zone, _)| zone.to_name().num_labels())
+        above.max_by_key(|(zone, _)| zone.labels())
     }
 }
 
@@ -73,6 +80,7 @@ pub struct Validator {
     evidence: RefCell<Evidence>,
     /// By question and message.
     verdicts: RefCell<HashMap<Vec<u8>, Security>>,
+    memory: Rc<Memory>,
 }
 
 impl Default for Validator {
@@ -85,7 +93,13 @@ impl Default for Validator {
 impl Validator {
     /// As the configuration says. It remembers what it fetched for as long as it lives, which should be a minute at most.
     pub fn new(mode: Dnssec, own: Option<&TrustAnchor>) -> Validator {
-        Validator { mode, anchors: Anchors::new(own), evidence: RefCell::default(), verdicts: RefCell::default() }
+        let (evidence, verdicts) = (RefCell::default(), RefCell::default());
+        Validator { mode, anchors: Anchors::new(own), evidence, verdicts, memory: Rc::default() }
+    }
+
+    /// Has it verify no signature again that is in this memory.
+    pub fn remembering(self, memory: Rc<Memory>) -> Validator {
+        Validator { memory, ..self }
     }
 
     /// Who validates.
@@ -101,6 +115,11 @@ impl Validator {
         kind: RecordType,
         now: i64,
     ) -> Result<Security, BTreeSet<Lack>> {
+        match self.at_once(message, name, kind, now) {
+            AtOnce::Secure(_) => return Ok(Security::Secure),
+            AtOnce::Insecure => return Ok(Security::Insecure),
+            AtOnce::Later => {}
+        }
         let key = fingerprint(message, name, kind);
         let known = key.as_ref().and_then(|key| self.verdicts.borrow().get(key).cloned());
         if let Some(known) = known {

@@ -13,7 +13,7 @@ use hickory_resolver::proto::{
 pub(super) fn may_delegate(denial: &Message, name: &DnsName) -> bool {
     denial.authorities.iter().any(|record| match &record.data {
         RData::DNSSEC(DNSSECRData::NSEC(nsec)) => {
-            DnsName::from(&record.name) == *name && delegates(&nsec.type_bit_maps().collect::<Vec<_>>())
+            name.is(&record.name) && delegates(&nsec.type_bit_maps().collect::<Vec<_>>())
         }
         RData::DNSSEC(DNSSECRData::NSEC3(nsec3)) => nsec3_delegates(&record.name, nsec3, name),
         _ => false,
