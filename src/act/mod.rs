@@ -6,6 +6,7 @@ pub mod edits;
 pub mod keeper;
 pub mod reload;
 pub mod tidy;
+mod ways;
 
 use crate::{
     config::{Config, Section},

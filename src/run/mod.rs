@@ -17,6 +17,8 @@ mod status;
 mod take_over;
 mod wait;
 
+pub use quiet::resting;
+
 use crate::{
     act::keeper::Keeper,
     cli::{Arguments, Command, Hints},

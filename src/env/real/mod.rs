@@ -15,6 +15,7 @@ mod side;
 mod tcp;
 mod verdict;
 mod visit;
+mod ways;
 mod write;
 
 pub use dns::answer;
@@ -39,6 +40,9 @@ pub struct Real {
     /// Built at the first network question or command: most runs have neither.
     runtime: OnceLock<Result<Runtime, String>>,
     http: http::Http,
+    ways: ways::Ways,
+    /// No process lives longer than the kernel that it began with.
+    boot_id: OnceLock<Option<String>>,
     began: Instant,
     patience: Option<patience::Patience>,
 }
@@ -51,6 +55,8 @@ impl Real {
             supervisor,
             runtime: OnceLock::new(),
             http: http::Http::default(),
+            ways: ways::Ways::default(),
+            boot_id: OnceLock::new(),
             began: Instant::now(),
             patience: None,
         }
@@ -90,9 +96,9 @@ impl Drop for Real {
 
 impl Env for Real {
     fn boot(&self) -> Boot {
-        let id = fs_err::read_to_string("/proc/sys/kernel/random/boot_id");
+        let id = self.boot_id.get_or_init(|| fs_err::read_to_string("/proc/sys/kernel/random/boot_id").ok());
         match (id, ClockId::CLOCK_BOOTTIME.now()) {
-            (Ok(id), Ok(time)) => Boot { id: id.trim().to_owned(), millis: millis(Duration::from(time)) },
+            (Some(id), Ok(time)) => Boot { id: id.trim().to_owned(), millis: millis(Duration::from(time)) },
             _ => self.boot_of_process(),
         }
     }
