@@ -210,7 +210,7 @@ Exit codes:
   0 done, or waiting    1 something failed      2 command line    3 configuration
   4 no lock file        32 another run is busy  +16 the log could not be written";
 
-#[derive(Parser)]
+#[derive(Parser, Default)]
 #[command(
     name = "daneroll", version, about = ABOUT, before_help = COMMANDS, after_help = MORE, infer_long_args = true,
     args_override_self = true, override_usage = "daneroll [COMMAND] [OPTIONS]", max_term_width = 100,
@@ -319,12 +319,38 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Arguments, Exit> {
 pub const UNKNOWN: u8 = 3;
 
 fn parse_args(args: Vec<OsString>) -> Result<Arguments, Exit> {
-    let raw = Raw::try_parse_from(&args).map_err(|error| {
+    match plain(&args) {
+        Some(raw) => arguments(&args, raw),
+        None => arguments(&args, by_clap(&args)?),
+    }
+}
+
+fn by_clap(args: &[OsString]) -> Result<Raw, Exit> {
+    Raw::try_parse_from(args).map_err(|error| {
         let told = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
         Exit { code: if told { 0 } else { 2 }, text: error.render().to_string(), to_stderr: !told }
-    })?;
+    })
+}
+
+/// What timers and cron write: the run that comes every few minutes need not prepare for all else. `None` for anything else.
+fn plain(args: &[OsString]) -> Option<Raw> {
+    let (mut raw, mut rest) = (Raw::default(), args.get(1..)?.iter());
+    while let Some(arg) = rest.next() {
+        match arg.to_str()? {
+            "-q" | "--quiet" => raw.quiet = true,
+            "-c" | "--config" => {
+                let file = rest.next().filter(|file| !file.is_empty() && !file.as_bytes().starts_with(b"-"))?;
+                raw.config = Some(file.into());
+            }
+            _ => return None,
+        }
+    }
+    Some(raw)
+}
+
+fn arguments(args: &[OsString], raw: Raw) -> Result<Arguments, Exit> {
     let command = command(&raw).map_err(usage)?;
-    let alnitak = stands_in_for_alnitak(&args, &raw);
+    let alnitak = stands_in_for_alnitak(args, &raw);
     Ok(Arguments {
         command,
         config: raw.config.unwrap_or_else(|| Defaults::of(alnitak).config.into()),
@@ -429,4 +455,36 @@ fn command(raw: &Raw) -> Result<Command, String> {
         }
     }
     Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_reads_as_the_long_one() {
+        for (line, is_plain) in [
+            ("daneroll", true),
+            ("daneroll -q", true),
+            ("alnitak --quiet --quiet", true),
+            ("daneroll -c a.conf -q --config b.conf", true),
+            ("daneroll -c /etc/alnitak.conf", true),
+            ("daneroll -c", false),
+            ("daneroll -c -q", false),
+            ("daneroll -qc a.conf", false),
+            ("daneroll --config=a.conf", false),
+            ("daneroll --conf a.conf", false),
+            ("daneroll --", false),
+            ("daneroll -l-", false),
+            ("daneroll status", false),
+            ("", false),
+        ] {
+            let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            let short = plain(&args).map(|raw| arguments(&args, raw));
+            assert_eq!(short.is_some(), is_plain, "{line}");
+            if let Some(short) = short {
+                assert_eq!(short, by_clap(&args).and_then(|raw| arguments(&args, raw)), "{line}");
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use crate::{
     env::real::{Real, confine},
     report::{
         self,
-        log::{self, Place},
+        log::{self, Log, Place},
     },
     run::{self, danebot, danebot::Process},
 };
@@ -45,19 +45,16 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
     }
     let env = Real::new(PathBuf::from("/proc/self/exe"));
     let env = if arguments.wait { env.staying(!arguments.quiet) } else { env };
+    if let Some(exit) = rest(&env, &arguments) {
+        return exit;
+    }
     let hints = Hints::read(|name| std::env::var_os(name));
     let loaded = config::load(&env, &arguments.config, &arguments.overrides);
     let config = loaded.as_ref().ok().map(|loaded| &loaded.config);
-    let journal = log::is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
-    // What only looks leaves no trace, and works for everybody.
-    let none = arguments.command.only_looks().then_some(Path::new("no"));
-    let (asked, configured) = (arguments.log.as_deref().or(none), config.and_then(|config| config.log.as_deref()));
-    let place = Place::choose(asked, configured, journal, arguments.overrides.alnitak);
-    let level = arguments.log_level.or(config.and_then(|config| config.log_level)).unwrap_or(LogLevel::Normal);
-    // A document and a log on one stream would be neither.
-    let out: log::Stream = if arguments.json { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
-    let format = arguments.log_format.or(config.and_then(|config| config.log_format)).unwrap_or_default();
-    let log = log::open(&place, (level, format), arguments.quiet, out, Box::new(io::stderr()));
+    let log = match config {
+        Some(config) => open_log(&arguments, config.log.as_deref(), config.log_level, config.log_format),
+        None => open_log(&arguments, None, None, None),
+    };
     let report = tracing::dispatcher::with_default(&log.dispatch, || run::run(&env, &arguments, &hints, &loaded));
     let text = if arguments.json { document(report.text, report.exit) } else { report.text };
     print(&mut io::stdout(), &text);
@@ -69,6 +66,34 @@ pub fn program(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
         _ => ExitCode::from(exit),
     }
+}
+
+/// A plain run that has nothing to do, as far as that shows without a look at the configuration.
+fn rest(env: &Real, arguments: &Arguments) -> Option<ExitCode> {
+    let rest = run::resting(env, arguments)?;
+    let settings = &rest.settings;
+    let log = open_log(arguments, settings.log.as_deref(), settings.log_level, settings.log_format);
+    let report = tracing::dispatcher::with_default(&log.dispatch, || rest.report(env))?;
+    Some(ExitCode::from(log.exit_code(report.exit)))
+}
+
+/// Opens the log: the command line comes before what is configured.
+fn open_log(
+    arguments: &Arguments,
+    configured: Option<&Path>,
+    level: Option<LogLevel>,
+    format: Option<LogFormat>,
+) -> Log {
+    let journal = log::is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
+    // What only looks leaves no trace, and works for everybody.
+    let none = arguments.command.only_looks().then_some(Path::new("no"));
+    let asked = arguments.log.as_deref().or(none);
+    let place = Place::choose(asked, configured, journal, arguments.overrides.alnitak);
+    let level = arguments.log_level.or(level).unwrap_or(LogLevel::Normal);
+    let format = arguments.log_format.or(format).unwrap_or_default();
+    // A document and a log on one stream would be neither.
+    let out: log::Stream = if arguments.json { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
+    log::open(&place, (level, format), arguments.quiet, out, Box::new(io::stderr()))
 }
 
 /// The program in DaneBot's place. It keeps no log file: what it does is told on a terminal, and errors in any case.

@@ -1,11 +1,18 @@
 //! TLSA records: what a certificate chain publishes, and whether a set of records matches a chain (RFC 6698, RFC 7671).
 //! Everything here is pure.
 
+mod linked;
+
 use crate::name::DnsName;
 use data_encoding::HEXLOWER;
 use ring::digest;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    str::FromStr,
+    sync::{Arc, OnceLock},
+};
 
 /// TLSA RDATA (RFC 6698 section 2.1), ours or anybody's.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -195,15 +202,24 @@ impl fmt::Debug for Certificate {
 }
 
 /// A certificate chain as a server sends it: the leaf, then what follows it in the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Chain {
     /// The leaf first. Never empty.
     pub certificates: Vec<Certificate>,
     /// DNS names the leaf is valid for (its subjectAltName), as written, with wildcards.
     pub names: Vec<String>,
-    /// How many certificates after the leaf are linked to it by valid signatures, counted from the leaf on.
-    pub linked: usize,
+    /// Signatures are verified once somebody asks: usage 3 never does.
+    linked: Arc<OnceLock<usize>>,
 }
+
+/// All else follows from the certificates.
+impl PartialEq for Chain {
+    fn eq(&self, other: &Chain) -> bool {
+        self.certificates == other.certificates
+    }
+}
+
+impl Eq for Chain {}
 
 /// A chain has no certificate after the leaf, so usage 2 has nothing to publish (RFC 7671 section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,10 +232,20 @@ impl fmt::Display for NoIssuer {
 }
 
 impl Chain {
+    /// A chain of one certificate at least, and the names of the leaf.
+    pub fn new(certificates: Vec<Certificate>, names: Vec<String>) -> Chain {
+        Chain { certificates, names, linked: Arc::default() }
+    }
+
+    /// How many certificates after the leaf are linked to it by valid signatures, counted from the leaf on.
+    pub fn linked(&self) -> usize {
+        *self.linked.get_or_init(|| linked::linked(&self.certificates))
+    }
+
     /// What this chain publishes for `param`: the leaf for usage 3, for usage 2 the certificate that follows it.
     pub fn association(&self, param: Param) -> Result<Association, NoIssuer> {
         let certificate = match param.usage {
-            2 if self.linked == 0 => return Err(NoIssuer),
+            2 if self.linked() == 0 => return Err(NoIssuer),
             2 => &self.certificates[1],
             _ => &self.certificates[0],
         };
@@ -234,7 +260,7 @@ impl Chain {
         match record.usage {
             3 => self.certificates[0].matches(record),
             2 => {
-                let path = &self.certificates[..=self.linked];
+                let path = &self.certificates[..=self.linked()];
                 let issuer = path.iter().skip(1).position(|certificate| certificate.matches(record));
                 issuer.is_some_and(|above| {
                     path[..above + 2].iter().all(|c| c.not_before <= wall && wall <= c.not_after) && self.names(base)

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     fn stat(mode: u32, uid: u32, gid: u32) -> Stat {
-        Stat { kind: Kind::File, device: 1, inode: 1, size: 1, mode, uid, gid, changed: None }
+        Stat { kind: Kind::File, device: 1, inode: 1, size: 1, mode, uid, gid, changed: None, print: None }
     }
 
     /// As user 1000 with group 100.

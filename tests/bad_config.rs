@@ -38,7 +38,7 @@ impl Lookups for Machine {
         };
         let kind = if path == Path::new("directory.d") { Kind::Dir } else { Kind::File };
         let size = if kind == Kind::Dir || configuration { 0 } else { self.read(path)?.len() as u64 };
-        Ok(Stat { kind, device: 1, inode: 1, size, mode, uid: 0, gid: 0, changed: None })
+        Ok(Stat { kind, device: 1, inode: 1, size, mode, uid: 0, gid: 0, changed: None, print: None })
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -144,7 +144,17 @@ impl Lookups for Only {
         match path == Path::new("/etc/x.conf") {
             true => {
                 let size = self.2.len() as u64;
-                Ok(Stat { kind: self.0, device: 1, inode: 1, size, mode: self.1, uid: 0, gid: 0, changed: None })
+                Ok(Stat {
+                    kind: self.0,
+                    device: 1,
+                    inode: 1,
+                    size,
+                    mode: self.1,
+                    uid: 0,
+                    gid: 0,
+                    changed: None,
+                    print: None,
+                })
             }
             false => Err(io::Error::other(format!("{}: no such file", path.display()))),
         }

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 fn real() -> Real {
@@ -93,6 +93,48 @@ fn reads_refuse_what_is_no_small_file() {
     nix::unistd::mkfifo(&dir.path().join("p"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(real().read(&dir.path().join("p")).unwrap_err().to_string().contains("not a regular file"));
     assert_eq!(real().read("/dev/null".as_ref()).unwrap(), b"");
+}
+
+#[test]
+fn figures_are_amended_in_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    fs::write(&path, "12").unwrap();
+    let inode = real().stat(&path, false).unwrap().inode;
+    assert!(real().amend(&path, b"34").unwrap());
+    assert_eq!((fs::read(&path).unwrap(), real().stat(&path, false).unwrap().inode), (b"34".to_vec(), inode));
+    for other in [&b"5"[..], b"567"] {
+        assert!(!real().amend(&path, other).unwrap());
+    }
+    std::os::unix::fs::symlink("f", dir.path().join("link")).unwrap();
+    assert!(real().amend(&dir.path().join("link"), b"56").is_err());
+    fs::hard_link(&path, dir.path().join("copy")).unwrap();
+    assert!(!real().amend(&path, b"56").unwrap(), "somebody else's copy");
+    assert_eq!(fs::read(&path).unwrap(), b"34");
+}
+
+#[test]
+fn prints_tell_files_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let print = |name: &str| real().stat(&at(name), true).unwrap().print;
+    let age = |name: &str, seconds: u64| {
+        let file = fs::File::options().write(true).open(at(name)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+    };
+    fs::write(at("a"), "1").unwrap();
+    fs::write(at("b"), "1").unwrap();
+    assert_eq!(print("a"), None, "it may be written to again at the same time");
+    age("a", 10);
+    age("b", 10);
+    fs::hard_link(at("a"), at("second")).unwrap();
+    let before = print("a");
+    assert!(before.is_some() && before == print("second") && before != print("b"));
+    assert_eq!(real().read_printed(&at("a")).unwrap(), (b"1".to_vec(), before));
+    fs::write(at("a"), "2").unwrap();
+    age("a", 5);
+    assert!(print("a").is_some_and(|print| Some(print) != before));
+    assert_eq!(print("."), None);
 }
 
 #[test]

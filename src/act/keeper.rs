@@ -3,10 +3,10 @@
 
 use super::Came;
 use crate::{
-    env::{Env, Kind, Lock, Stat},
+    env::{Env, Kind, Lock},
     journal::store::lineage_file,
     lineage::{
-        BUNDLE, FULLCHAIN, Generation, GenerationId, PRIVKEY,
+        BUNDLE, Generation, GenerationId,
         certbot::read_set,
         layout::{GENERATION, KEPT, Places, SERVED, in_the_way, pinned_to},
         set::Set,
@@ -81,7 +81,7 @@ impl Keeper<'_> {
         not_kept(generation, error)
     }
 
-    fn half_of(&self, lineage: &str, generation: &Generation) -> PathBuf {
+    pub(super) fn half_of(&self, lineage: &str, generation: &Generation) -> PathBuf {
         self.places.store(lineage).join(format!("{HALF}{}", generation.id))
     }
 
@@ -188,28 +188,6 @@ impl Keeper<'_> {
         format!("cannot lead {} to {}: {error}", self.places.dane(lineage).display(), goal_text(goal))
     }
 
-    /// Where `.served` is to lead: the folder is made, and has to be on disk with all that is `unsynced` before [`Keeper::turn`].
-    pub fn way(
-        &self,
-        lineage: &str,
-        goal: &Goal,
-        bundle: bool,
-        unsynced: &mut Vec<PathBuf>,
-    ) -> Result<PathBuf, String> {
-        let dane = self.places.dane(lineage);
-        let mut find = || -> io::Result<PathBuf> {
-            self.make_dir(&dane, unsynced)?;
-            match goal {
-                Goal::Live => {
-                    let live = self.env.real_path(&self.places.live.join(lineage))?;
-                    Ok(relative(&self.env.real_path(&dane)?, &live))
-                }
-                Goal::Generation(id) => self.lay_out(lineage, id, bundle, unsynced),
-            }
-        };
-        find().map_err(|error| self.cannot_lead(lineage, goal, &error))
-    }
-
     /// Leads `.served` to `target`, in one rename, and the names that services open through it.
     pub fn turn(
         &self,
@@ -235,6 +213,7 @@ impl Keeper<'_> {
                 let (link, target) = (dane.join(&name), Path::new(SERVED).join(&name));
                 match self.env.target(&link) {
                     Ok(there) if there == target => {}
+                    Err(error) if error.kind() == ErrorKind::NotFound => self.env.point(&link, &target)?,
                     _ if in_the_way(self.env, &link) => in_the_way_of.push(name),
                     _ => self.env.point(&link, &target)?,
                 }
@@ -251,92 +230,6 @@ impl Keeper<'_> {
             }
             Err(error) => Err(self.cannot_lead(lineage, goal, &error)),
         }
-    }
-
-    /// Makes the folder with the links of a generation, to the client's archive if `live/` shows it and the archive has these
-    /// very files, else to the store: what the client has gone on from, it prunes. Returns the folder's name.
-    fn lay_out(
-        &self,
-        lineage: &str,
-        id: &GenerationId,
-        bundle: bool,
-        unsynced: &mut Vec<PathBuf>,
-    ) -> io::Result<PathBuf> {
-        let store = self.places.store(lineage).join(id.as_str());
-        let kept = read_set(self.env, &store).map_err(io::Error::other)?;
-        if bundle {
-            self.make_bundle(&store)?;
-        }
-        let live = self.places.live(self.env, lineage).ok().map(|live| live.id);
-        let links = self.group.is_none() && !self.places.is_in_place(lineage);
-        let archive = match links && live.as_ref() == Some(id) {
-            true => self.archive(lineage, &kept),
-            false => None,
-        };
-        let name = match archive {
-            Some(_) => format!("{GENERATION}{id}"),
-            None => format!("{GENERATION}{id}{KEPT}"),
-        };
-        let folder = self.places.dane(lineage).join(&name);
-        self.make_dir(&folder, unsynced)?;
-        let real = self.env.real_path(&folder)?;
-        let mut files = archive.unwrap_or(kept.files);
-        if bundle {
-            files.push((BUNDLE.into(), self.env.real_path(&store.join(BUNDLE))?));
-        }
-        for (name, path) in files {
-            let (link, target) = (folder.join(name), relative(&real, &path));
-            if !self.env.target(&link).is_ok_and(|there| there == target) {
-                self.env.point(&link, &target)?;
-            }
-        }
-        unsynced.push(folder);
-        // A bundle is made long after the rest of its set was brought to disk.
-        unsynced.extend(bundle.then_some(store));
-        Ok(name.into())
-    }
-
-    /// Key and full chain in one file.
-    fn make_bundle(&self, store: &Path) -> io::Result<()> {
-        let mut bytes = self.env.read(&store.join(PRIVKEY))?;
-        if !bytes.ends_with(b"\n") {
-            bytes.push(b'\n');
-        }
-        bytes.extend(self.env.read(&store.join(FULLCHAIN))?);
-        let bundle = store.join(BUNDLE);
-        if self.env.read(&bundle).is_ok_and(|there| there == bytes) {
-            return Ok(());
-        }
-        let mode = if self.group.is_some() { 0o640 } else { 0o600 };
-        self.env.write(&bundle, &bytes, mode)?;
-        self.env.set_mode(&bundle, mode, self.group)
-    }
-
-    /// The archive's names for the files of a kept generation: those that are the very same file,
-    /// or the same bytes where the store is on another file system.
-    fn archive(&self, lineage: &str, kept: &Generation) -> Option<Vec<(String, PathBuf)>> {
-        let live = read_members(self.env, &self.places.live.join(lineage));
-        let folder = live.iter().find_map(|path| path.parent())?.to_path_buf();
-        let stat = |path: &Path| self.env.stat(path, false).ok().filter(|stat| stat.kind == Kind::File);
-        let there: Vec<(PathBuf, Stat)> = names(self.env, &folder)
-            .ok()?
-            .into_iter()
-            .map(|name| folder.join(name))
-            .filter_map(|path| stat(&path).map(|stat| (path, stat)))
-            .collect();
-        let same = |(name, path): &(String, PathBuf)| {
-            let kept = stat(path)?;
-            let is_it = |(other, there): &&(PathBuf, Stat)| match kept.device == there.device {
-                true => kept.inode == there.inode,
-                false => kept.size == there.size && self.same_bytes(path, other),
-            };
-            there.iter().find(is_it).map(|(path, _)| (name.clone(), path.clone()))
-        };
-        kept.files.iter().map(same).collect()
-    }
-
-    fn same_bytes(&self, one: &Path, other: &Path) -> bool {
-        matches!((self.env.read(one), self.env.read(other)), (Ok(one), Ok(other)) if one == other)
     }
 
     /// Removes a generation's files, from the store and its folders of links, unless something shows it by now.
@@ -367,7 +260,7 @@ impl Keeper<'_> {
     }
 
     /// Makes a folder that is missing, and those above it. The entries in `unsynced` are not on disk yet.
-    fn make_dir(&self, folder: &Path, unsynced: &mut Vec<PathBuf>) -> io::Result<()> {
+    pub(super) fn make_dir(&self, folder: &Path, unsynced: &mut Vec<PathBuf>) -> io::Result<()> {
         if self.env.stat(folder, true).is_ok_and(|stat| stat.kind == Kind::Dir) {
             return Ok(());
         }
@@ -395,18 +288,13 @@ fn goal_text(goal: &Goal) -> String {
 }
 
 /// Names in a folder that can be links of ours: no dot files, and no README.
-fn names(env: &dyn Env, folder: &Path) -> io::Result<Vec<String>> {
+pub(super) fn names(env: &dyn Env, folder: &Path) -> io::Result<Vec<String>> {
     let names = env.list(folder)?.into_iter().filter_map(|name| name.into_string().ok());
     Ok(names.filter(|name| !name.starts_with('.') && name != "README").collect())
 }
 
-fn read_members(env: &dyn Env, folder: &Path) -> Vec<PathBuf> {
-    let names = names(env, folder).unwrap_or_default();
-    names.iter().filter_map(|name| env.real_path(&folder.join(name)).ok()).collect()
-}
-
 /// The way from one folder to a path, both real and absolute.
-fn relative(from: &Path, to: &Path) -> PathBuf {
+pub(super) fn relative(from: &Path, to: &Path) -> PathBuf {
     let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) = (from.components().collect(), to.components().collect());
     let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
     let up = std::iter::repeat_n(Component::ParentDir, from.len() - common);
@@ -416,7 +304,10 @@ fn relative(from: &Path, to: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::{Files, real::Real};
+    use crate::{
+        env::{Files, real::Real},
+        lineage::{FULLCHAIN, PRIVKEY},
+    };
     use std::{collections::BTreeMap, fs};
 
     const LINEAGE: &str = "mx.example.com";

@@ -7,6 +7,7 @@ pub mod keeper;
 pub mod reload;
 pub mod tidy;
 mod together;
+mod ways;
 
 use crate::{
     config::{Config, Section},

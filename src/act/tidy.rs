@@ -4,10 +4,7 @@
 //! folders. What cannot be removed harms nobody; it is told, and the next run tries again.
 
 use super::keeper::{HALF, Keeper};
-use crate::{
-    env::TEMPORARY,
-    lineage::layout::{GENERATION, STORE},
-};
+use crate::{env::TEMPORARY, lineage::layout::GENERATION};
 use std::{
     collections::BTreeSet,
     io,
@@ -24,7 +21,7 @@ impl Keeper<'_> {
         }
         self.tidy_marks();
         for lineage in lineages.collect::<BTreeSet<_>>() {
-            if self.left(lineage).next().is_none() && self.halves(lineage).next().is_none() {
+            if self.left(lineage) == Left::default() {
                 continue;
             }
             match self.lock(lineage) {
@@ -36,10 +33,11 @@ impl Keeper<'_> {
 
     /// Sweeps a lineage's folders. Its lock is held.
     pub fn sweep(&self, lineage: &str) {
-        for half in self.halves(lineage) {
+        let Left { halves, temporary } = self.left(lineage);
+        for half in halves {
             warn(&half, self.clear(&half));
         }
-        self.remove_all(self.left(lineage));
+        self.remove_all(temporary.into_iter());
     }
 
     /// The marks of `--pre`: each is written under the lock of its lineage, which a temporary name does not tell. What was
@@ -57,18 +55,25 @@ impl Keeper<'_> {
         }
     }
 
-    /// Temporary files in a lineage's folders.
-    fn left(&self, lineage: &str) -> impl Iterator<Item = PathBuf> {
-        let (dane, store) = (self.places.dane(lineage), self.places.dane.join(STORE).join(lineage));
-        let mut folders = self.named(&dane, |name| name.starts_with(GENERATION));
-        folders.extend(self.named(&store, |name| !name.starts_with('.')));
-        folders.push(dane);
-        folders.into_iter().flat_map(|folder| self.temporary(&folder))
-    }
-
-    /// Folders of the store that are not complete.
-    fn halves(&self, lineage: &str) -> impl Iterator<Item = PathBuf> {
-        self.named(&self.places.store(lineage), |name| name.starts_with(HALF)).into_iter()
+    /// What is left in a lineage's folders.
+    fn left(&self, lineage: &str) -> Left {
+        let mut left = Left::default();
+        let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned).unwrap_or_default();
+        for path in self.named(&self.places.dane(lineage), |name| name.starts_with('.')) {
+            match name(&path) {
+                name if name.starts_with(TEMPORARY) => left.temporary.push(path),
+                name if name.starts_with(GENERATION) => left.temporary.extend(self.temporary(&path)),
+                _ => {}
+            }
+        }
+        for path in self.named(&self.places.store(lineage), |_| true) {
+            match name(&path) {
+                name if name.starts_with(HALF) => left.halves.push(path),
+                name if !name.starts_with('.') => left.temporary.extend(self.temporary(&path)),
+                _ => {}
+            }
+        }
+        left
     }
 
     fn temporary(&self, folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
@@ -86,6 +91,15 @@ impl Keeper<'_> {
             warn(&path, self.env.remove(&path));
         }
     }
+}
+
+/// What an interrupted run left of a lineage.
+#[derive(Default, PartialEq, Eq)]
+struct Left {
+    /// Folders of the store that are not complete.
+    halves: Vec<PathBuf>,
+    /// Temporary files.
+    temporary: Vec<PathBuf>,
 }
 
 fn warn(path: &Path, removed: io::Result<()>) {

@@ -40,6 +40,7 @@ use crate::{
     probe::Protocol,
     tlsa::Param,
 };
+use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
     collections::BTreeSet,
@@ -294,7 +295,7 @@ pub enum Pin {
 }
 
 /// `log_format` and `--log-format`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LogFormat {
     /// A line of text for each event.
     #[default]
@@ -309,7 +310,7 @@ impl LogFormat {
 }
 
 /// `log_level` and `-L`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum LogLevel {
     /// Errors only.
     No,

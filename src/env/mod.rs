@@ -152,6 +152,22 @@ pub struct Stat {
     /// When the file itself or anything about it was last changed: seconds and nanoseconds of Unix time. A folder's tells of its
     /// entries. `None` in worlds that keep no such times.
     pub changed: Option<(i64, i64)>,
+    /// What tells a file's bytes from all others, if that can be told without reading them.
+    pub print: Option<Print>,
+}
+
+/// Two files with the same print hold the same bytes; a second name of a file is one with the same print. There is none of a file
+/// that was written to so shortly ago that one more change might bear the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Print {
+    /// Device number.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// When bytes of it were last changed: seconds and nanoseconds of Unix time.
+    pub modified: (i64, i64),
 }
 
 /// A lock that is given up when this value is dropped, or the process ends.
@@ -173,12 +189,24 @@ impl std::fmt::Debug for Lock {
 /// Temporary names begin so: a file that bears one when nobody can be writing it was left behind by an interrupted run.
 pub const TEMPORARY: &str = ".daneroll-tmp-";
 
+/// Looks at what is below a folder.
+pub type Below<'a> = Box<dyn Fn(&Path) -> io::Result<Stat> + 'a>;
+
 /// Files and directories. Every error of the real world names the path.
 pub trait Files {
     /// The whole file, an error if it is longer than 1 MiB.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// The same, and the print of the file that was read, if there is one.
+    fn read_printed(&self, path: &Path) -> io::Result<(Vec<u8>, Option<Print>)> {
+        Ok((self.read(path)?, None))
+    }
     /// What `path` names, the link itself unless `follow`.
     fn stat(&self, path: &Path, follow: bool) -> io::Result<Stat>;
+    /// What is below `dir`, by the way from there, links followed: for many looks at one folder.
+    fn below<'a>(&'a self, dir: &Path) -> Below<'a> {
+        let dir = dir.to_owned();
+        Box::new(move |path| self.stat(&dir.join(path), true))
+    }
     /// Where the symbolic link `path` points, as written in it.
     fn target(&self, path: &Path) -> io::Result<PathBuf>;
     /// `path` without links and dots.
@@ -209,6 +237,11 @@ pub trait Files {
     /// empty. For what nothing hangs on.
     fn note(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         self.write(path, bytes, mode)
+    }
+    /// Writes over a small file of the very same length, in one call; `false` if there is none. Whoever reads it meanwhile may find some
+    /// bytes changed and others not, and a loss of power may undo it. For figures that nothing hangs on.
+    fn amend(&self, _path: &Path, _bytes: &[u8]) -> io::Result<bool> {
+        Ok(false)
     }
     /// Makes `link` a symbolic link to `target`, replacing another link in one rename.
     fn point(&self, link: &Path, target: &Path) -> io::Result<()>;

@@ -1,15 +1,16 @@
 //! A world that takes down which files were looked at, so that a later run can see whether any of them has changed.
 
 use super::{
-    Answered, Ask, Boot, Command, Ended, Env, Files, HttpRequest, HttpResponse, Job, Kind, Lock, Stat, Unanswered,
-    Visit, Visited,
+    Answered, Ask, Below, Boot, Command, Ended, Env, Files, HttpRequest, HttpResponse, Job, Kind, Lock, Print, Stat,
+    Unanswered, Visit, Visited,
 };
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     ffi::OsString,
     io::{self, ErrorKind},
     net::{IpAddr, SocketAddr},
+    ops::Bound,
     path::{Component, Path, PathBuf},
     time::Duration,
 };
@@ -20,7 +21,8 @@ const MOST_LINKS: usize = 40;
 /// The world `env`, and what was looked at in it.
 pub(crate) struct Watch<'a> {
     env: &'a dyn Env,
-    seen: RefCell<HashSet<PathBuf>>,
+    /// Paths, and whether more than the way there was looked at.
+    seen: RefCell<HashMap<PathBuf, bool>>,
 }
 
 impl<'a> Watch<'a> {
@@ -29,10 +31,20 @@ impl<'a> Watch<'a> {
         Watch { env, seen: RefCell::default() }
     }
 
+    /// The world itself: a look at it is not taken down.
+    pub fn unseen(&self) -> &'a dyn Env {
+        self.env
+    }
+
     fn saw(&self, path: &Path) {
+        self.take_down(path, true);
+    }
+
+    fn take_down(&self, path: &Path, more: bool) {
         let mut seen = self.seen.borrow_mut();
-        if !seen.contains(path) {
-            seen.insert(path.to_owned());
+        match seen.get_mut(path) {
+            Some(known) => *known |= more,
+            None => drop(seen.insert(path.to_owned(), more)),
         }
     }
 
@@ -40,23 +52,38 @@ impl<'a> Watch<'a> {
     /// entries and the links in it, a file for its bytes, and what is not there. `None` if that cannot be told.
     pub fn essence(&self) -> Option<BTreeSet<PathBuf>> {
         let mut trails = Trails { env: self.env, real: HashMap::new(), found: BTreeSet::new() };
-        for path in self.seen.borrow().iter() {
-            trails.follow(path, 0).ok()?;
+        let mut passed = Vec::new();
+        for (path, more) in self.seen.borrow().iter() {
+            match more {
+                true => drop(trails.follow(path).ok()?),
+                false => passed.push(trails.step(path, 0).ok()?),
+            }
         }
-        let Trails { found, .. } = trails;
+        let Trails { mut found, .. } = trails;
+        // Where only the way was looked for, what is at its end tells that it is still there.
+        let is_on_the_way = |found: &BTreeSet<PathBuf>, folder: &Path| {
+            let behind = (Bound::Excluded(folder), Bound::Unbounded);
+            found.range::<Path, _>(behind).next().is_some_and(|next| next.starts_with(folder))
+        };
+        for path in passed {
+            if !is_on_the_way(&found, &path) {
+                found.insert(path);
+            }
+        }
         // What a folder among them holds, or lacks, needs no look of its own, nor does a file that has a name elsewhere.
         let listed = |path: &Path| path.parent().is_some_and(|parent| found.contains(parent));
-        let mut inodes: BTreeMap<(u64, u64), PathBuf> = BTreeMap::new();
-        let mut kept = BTreeSet::new();
-        for path in &found {
-            match self.env.stat(path, true) {
-                Ok(stat) if stat.kind == Kind::File && listed(path) => {
-                    let known = inodes.insert((stat.device, stat.inode), path.clone());
-                    kept.extend(known.is_none().then(|| path.clone()));
-                }
-                Err(error) if error.kind() == ErrorKind::NotFound && listed(path) => {}
-                _ => drop(kept.insert(path.clone())),
-            }
+        let (in_folders, others): (Vec<&PathBuf>, Vec<&PathBuf>) = found.iter().partition(|path| listed(path));
+        let stat = |path: &Path| self.env.stat(path, true);
+        let number = |stat: Stat| (stat.kind == Kind::File).then_some((stat.device, stat.inode));
+        let mut files: HashSet<(u64, u64)> =
+            others.iter().filter_map(|path| stat(path).ok().and_then(number)).collect();
+        let mut kept: BTreeSet<PathBuf> = others.into_iter().cloned().collect();
+        for path in in_folders {
+            let counts = match stat(path) {
+                Ok(stat) => number(stat).is_none_or(|number| files.insert(number)),
+                Err(error) => error.kind() != ErrorKind::NotFound,
+            };
+            kept.extend(counts.then(|| path.clone()));
         }
         Some(kept)
     }
@@ -72,8 +99,8 @@ struct Trails<'a> {
 
 impl Trails<'_> {
     /// Where a path leads. Takes down what it leads to, and the folder of each link on the way.
-    fn follow(&mut self, path: &Path, links: usize) -> io::Result<PathBuf> {
-        let end = self.step(path, links)?;
+    fn follow(&mut self, path: &Path) -> io::Result<PathBuf> {
+        let end = self.step(path, 0)?;
         self.found.insert(end.clone());
         Ok(end)
     }
@@ -114,9 +141,22 @@ impl Files for Watch<'_> {
         self.env.read(path)
     }
 
+    fn read_printed(&self, path: &Path) -> io::Result<(Vec<u8>, Option<Print>)> {
+        self.saw(path);
+        self.env.read_printed(path)
+    }
+
     fn stat(&self, path: &Path, follow: bool) -> io::Result<Stat> {
         self.saw(path);
         self.env.stat(path, follow)
+    }
+
+    fn below<'b>(&'b self, dir: &Path) -> Below<'b> {
+        let (below, dir) = (self.env.below(dir), dir.to_owned());
+        Box::new(move |path| {
+            self.saw(&dir.join(path));
+            below(path)
+        })
     }
 
     fn target(&self, path: &Path) -> io::Result<PathBuf> {
@@ -125,7 +165,7 @@ impl Files for Watch<'_> {
     }
 
     fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
-        self.saw(path);
+        self.take_down(path, false);
         self.env.real_path(path)
     }
 
@@ -152,6 +192,10 @@ impl Files for Watch<'_> {
 
     fn note(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         self.env.note(path, bytes, mode)
+    }
+
+    fn amend(&self, path: &Path, bytes: &[u8]) -> io::Result<bool> {
+        self.env.amend(path, bytes)
     }
 
     fn write_all(&self, files: &[(PathBuf, Vec<u8>)], mode: u32) -> io::Result<()> {

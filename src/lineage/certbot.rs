@@ -1,62 +1,133 @@
 //! certbot's directories: `live/NAME/*.pem` are links into `archive/NAME/`, moved one by one at a renewal.
 
 use super::{BUNDLE, CERT, CHAIN, FULLCHAIN, Generation, GenerationId, PRIVKEY, pem};
-use crate::env::{Files, Kind};
+use crate::{
+    env::{Files, Kind, Print, Stat},
+    tlsa::Chain,
+};
 use std::{
+    cell::RefCell,
+    collections::HashMap,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
+use zeroize::Zeroizing;
 
 /// The lineages that `live/` holds: its directories, sorted. Names that start with a dot are passed over.
 pub fn lineages(files: &dyn Files, live: &Path) -> std::io::Result<Vec<String>> {
     let names = files.list(live)?.into_iter().filter_map(|name| name.into_string().ok());
-    let is_lineage = |name: &String| {
-        !name.starts_with('.') && files.stat(&live.join(name), true).is_ok_and(|stat| stat.kind == Kind::Dir)
-    };
+    let below = files.below(live);
+    let is_lineage =
+        |name: &String| !name.starts_with('.') && below(Path::new(name)).is_ok_and(|stat| stat.kind == Kind::Dir);
     Ok(names.filter(is_lineage).collect())
 }
 
 /// Reads the generation that a directory of links (or of files) shows, if it is complete: full chain and key are there, the
 /// key is the leaf's, and `cert.pem` and `chain.pem` tell the same. The error says what is wrong with which file.
+///
+/// What was read in this process once is not read again while the files' prints are the same, by whatever names.
 pub fn read_set(files: &dyn Files, dir: &Path) -> Result<Generation, String> {
     let members = members(files, dir)?;
-    let read = |name: &str| files.read(&dir.join(name)).map_err(|error| error.to_string());
+    let prints = members.prints();
+    let known = prints.and_then(|prints| SETS.with_borrow(|sets| sets.get(&prints).cloned()));
+    let (id, chain) = match known {
+        Some(known) => known,
+        None => read_members(files, dir, &members)?,
+    };
+    Ok(Generation { id, chain, files: members.0.into_iter().map(|member| (member.name, member.real)).collect() })
+}
+
+/// More sets than this are not remembered; all are forgotten then.
+const MOST: usize = 16_384;
+
+/// The prints of the four files of a set; `None` for one that is not there.
+type Prints = [Option<Print>; 4];
+
+thread_local! {
+    static SETS: RefCell<HashMap<Prints, (GenerationId, Chain)>> = RefCell::default();
+}
+
+fn read_members(files: &dyn Files, dir: &Path, members: &Members) -> Result<(GenerationId, Chain), String> {
+    let mut prints: Prints = [None; 4];
+    let mut complete = true;
+    let mut read = |name: &str| {
+        let (bytes, print) = files.read_printed(&dir.join(name)).map_err(|error| error.to_string())?;
+        if let Some(at) = PARTS.iter().position(|part| *part == name) {
+            prints[at] = print;
+        }
+        complete &= print.is_some();
+        Ok::<_, String>(Zeroizing::new(bytes))
+    };
     let wrong = |name: &str, why: String| format!("{}: {why}", dir.join(name).display());
     let chain = pem::chain(&read(FULLCHAIN)?).map_err(|why| wrong(FULLCHAIN, why))?;
     pem::check_key(&read(PRIVKEY)?, &chain.certificates[0]).map_err(|why| wrong(PRIVKEY, why))?;
     for (name, part) in [(CERT, &chain.certificates[..1]), (CHAIN, &chain.certificates[1..])] {
-        if members.iter().any(|(member, _)| member == name) {
-            let told = pem::certificates(&read(name)?).map_err(|why| wrong(name, why))?;
-            if told != part {
+        if members.has(name) {
+            let told = pem::ders(&read(name)?).map_err(|why| wrong(name, why))?;
+            if !told.iter().map(AsRef::as_ref).eq(part.iter().map(|certificate| &*certificate.der)) {
                 return Err(wrong(name, format!("does not fit {FULLCHAIN}: a renewal is under way or broke off")));
             }
         }
     }
-    Ok(Generation { id: GenerationId::of(&chain), chain, files: members })
+    let id = GenerationId::of(&chain);
+    if complete {
+        SETS.with_borrow_mut(|sets| {
+            if sets.len() >= MOST {
+                sets.clear();
+            }
+            sets.insert(prints, (id.clone(), chain.clone()));
+        });
+    }
+    Ok((id, chain))
+}
+
+/// The files that make up a set, as far as daneroll understands them.
+const PARTS: [&str; 4] = [CERT, CHAIN, FULLCHAIN, PRIVKEY];
+
+/// What a directory holds for services.
+struct Members(Vec<Member>);
+
+struct Member {
+    name: String,
+    /// Its real path.
+    real: PathBuf,
+    print: Option<Print>,
+}
+
+impl Members {
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|member| member.name == name)
+    }
+
+    /// The prints of its parts, if all of them have one.
+    fn prints(&self) -> Option<Prints> {
+        let mut prints: Prints = [None; 4];
+        for member in &self.0 {
+            if let Some(at) = PARTS.iter().position(|part| *part == member.name) {
+                prints[at] = Some(member.print?);
+            }
+        }
+        Some(prints)
+    }
 }
 
 /// The names of a set with their real paths: links to files, and `.pem` files. README, links that lead nowhere and the
 /// like are passed over. A `.pem` file that cannot be looked at is not: a set without it would be kept and served as a whole one.
-fn members(files: &dyn Files, dir: &Path) -> Result<Vec<(String, PathBuf)>, String> {
+fn members(files: &dyn Files, dir: &Path) -> Result<Members, String> {
     let names = files.list(dir).map_err(|error| error.to_string())?;
     let (mut members, mut folders) = (Vec::new(), Folders::default());
     for name in names.into_iter().filter_map(|name| name.into_string().ok()) {
-        let (path, pem) = (dir.join(&name), name.ends_with(".pem"));
-        let is_link = || files.stat(&path, false).is_ok_and(|stat| stat.kind == Kind::Link);
-        if name.starts_with('.') || name == BUNDLE || !(pem || is_link()) {
+        let pem = name.ends_with(".pem");
+        if name.starts_with('.') || name == BUNDLE {
             continue;
         }
-        let mut real = || match files.stat(&path, true)?.kind {
-            Kind::File => folders.real_path(files, &path).map(Some),
-            _ => Ok(None),
-        };
-        match real() {
-            Ok(Some(real)) => members.push((name, real)),
+        match folders.real(files, &dir.join(&name), pem) {
+            Ok(Some((real, print))) => members.push(Member { name, real, print }),
             Err(error) if pem && error.kind() != ErrorKind::NotFound => return Err(error.to_string()),
             Ok(None) | Err(_) => {}
         }
     }
-    Ok(members)
+    Ok(Members(members))
 }
 
 /// Folders by the names they are reached by: the files of a set are all in one or two.
@@ -64,19 +135,27 @@ fn members(files: &dyn Files, dir: &Path) -> Result<Vec<(String, PathBuf)>, Stri
 struct Folders(Vec<(PathBuf, PathBuf)>);
 
 impl Folders {
-    /// The real path of a file.
-    fn real_path(&mut self, files: &dyn Files, path: &Path) -> io::Result<PathBuf> {
+    /// The real path and the print of a file; nothing where there is none. `pem`: it need not be a link.
+    fn real(&mut self, files: &dyn Files, path: &Path, pem: bool) -> io::Result<Option<(PathBuf, Option<Print>)>> {
+        let is_file = |stat: Stat| stat.kind == Kind::File;
         let target = match files.target(path) {
             Ok(target) => path.with_file_name(target),
-            Err(_) => path.to_owned(),
+            Err(_) if pem => path.to_owned(),
+            Err(_) => return Ok(None),
         };
-        let (Some(folder), Some(name)) = (target.parent(), target.file_name()) else { return files.real_path(path) };
-        let real = self.folder(files, folder)?.join(name);
-        match files.stat(&real, false)?.kind {
-            // A link to a link: the system knows the way.
-            Kind::Link => files.real_path(path),
-            _ => Ok(real),
+        if let (Some(folder), Some(name)) = (target.parent(), target.file_name()) {
+            let real = self.folder(files, folder)?.join(name);
+            let stat = files.stat(&real, false)?;
+            if stat.kind != Kind::Link {
+                return Ok(is_file(stat).then_some((real, stat.print)));
+            }
         }
+        // A link to a link: the system knows the way.
+        let stat = files.stat(path, true)?;
+        if !is_file(stat) {
+            return Ok(None);
+        }
+        files.real_path(path).map(|real| Some((real, stat.print)))
     }
 
     fn folder(&mut self, files: &dyn Files, folder: &Path) -> io::Result<PathBuf> {
@@ -93,7 +172,11 @@ impl Folders {
 mod tests {
     use super::*;
     use crate::env::real::Real;
-    use std::{fs, os::unix::fs::symlink};
+    use std::{
+        fs,
+        os::unix::fs::symlink,
+        time::{Duration, SystemTime},
+    };
 
     /// What is read of a good set with one more link, from this name to there.
     fn with_link(name: &str, target: &str) -> Result<Vec<String>, String> {
@@ -104,6 +187,35 @@ mod tests {
         symlink(target, dir.path().join(name)).unwrap();
         let read = read_set(&Real::new("/nonexistent".into()), dir.path());
         read.map(|set| set.files.into_iter().map(|(name, _)| name).collect())
+    }
+
+    #[test]
+    fn what_was_read_once_is_read_again_when_it_has_changed() {
+        let (dir, data) = (tempfile::tempdir().unwrap(), Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data"));
+        let at = |name: &str| dir.path().join(name);
+        let age = |name: &str, seconds: u64| {
+            let file = fs::File::options().write(true).open(at(name)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+        };
+        for (name, from) in [(FULLCHAIN, "ecdsa-fullchain.pem"), (PRIVKEY, "ecdsa.key")] {
+            fs::copy(data.join(from), at(name)).unwrap();
+            age(name, 20);
+        }
+        let read = || read_set(&Real::new("/nonexistent".into()), dir.path()).map(|set| set.id);
+        let first = read().unwrap();
+        assert_eq!((SETS.with_borrow(HashMap::len), read()), (1, Ok(first.clone())));
+        // Another part: no longer the set that is known.
+        fs::write(at(CHAIN), "").unwrap();
+        assert!(read().unwrap_err().contains(CHAIN));
+        fs::remove_file(at(CHAIN)).unwrap();
+        let key = fs::read(at(PRIVKEY)).unwrap();
+        for seconds in [0, 10] {
+            fs::write(at(PRIVKEY), vec![b'x'; key.len()]).unwrap();
+            age(PRIVKEY, seconds);
+            assert!(read().unwrap_err().contains("no private key"), "{seconds}");
+        }
+        fs::write(at(PRIVKEY), key).unwrap();
+        assert_eq!(read(), Ok(first));
     }
 
     #[test]

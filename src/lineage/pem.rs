@@ -4,11 +4,10 @@ use super::memo::{Memo, known};
 use crate::tlsa::{Certificate, Chain};
 use data_encoding::BASE64;
 use rustls_pki_types::{
-    CertificateDer, PrivateKeyDer, UnixTime,
+    CertificateDer, PrivateKeyDer,
     pem::{Error as PemError, PemObject},
 };
-use std::{sync::Arc, time::Duration};
-use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use std::sync::Arc;
 use x509_cert::{
     Certificate as X509,
     der::{
@@ -30,6 +29,12 @@ thread_local! {
 /// The certificates of a PEM file in their order; anything else in it is passed over. None at all is not an error here.
 pub fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> {
     known(&CERTIFICATES, &[pem], || parse(pem))
+}
+
+/// The same as they stand there, not looked into.
+pub fn ders(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let broken = |error| format!("broken PEM: {}", pem_error(error));
+    CertificateDer::pem_slice_iter(pem).map(|der| der.map_err(broken)).collect()
 }
 
 fn parse(pem: &[u8]) -> Result<Vec<Certificate>, String> {
@@ -64,21 +69,20 @@ fn certificate(der: &CertificateDer<'_>) -> Result<Certificate, String> {
 
 /// A full chain: the leaf first. Fails without any certificate.
 pub fn chain(pem: &[u8]) -> Result<Chain, String> {
-    known(&CHAINS, &[pem], || linked_up(parse(pem)?))
+    known(&CHAINS, &[pem], || made_of(parse(pem)?))
 }
 
 /// A chain as a server sent it: certificates in DER, the leaf first.
 pub fn sent(ders: &[Vec<u8>]) -> Result<Chain, String> {
     let parts: Vec<&[u8]> = ders.iter().map(Vec::as_slice).collect();
     let certificates = || parts.iter().map(|der| certificate(&CertificateDer::from(*der))).collect::<Result<_, _>>();
-    known(&SENT, &parts, || linked_up(certificates()?))
+    known(&SENT, &parts, || made_of(certificates()?))
 }
 
-fn linked_up(certificates: Vec<Certificate>) -> Result<Chain, String> {
+fn made_of(certificates: Vec<Certificate>) -> Result<Chain, String> {
     let leaf = certificates.first().ok_or("no certificate in it")?;
     let names = names(leaf)?;
-    let linked = linked(&certificates);
-    Ok(Chain { certificates, names, linked })
+    Ok(Chain::new(certificates, names))
 }
 
 /// The DNS names in the leaf's subjectAltName.
@@ -92,22 +96,6 @@ fn names(leaf: &Certificate) -> Result<Vec<String>, String> {
         _ => None,
     });
     Ok(dns.collect())
-}
-
-/// How many certificates after the leaf are linked to it, each by a valid signature, as a client would build the path
-/// (RFC 7671 section 5.2). Dates are looked at by whoever matches, at the time of matching.
-fn linked(certificates: &[Certificate]) -> usize {
-    let ders: Vec<CertificateDer<'_>> = certificates.iter().map(|c| CertificateDer::from(c.der.as_ref())).collect();
-    let Ok(leaf) = EndEntityCert::try_from(&ders[0]) else { return 0 };
-    let latest_start = certificates.iter().map(|c| c.not_before).max().unwrap_or(0);
-    let time = UnixTime::since_unix_epoch(Duration::from_secs(latest_start.max(0) as u64));
-    let reaches = |above: &usize| {
-        let Ok(anchor) = anchor_from_trusted_cert(&ders[*above]) else { return false };
-        let between = &ders[1..*above];
-        let algorithms = webpki::ALL_VERIFICATION_ALGS;
-        leaf.verify_for_usage(algorithms, &[anchor], between, time, KeyUsage::server_auth(), None, None).is_ok()
-    };
-    (1..ders.len()).take_while(reaches).count()
 }
 
 /// Is it the certificate of an authority (RFC 5280 section 4.2.1.9)?

@@ -131,7 +131,7 @@ pub fn doubt(chain: &Chain, before: Option<&Chain>) -> Option<&'static str> {
     if rest.is_empty() && !self_signed && !before.is_some_and(alike) {
         return Some("the certificate of its issuer does not follow it");
     }
-    (!rest.is_empty() && chain.linked == 0).then_some("the certificate that follows it did not sign it")
+    (!rest.is_empty() && chain.linked() == 0).then_some("the certificate that follows it did not sign it")
 }
 
 /// Certificates in PEM (RFC 7468 section 5.1).

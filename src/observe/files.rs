@@ -74,11 +74,11 @@ fn served(files: &dyn Files, places: &Places, name: &str, live: &Result<Generati
             Ok(generation) => Served::Foreign(generation),
             Err(why) => Served::Unknown(why),
         },
+        Ok(_) if is_same(files, &dane.join(SERVED), &places.live.join(name)) => match live {
+            Ok(_) => Served::Live,
+            Err(why) => Served::Unknown(why.clone()),
+        },
         Ok(_) => match (files.real_path(&dane.join(SERVED)), files.real_path(&places.live.join(name))) {
-            (Ok(shown), Ok(lives)) if shown == lives => match live {
-                Ok(_) => Served::Live,
-                Err(why) => Served::Unknown(why.clone()),
-            },
             (Ok(shown), _) => Served::Unknown(format!("{} leads to {}", dane.join(SERVED).display(), shown.display())),
             (Err(_), Err(_)) if live.is_err() => Served::Unknown(live.as_ref().err().cloned().unwrap_or_default()),
             (Err(why), _) => Served::Unknown(format!("{} leads nowhere: {why}", dane.join(SERVED).display())),
@@ -93,6 +93,12 @@ fn served(files: &dyn Files, places: &Places, name: &str, live: &Result<Generati
             Err(why) => Served::Unknown(format!("{why}; if no service reads {}, move it elsewhere", dane.display())),
         },
     }
+}
+
+/// Do both lead to the same folder?
+fn is_same(files: &dyn Files, one: &Path, other: &Path) -> bool {
+    let number = |path| files.stat(path, true).ok().map(|stat| (stat.device, stat.inode));
+    number(one).is_some_and(|one| number(other) == Some(one))
 }
 
 /// Can a service read a part of a set by this name?

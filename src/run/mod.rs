@@ -18,6 +18,8 @@ mod stay;
 mod take_over;
 mod wait;
 
+pub use quiet::resting;
+
 use crate::{
     act::keeper::Keeper,
     cli::{Arguments, Command, Hints},

@@ -11,6 +11,7 @@ use crate::{
     plan::{Goal, Trouble},
 };
 use std::{
+    collections::BTreeSet,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
@@ -27,10 +28,9 @@ struct Pin<'a> {
     generation: Option<Generation>,
     /// It has to be put into the store.
     is_new: bool,
-    /// Where `.served` is to lead.
-    target: PathBuf,
-    /// There is no need to note that only `--post` may release it.
-    marked: bool,
+    /// Where `.served` is to lead, once that is laid out.
+    target: Option<PathBuf>,
+    /// What has to be on disk before the next step.
     unsynced: Vec<PathBuf>,
     failed: Option<String>,
 }
@@ -50,32 +50,37 @@ impl Keeper<'_> {
 
     fn pin_group(&self, group: &[(&str, bool)]) -> Vec<Trouble> {
         let mut pins: Vec<Pin<'_>> = group.iter().map(|(lineage, bundle)| Pin::new(lineage, *bundle)).collect();
-        self.together(&mut pins, |pin| self.begin(pin));
-        self.together(&mut pins, |pin| self.lay(pin));
-        self.together(&mut pins, |pin| self.turn_to(pin));
-        self.mark(&mut pins);
+        self.together(&mut pins, |_| true, |pin| self.begin(pin));
+        // Nothing leads through the store to where the client's archive is shown: its part may come to disk with the rest.
+        let late: BTreeSet<&str> = pins.iter().filter(|pin| pin.target.is_none()).map(|pin| pin.lineage).collect();
+        self.together(&mut pins, |pin| late.contains(pin.lineage), |pin| self.lay(pin));
+        self.together(&mut pins, |_| true, |pin| self.turn_to(pin));
         let failed = pins.iter().filter_map(|pin| Some((pin.lineage, pin.failed.as_ref()?)));
         failed.map(|(lineage, why)| Trouble::of(lineage, format!("cannot pin: {why}"))).collect()
     }
 
-    /// A step of all, and then what it made comes to disk.
-    fn together(&self, pins: &mut [Pin<'_>], step: impl Fn(&mut Pin<'_>) -> Result<(), String>) {
+    /// A step of all; then what it made of these comes to disk.
+    fn together(
+        &self,
+        pins: &mut [Pin<'_>],
+        hurry: impl Fn(&Pin<'_>) -> bool,
+        step: impl Fn(&mut Pin<'_>) -> Result<(), String>,
+    ) {
         pins.iter_mut().for_each(|pin| pin.go_on(&step));
-        let all: Vec<PathBuf> = pins.iter().flat_map(|pin| pin.unsynced.iter().cloned()).collect();
+        let concerned = |pin: &Pin<'_>| !pin.unsynced.is_empty() && hurry(pin);
+        let all: Vec<PathBuf> = pins.iter().filter(|pin| concerned(pin)).flat_map(|pin| pin.unsynced.clone()).collect();
         if let Err(error) = self.env.sync(&all) {
-            let concerned = |pin: &Pin<'_>| !pin.unsynced.is_empty();
             blame(pins, &error, concerned, |pin| self.env.sync(&pin.unsynced).is_err());
         }
-        pins.iter_mut().for_each(|pin| pin.unsynced.clear());
+        pins.iter_mut().filter(|pin| hurry(pin)).for_each(|pin| pin.unsynced.clear());
     }
 
-    /// Takes the lock, looks at what services read, and begins to keep it where it is not kept.
+    /// Takes the lock, looks at what services read, notes that only `--post` may release it, and begins to keep it where it is not
+    /// kept.
     fn begin(&self, pin: &mut Pin<'_>) -> Result<(), String> {
         pin.lock = Some(self.lock(pin.lineage)?);
         self.sweep(pin.lineage);
         let facts = files::lineage(self.env, self.places, pin.lineage, pin.bundle);
-        // No renewal reaches a copy, so there is nothing to release.
-        pin.marked = facts.held || facts.in_place;
         let generation = match (&facts.served, &facts.live) {
             // What `live/` does not show, or shows half of, the client prunes by and by.
             (Served::Pinned(shown), live)
@@ -83,7 +88,7 @@ impl Keeper<'_> {
             {
                 Some(shown)
             }
-            (Served::Pinned(_), _) => None,
+            (Served::Pinned(shown), _) => (!facts.stored.contains_key(&shown.id)).then_some(shown),
             (Served::Damaged { pinned, .. }, _) if facts.stored.contains_key(pinned) => facts.stored.get(pinned),
             (Served::Damaged { shows: Ok(shows), .. }, _) => Some(shows),
             (Served::Damaged { shows: Err(why), .. }, _) | (Served::Unknown(why), _) => return Err(why.clone()),
@@ -96,7 +101,21 @@ impl Keeper<'_> {
         pin.generation = generation.cloned();
         if let Some(generation) = &pin.generation {
             pin.is_new = self.half(pin.lineage, generation, &mut pin.unsynced)?;
+            let live = facts.live.as_ref().ok().filter(|_| !pin.bundle);
+            pin.target = self.way_ahead(pin.lineage, generation, pin.is_new, live, &mut pin.unsynced)?;
         }
+        // No renewal reaches a copy, so there is nothing to release.
+        match facts.held || facts.in_place {
+            true => Ok(()),
+            false => self.mark(pin),
+        }
+    }
+
+    /// Notes that only `--post` may release it; before the pin itself, for being held harms nobody.
+    fn mark(&self, pin: &mut Pin<'_>) -> Result<(), String> {
+        let mark = lineage_file(&self.places.state, pin.lineage, "held");
+        self.env.note(&mark, MARK, 0o600).map_err(|error| error.to_string())?;
+        pin.unsynced.extend(mark.parent().map(Path::to_owned));
         Ok(())
     }
 
@@ -106,27 +125,19 @@ impl Keeper<'_> {
         if pin.is_new {
             self.place(pin.lineage, generation, &mut pin.unsynced)?;
         }
-        let goal = Goal::Generation(generation.id.clone());
-        pin.target = self.way(pin.lineage, &goal, pin.bundle, &mut pin.unsynced)?;
+        if pin.target.is_none() {
+            let goal = Goal::Generation(generation.id.clone());
+            pin.target = Some(self.way(pin.lineage, &goal, pin.bundle, &mut pin.unsynced)?);
+        }
         Ok(())
     }
 
     fn turn_to(&self, pin: &mut Pin<'_>) -> Result<(), String> {
-        let Some(generation) = &pin.generation else { return Ok(()) };
+        let (Some(generation), Some(target)) = (&pin.generation, &pin.target) else { return Ok(()) };
         let goal = Goal::Generation(generation.id.clone());
-        self.turn(pin.lineage, &goal, &pin.target, pin.bundle, &mut pin.unsynced)?;
+        self.turn(pin.lineage, &goal, target, pin.bundle, &mut pin.unsynced)?;
         tracing::info!(lineage = pin.lineage, phase = "pin", generation = %generation.id, "pinned");
         Ok(())
-    }
-
-    fn mark(&self, pins: &mut [Pin<'_>]) {
-        let path = |lineage: &str| lineage_file(&self.places.state, lineage, "held");
-        let unmarked = pins.iter().filter(|pin| pin.failed.is_none() && !pin.marked);
-        let marks: Vec<(PathBuf, Vec<u8>)> = unmarked.map(|pin| (path(pin.lineage), MARK.to_vec())).collect();
-        if let (false, Err(error)) = (marks.is_empty(), self.env.write_all(&marks, 0o600)) {
-            let is_missing = |pin: &Pin<'_>| self.env.stat(&path(pin.lineage), false).is_err();
-            blame(pins, &error, |pin| !pin.marked, is_missing);
-        }
     }
 
     /// Releases the pin: a later step leads the links back to `live/` when nothing is under way.
@@ -158,19 +169,8 @@ fn blame(
 
 impl<'a> Pin<'a> {
     fn new(lineage: &'a str, bundle: bool) -> Pin<'a> {
-        let target = Path::new("").to_owned();
         let unsynced = Vec::new();
-        Pin {
-            lineage,
-            bundle,
-            lock: None,
-            generation: None,
-            is_new: false,
-            target,
-            marked: false,
-            unsynced,
-            failed: None,
-        }
+        Pin { lineage, bundle, lock: None, generation: None, is_new: false, target: None, unsynced, failed: None }
     }
 
     /// The next step, unless one has failed.

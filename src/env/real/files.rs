@@ -1,41 +1,70 @@
 //! Files of this machine.
 
 use super::{Real, lock, write};
-use crate::env::{Files, Kind, Lock, Stat};
+use crate::env::{Below, Files, Kind, Lock, Print, Stat};
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::{
-    fcntl::{AT_FDCWD, AtFlags, OFlag},
-    sys::stat::{FchmodatFlags, Mode, fchmodat},
+    fcntl::{AT_FDCWD, AtFlags, OFlag, open},
+    sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstatat},
     unistd::{Gid, Uid, fchownat},
 };
 use std::{
     collections::BTreeSet,
     ffi::OsString,
     fs::{Metadata, Permissions},
-    io::{self, Read},
+    io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 /// Certificates, keys, configurations and journals are a few KiB; whatever is larger is not what we take it for.
-const LARGEST: u64 = 1 << 20;
+const LARGEST: usize = 1 << 20;
+
+/// So much at most comes to disk at once.
+const PAGE: usize = 4096;
+
+/// All that there is to read, or more than may be. `size`: what the system says of it, which is no more than a hint.
+fn whole(mut file: fs::File, size: u64) -> io::Result<Vec<u8>> {
+    let expected = usize::try_from(size).map_or(LARGEST, |size| size.min(LARGEST));
+    let (mut bytes, mut length) = (vec![0; expected + 1], 0);
+    loop {
+        let read = match file.read(&mut bytes[length..]) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        length += read;
+        // One byte more than expected was asked for, and did not come.
+        let ended = read == 0 || (length == expected && expected > 0);
+        if ended || length > LARGEST {
+            bytes.truncate(length);
+            return Ok(bytes);
+        }
+        if length == bytes.len() {
+            bytes.resize((length * 2).clamp(4096, LARGEST + 1), 0);
+        }
+    }
+}
 
 impl Files for Real {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.read_printed(path).map(|(bytes, _)| bytes)
+    }
+
+    fn read_printed(&self, path: &Path) -> io::Result<(Vec<u8>, Option<Print>)> {
         // A pipe or terminal in the place of a file must not hold up the run.
         let file = fs::OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-        let kind = file.metadata()?.file_type();
+        let metadata = file.metadata()?;
+        let kind = metadata.file_type();
         if !kind.is_file() && !kind.is_char_device() {
             return Err(wrong(path, "is not a regular file"));
         }
-        let mut bytes = Vec::new();
-        file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > LARGEST {
+        let bytes = whole(file, metadata.size())?;
+        if bytes.len() > LARGEST {
             return Err(wrong(path, "is longer than 1 MiB and so cannot be what it should be"));
         }
-        Ok(bytes)
+        Ok((bytes, print_of(&metadata)))
     }
 
     fn stat(&self, path: &Path, follow: bool) -> io::Result<Stat> {
@@ -43,12 +72,24 @@ impl Files for Real {
         metadata.map(|metadata| stat_of(&metadata))
     }
 
+    fn below<'a>(&'a self, dir: &Path) -> Below<'a> {
+        let dir = dir.to_owned();
+        match open(&dir, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) {
+            Ok(folder) => Box::new(move |path| match fstatat(&folder, path, AtFlags::empty()) {
+                Ok(stat) => Ok(stat_of_system(&stat)),
+                Err(errno) => Err(failed("look at", &dir.join(path), &errno.into())),
+            }),
+            // Who has no such folder hears why.
+            Err(_) => Box::new(move |path| self.stat(&dir.join(path), true)),
+        }
+    }
+
     fn target(&self, path: &Path) -> io::Result<PathBuf> {
         fs::read_link(path)
     }
 
     fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
-        fs::canonicalize(path)
+        self.ways.real_path(path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
@@ -61,11 +102,17 @@ impl Files for Real {
         if dir.as_os_str().is_empty() || fs::metadata(dir).is_ok_and(|found| found.is_dir()) {
             return Ok(());
         }
-        if let Some(parent) = dir.parent() {
-            self.make_dir(parent, mode)?;
-        }
-        match std::fs::DirBuilder::new().mode(mode & 0o700).create(dir) {
-            // The mode is set by hand because the umask takes bits away from the one above.
+        let make = || std::fs::DirBuilder::new().mode(mode & 0o700).create(dir);
+        let made = match (make(), dir.parent()) {
+            (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
+                self.make_dir(parent, mode)?;
+                make()
+            }
+            (made, _) => made,
+        };
+        match made {
+            // The mode is set by hand because the umask takes bits away from the one above, and the folder above may add one.
+            Ok(()) if fs::metadata(dir)?.mode() & 0o7777 == mode => Ok(()),
             Ok(()) => fs::set_permissions(dir, Permissions::from_mode(mode)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
             Err(error) => Err(failed("make directory", dir, &error)),
@@ -99,6 +146,15 @@ impl Files for Real {
         write::persist(write::temporary(path, bytes, mode)?, path)
     }
 
+    fn amend(&self, path: &Path, bytes: &[u8]) -> io::Result<bool> {
+        let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+        let mut file = fs::OpenOptions::new().write(true).custom_flags(flags).open(path)?;
+        let found = file.metadata()?;
+        // A second name may be somebody's copy.
+        let fits = found.is_file() && found.nlink() == 1 && found.size() == bytes.len() as u64 && bytes.len() <= PAGE;
+        Ok(fits && file.write(bytes)? == bytes.len())
+    }
+
     fn write_all(&self, files: &[(PathBuf, Vec<u8>)], mode: u32) -> io::Result<()> {
         let written = write::replace_all(files, mode);
         let dirs: BTreeSet<_> = files.iter().map(|(path, _)| write::dir_of(path).to_owned()).collect();
@@ -106,6 +162,10 @@ impl Files for Real {
     }
 
     fn point(&self, link: &Path, target: &Path) -> io::Result<()> {
+        // Where nothing is to be replaced, there is no need of a rename.
+        if std::os::unix::fs::symlink(target, link).is_ok() {
+            return Ok(());
+        }
         let made =
             write::builder().make_in(write::dir_of(link), |temporary| std::os::unix::fs::symlink(target, temporary));
         write::persist(made.map_err(|error| failed("make link", link, &error))?, link)
@@ -161,6 +221,27 @@ fn wrong(path: &Path, what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("`{}` {what}", path.display()))
 }
 
+/// The same without a print.
+fn stat_of_system(stat: &FileStat) -> Stat {
+    let kind = match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+        SFlag::S_IFREG => Kind::File,
+        SFlag::S_IFDIR => Kind::Dir,
+        SFlag::S_IFLNK => Kind::Link,
+        _ => Kind::Other,
+    };
+    Stat {
+        kind,
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        size: stat.st_size as u64,
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        changed: Some((stat.st_ctime, stat.st_ctime_nsec)),
+        print: None,
+    }
+}
+
 /// What the system tells of a file, as [`Stat`].
 pub fn stat_of(metadata: &Metadata) -> Stat {
     let kind = match metadata.file_type() {
@@ -178,5 +259,16 @@ pub fn stat_of(metadata: &Metadata) -> Stat {
         uid: metadata.uid(),
         gid: metadata.gid(),
         changed: Some((metadata.ctime(), metadata.ctime_nsec())),
+        print: print_of(metadata),
     }
+}
+
+/// Changes that follow one another within this time may bear the same, on file systems that count in whole seconds.
+const RACY: Duration = Duration::from_secs(2);
+
+fn print_of(metadata: &Metadata) -> Option<Print> {
+    let settled = || metadata.modified().ok()?.elapsed().ok().filter(|age| *age > RACY);
+    let modified = (metadata.mtime(), metadata.mtime_nsec());
+    let print = Print { device: metadata.dev(), inode: metadata.ino(), size: metadata.size(), modified };
+    (metadata.is_file() && settled().is_some()).then_some(print)
 }

@@ -16,6 +16,7 @@ mod side;
 mod tcp;
 mod verdict;
 mod visit;
+mod ways;
 mod write;
 
 pub use dns::answer;
@@ -40,6 +41,7 @@ pub struct Real {
     /// Built at the first network question or command: most runs have neither.
     runtime: OnceLock<Result<Runtime, String>>,
     http: http::Http,
+    ways: ways::Ways,
     began: Instant,
     /// No process outlives a boot.
     boot_id: OnceLock<Option<String>>,
@@ -54,6 +56,7 @@ impl Real {
             commands: command::Commands::new(supervisor),
             runtime: OnceLock::new(),
             http: http::Http::default(),
+            ways: ways::Ways::default(),
             began: Instant::now(),
             boot_id: OnceLock::new(),
             patience: None,

@@ -4,7 +4,7 @@ use super::files::failed;
 use crate::env::TEMPORARY;
 use nix::unistd::syncfs;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     fs::{File, Permissions},
     io::{self, Write},
     os::unix::fs::{MetadataExt, PermissionsExt},
@@ -36,7 +36,9 @@ pub(super) fn temporary(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Name
         let mut file = builder().tempfile_in(dir_of(path))?;
         file.write_all(bytes)?;
         // The mode comes last: until then only we can open the file.
-        file.as_file().set_permissions(Permissions::from_mode(mode))?;
+        if mode != 0o600 {
+            file.as_file().set_permissions(Permissions::from_mode(mode))?;
+        }
         Ok(file)
     };
     make().map_err(|error| failed("write", path, &error))
@@ -83,14 +85,16 @@ pub(super) fn replace_all(files: &[(PathBuf, Vec<u8>)], mode: u32) -> io::Result
 pub(super) fn sync(dirs: &BTreeSet<&PathBuf>) -> io::Result<()> {
     let (mut first, mut systems) = (Ok(()), BTreeMap::new());
     for dir in dirs {
-        let synced = fs_err::File::open(dir).and_then(|dir| match dirs.len() <= FEW {
-            true => dir.sync_all(),
-            false => {
-                let device = dir.metadata()?.dev();
-                let synced = *systems.entry(device).or_insert_with(|| syncfs(dir.file()));
-                synced.map_err(|errno| failed("write", dir.path(), &errno.into()))
-            }
-        });
+        let synced = match dirs.len() <= FEW {
+            true => fs_err::File::open(dir).and_then(|dir| dir.sync_all()),
+            false => fs_err::metadata(dir).and_then(|found| {
+                match systems.entry(found.dev()) {
+                    Entry::Occupied(system) => *system.get(),
+                    Entry::Vacant(system) => *system.insert(syncfs(fs_err::File::open(dir)?.file())),
+                }
+                .map_err(|errno| failed("write", dir, &errno.into()))
+            }),
+        };
         first = first.and(synced);
     }
     first

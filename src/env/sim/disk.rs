@@ -110,7 +110,7 @@ impl Disk {
             Node::Link(target) => (Kind::Link, target.as_os_str().len()),
         };
         let Inode { mode, uid, gid, device, .. } = *inode;
-        Ok(Stat { kind, device, inode: number, size: size as u64, mode, uid, gid, changed: None })
+        Ok(Stat { kind, device, inode: number, size: size as u64, mode, uid, gid, changed: None, print: None })
     }
 
     /// Where a symbolic link points.

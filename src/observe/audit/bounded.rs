@@ -1,8 +1,8 @@
 //! A world that may be looked at for so long, and not changed.
 
 use crate::env::{
-    Answered, Ask, Boot, Command, Ended, Env, Files, HttpRequest, HttpResponse, Job, Lock, Stat, Status, Unanswered,
-    Visit, Visited,
+    Answered, Ask, Boot, Command, Ended, Env, Files, HttpRequest, HttpResponse, Job, Lock, Print, Stat, Status,
+    Unanswered, Visit, Visited,
 };
 use std::{
     ffi::OsString,
@@ -51,6 +51,9 @@ fn refuse<T>() -> io::Result<T> {
 impl Files for Bounded<'_> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.env.read(path)
+    }
+    fn read_printed(&self, path: &Path) -> io::Result<(Vec<u8>, Option<Print>)> {
+        self.env.read_printed(path)
     }
     fn stat(&self, path: &Path, follow: bool) -> io::Result<Stat> {
         self.env.stat(path, follow)

@@ -41,7 +41,7 @@ impl<'a> Match<'a> {
             let fits = chain.matches(record, base, wall);
             *groups.entry(record.group()).or_default().entry(record.matching).or_default() |= fits;
         }
-        Match { groups, ours, issuer_sent: chain.linked > 0 }
+        Match { groups, ours, issuer_sent: chain.linked() > 0 }
     }
 
     /// Does every client find a match somewhere?

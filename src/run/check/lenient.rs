@@ -42,9 +42,17 @@ impl Lookups for Lenient<'_> {
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         match self.system.stat(path) {
-            Err(error) if error.kind() == PermissionDenied && path != self.config => {
-                Ok(Stat { kind: Kind::File, device: 0, inode: 0, size: 0, mode: 0o600, uid: 0, gid: 0, changed: None })
-            }
+            Err(error) if error.kind() == PermissionDenied && path != self.config => Ok(Stat {
+                kind: Kind::File,
+                device: 0,
+                inode: 0,
+                size: 0,
+                mode: 0o600,
+                uid: 0,
+                gid: 0,
+                changed: None,
+                print: None,
+            }),
             stat => stat,
         }
     }

@@ -129,7 +129,17 @@ impl Lookups for Files<'_> {
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         let size = self.find(path)?.len() as u64;
-        Ok(Stat { kind: Kind::File, device: 1, inode: 1, size, mode: 0o600, uid: 0, gid: 0, changed: None })
+        Ok(Stat {
+            kind: Kind::File,
+            device: 1,
+            inode: 1,
+            size,
+            mode: 0o600,
+            uid: 0,
+            gid: 0,
+            changed: None,
+            print: None,
+        })
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
