@@ -14,6 +14,7 @@ mod recall;
 mod rollback;
 mod rounds;
 mod status;
+mod stay;
 mod take_over;
 mod wait;
 

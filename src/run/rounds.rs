@@ -1,6 +1,6 @@
 //! The rounds of a run: observe, plan, act, until the plan holds only waits.
 
-use super::{CONFIGURATION, FAILED, Mode, Report, Run, look::Known};
+use super::{CONFIGURATION, FAILED, Mode, Report, Run, look::Known, stay::Stay};
 use crate::{
     act::{Actor, Came},
     journal::{OwnerDoc, clock::Stamp, store::Store},
@@ -17,13 +17,10 @@ use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    time::Duration,
 };
 
 /// More rounds of acting than any run needs; a plan that never ends is an error of ours.
 const MOST_ROUNDS: usize = 60;
-/// While a run waits to see its records, it looks so often at least, seconds.
-const LOOK_EVERY: u64 = 2;
 /// What waits for servers is worth another run after so long, seconds.
 const TRY_AGAIN: u64 = 60;
 
@@ -84,7 +81,7 @@ impl Run<'_> {
     fn until_waiting(&self, store: &mut Store, summary: &mut Summary) -> io::Result<()> {
         let mut known = Known::default();
         let mut tried: BTreeSet<Action> = BTreeSet::new();
-        let mut settled = None;
+        let mut stay: Option<Stay> = None;
         let mut rounds = 0;
         while rounds < MOST_ROUNDS {
             let facts = self.look(store.edit(), &mut known);
@@ -107,8 +104,10 @@ impl Run<'_> {
                 store.commit(self.env)?;
                 self.keep_verified(&known);
                 let unseen = store.journal().owners.values().any(OwnerDoc::has_unseen);
-                if settled.is_some_and(|end: Stamp| end > now) && (unseen || self.settles(&summary.waits)) {
-                    self.env.sleep(Duration::from_secs(until_next_look(&summary.waits, now)));
+                let stay = *stay.get_or_insert_with(|| Stay::new(now, self.settle()));
+                let looks = unseen || self.settles(&summary.waits);
+                if let Some(pause) = stay.until_next_look(looks, self.mode == Mode::Plain, &summary.waits, now) {
+                    self.env.sleep(pause);
                     continue;
                 }
                 summary.troubles.extend(troubles);
@@ -128,7 +127,8 @@ impl Run<'_> {
             let came = self.actor().carry_out(&actions, &facts, store)?;
             for (action, came) in actions.into_iter().zip(came) {
                 if matches!(action, Action::Add(_) | Action::Delete(_)) && came == Came::Done {
-                    settled = settled.or_else(|| self.settle_end(store));
+                    let published = Stamp(store.journal().clock.total);
+                    stay.get_or_insert_with(|| Stay::new(published, self.settle())).published = Some(published);
                 }
                 summary.note(action, came, &mut tried);
             }
@@ -175,13 +175,12 @@ impl Run<'_> {
         }
     }
 
-    /// When a run that has just published stops looking. `deploy` never looks: the ACME client waits for it.
-    fn settle_end(&self, store: &Store) -> Option<Stamp> {
-        let settle = match self.mode {
+    /// How long a run that has published looks for its records, seconds. `deploy` never looks: the ACME client waits for it.
+    fn settle(&self) -> u64 {
+        match self.mode {
             Mode::Deploy(_) => 0,
             _ => self.sections.values().map(|section| section.settle).max().unwrap_or(0),
-        };
-        Some(Stamp(store.journal().clock.total).after(settle))
+        }
     }
 
     fn settles(&self, waits: &[Wait]) -> bool {
@@ -278,12 +277,6 @@ impl Run<'_> {
         let recheck = self.sections.values().map(|section| section.recheck).filter(|recheck| *recheck > 0).min();
         reasons.map(wait).chain(failed).chain(recheck).min().unwrap_or(86_400)
     }
-}
-
-/// Seconds: what becomes due for one lineage need not wait because the records of another are looked for.
-fn until_next_look(waits: &[Wait], now: Stamp) -> u64 {
-    let due = waits.iter().flat_map(|wait| &wait.reasons).filter_map(Reason::until).map(|until| until.until(now));
-    due.filter(|seconds| *seconds > 0).min().map_or(LOOK_EVERY, |seconds| seconds.min(LOOK_EVERY))
 }
 
 fn texts(wait: &Wait, now: Stamp) -> Vec<String> {

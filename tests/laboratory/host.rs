@@ -120,7 +120,7 @@ impl<'a> Host<'a> {
     }
 
     pub fn timer(&self) -> Timer {
-        Timer::start(self.daneroll())
+        Timer::start(self.daneroll(), self.watch.borrow().as_ref().unwrap().runs_begin())
     }
 
     /// Writes the configuration; `lines` come before the sections.

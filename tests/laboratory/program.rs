@@ -74,16 +74,19 @@ pub struct Timer {
 }
 
 impl Timer {
-    pub fn start(daneroll: Daneroll) -> Timer {
+    /// `begins` is called when a run begins, and when the first one would that is not wanted any more.
+    pub fn start(daneroll: Daneroll, begins: impl Fn() + Send + 'static) -> Timer {
         let (stop, runs) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<Run>>>::default());
         let (stopped, log) = (stop.clone(), runs.clone());
         let thread = thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 let next = Instant::now() + RUN_EVERY;
+                begins();
                 let run = daneroll.run(&[]);
                 log.lock().unwrap().push(run);
                 thread::sleep(next.saturating_duration_since(Instant::now()));
             }
+            begins();
         });
         Timer { stop, runs, thread }
     }

@@ -12,19 +12,23 @@ pub struct Row {
 
 /// All of it, as README has it.
 pub fn table(rows: &[Row]) -> String {
-    let mut text = "| scenario | client samples | failed | looks judged | violations | seconds from renewal to switch | least possible |\n\
-                    |---|---:|---:|---:|---:|---:|---:|\n"
+    let mut text = "| scenario | client samples | failed | looks judged | violations | seconds from renewal to switch | least possible | run interval |\n\
+                    |---|---:|---:|---:|---:|---:|---:|---:|\n"
         .to_owned();
     for Row { number, title, verdicts } in rows {
         let cells = match verdicts {
             Some(v) => {
-                let (took, least) = slowest(&v.switches).map_or_else(Default::default, |switch| {
-                    (format!("{:.1}", switch.took), format!("{:.1}", switch.least))
-                });
+                let took = slowest(&v.switches).map_or_else(
+                    || " | | ".to_owned(),
+                    |Switch { took, least, interval }| {
+                        let interval = interval.map_or_else(String::new, |interval| format!("{interval:.1}"));
+                        format!("{took:.1} | {least:.1} | {interval}")
+                    },
+                );
                 let (failed, violations) = (v.failed.len(), v.violations.len());
-                format!("{} | {failed} | {} | {violations} | {took} | {least}", v.samples, v.looks)
+                format!("{} | {failed} | {} | {violations} | {took}", v.samples, v.looks)
             }
-            None => "did not end well | | | | |".to_owned(),
+            None => "did not end well | | | | | |".to_owned(),
         };
         text += &format!("| {number}. {title} | {cells} |\n");
     }

@@ -56,7 +56,8 @@ pub type Changes = Vec<(Duration, Arc<str>)>;
 pub struct Log {
     /// For each owner.
     pub shown: HashMap<String, Vec<Shown<Vec<Record>>>>,
-    pub unanswered: usize,
+    /// When a question was asked that no answer came to.
+    pub unanswered: HashMap<String, Vec<Duration>>,
     /// For each owner.
     pub presented: HashMap<String, Vec<Presented<Arc<str>>>>,
     pub samples: Vec<Sample>,
@@ -64,6 +65,8 @@ pub struct Log {
     pub files: Vec<[Changes; 2]>,
     /// From then on every client has to find a record that matches; before, one that finds none is content.
     pub strict: Option<Duration>,
+    /// When the timer's runs began.
+    pub runs: Vec<Duration>,
 }
 
 /// A running watch.
@@ -95,6 +98,12 @@ impl Watch {
     /// Caches have forgotten by now that there was nothing.
     pub fn be_strict(&self) {
         self.log.lock().unwrap().strict = Some(self.begun.elapsed());
+    }
+
+    /// What a timer calls when it starts a run.
+    pub fn runs_begin(&self) -> impl Fn() + Send + 'static {
+        let (begun, log) = (self.begun, self.log.clone());
+        move || log.lock().unwrap().runs.push(begun.elapsed())
     }
 
     /// Looks into the log.
@@ -155,6 +164,7 @@ impl Eye {
 
     fn ask(&self, questions: &Questions, owner: &str) {
         for (server, address) in self.subject.servers.iter().enumerate() {
+            let asked = self.begun.elapsed();
             let answer = questions.ask(server, (*address, 53), owner);
             let mut log = self.log.lock().unwrap();
             match answer {
@@ -163,7 +173,7 @@ impl Eye {
                     let shown = Shown { server, asked, answered, ttl, records };
                     log.shown.entry(owner.to_owned()).or_default().push(shown);
                 }
-                Err(_) => log.unanswered += 1,
+                Err(_) => log.unanswered.entry(owner.to_owned()).or_default().push(asked),
             }
         }
     }
@@ -217,8 +227,10 @@ impl Eye {
 pub struct Switch {
     /// Seconds since the renewal.
     pub took: f64,
-    /// 2 × TTL after the last server showed the record, counted from the renewal, too.
+    /// 2 × TTL after the last server showed the record, and when all servers answered, counted from the renewal, too.
     pub least: f64,
+    /// From a run's begin to that of the next one, the longest between that moment and the switch. None if no timer ran then.
+    pub interval: Option<f64>,
 }
 
 /// What a log amounts to.
@@ -238,7 +250,7 @@ pub struct Verdicts {
 impl Log {
     /// Both measures.
     pub fn judge(&self) -> Verdicts {
-        let mut verdicts = Verdicts { unanswered: self.unanswered, ..Verdicts::default() };
+        let mut verdicts = Verdicts { unanswered: self.unanswered.values().map(Vec::len).sum(), ..Verdicts::default() };
         let strict = self.strict.unwrap_or(Duration::MAX);
         verdicts.samples = self.samples.len();
         verdicts.failed = self.samples.iter().filter_map(|sample| sample.failure(strict)).collect();
@@ -269,11 +281,24 @@ impl Log {
                 let without = before.filter(|answer| judge.verdict(&answer.records, pem) != Verdict::Matches);
                 without.map(|answer| answer.answered + 2 * answer.ttl).max()
             });
-            let least = last_without.max().map_or(Duration::ZERO, |last| last.saturating_sub(*renewed));
-            Some(Switch { took: (*at - *renewed).as_secs_f64(), least: least.as_secs_f64() })
+            let silent = self.unanswered.values().flatten().filter(|asked| *asked <= at).copied();
+            let least = last_without.chain(silent).max().unwrap_or_default().max(*renewed);
+            Some(Switch {
+                took: (*at - *renewed).as_secs_f64(),
+                least: (least - *renewed).as_secs_f64(),
+                interval: self.interval(least, *at).map(|interval| interval.as_secs_f64()),
+            })
         };
         // What was served at first was not switched to.
         served.iter().skip(1).filter_map(switch).collect()
+    }
+
+    /// The longest distance between two runs of the timer of which the first began before `until` and the second after `from`,
+    /// if it ran all the time.
+    fn interval(&self, from: Duration, until: Duration) -> Option<Duration> {
+        let ran = self.runs.first().is_some_and(|first| *first <= from);
+        let pairs = self.runs.windows(2).filter(|pair| pair[0] <= until && pair[1] >= from);
+        pairs.map(|pair| pair[1] - pair[0]).max().filter(|_| ran)
     }
 }
 
