@@ -89,8 +89,7 @@ impl From<Association> for String {
 }
 
 /// The parameters of a record that we publish: usage 2 or 3, selector 0 or 1, matching type 0, 1 or 2.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Param {
     usage: u8,
     selector: u8,
@@ -144,19 +143,6 @@ impl fmt::Display for Param {
 impl fmt::Debug for Param {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-impl TryFrom<String> for Param {
-    type Error = String;
-    fn try_from(text: String) -> Result<Param, String> {
-        text.parse()
-    }
-}
-
-impl From<Param> for String {
-    fn from(param: Param) -> String {
-        param.to_string()
     }
 }
 

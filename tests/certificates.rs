@@ -310,6 +310,10 @@ fn records_and_parameters_as_text() {
     ] {
         assert_eq!(text.parse::<Param>().is_ok(), valid, "{text}");
     }
+    assert!("111".parse::<Param>().unwrap_err().contains("usages 0 and 1"));
+    let (record, param): (Association, Param) = ("3 1 1 00ff".parse().unwrap(), "311".parse().unwrap());
+    assert_eq!(format!("{record:?} {param:?}"), "3 1 1 00ff 311");
+    assert_eq!(format!("{:?}", chain("ecdsa").certificates[0]).len(), "Certificate(0123456789ab)".len());
     assert_eq!(KINDS.map(|kind| chain(kind).certificates.len()), [2, 2, 2]);
 }
 

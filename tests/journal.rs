@@ -7,9 +7,9 @@ use daneroll::{
     hosts::Hosts,
     journal::{
         HostDoc, Journal, LeftBehind, LineageDoc, Origin, Override, OwnerDoc, Past, Presented, RecordDoc, RecordState,
-        Reloaded, ServerDoc, Shown, Unfinished,
+        Reloaded, ServerDoc, Shown, Unfinished, Unseen,
         clock::Stamp,
-        store::{Store, lineage_file, owner_file},
+        store::{Store, lineage_file, lineages_of, owner_file},
     },
     lineage::GenerationId,
     name::DnsName,
@@ -46,6 +46,7 @@ fn owner(name: &str, now: Stamp) -> OwnerDoc {
     OwnerDoc {
         zone: Some("example.com".parse().unwrap()),
         asked: Some(now),
+        probed: Some(now),
         servers: BTreeMap::from([("[2001:db8::1]:53".parse().unwrap(), server)]),
         records: BTreeMap::from([(record, doc)]),
         lineages: BTreeSet::from(["mx".into()]),
@@ -137,6 +138,8 @@ fn names_of_files() {
         ["..", "a/b", "a\\b", "A", "a", ".a", "a~"].map(|name| lineage_file(Path::new("/s"), name, "lock")).into();
     assert_eq!(odd.len(), 7, "{odd:?}");
     assert!(odd.iter().all(|path| path.parent() == Some(Path::new("/s/pins"))), "{odd:?}");
+    let digest = lineage_file(Path::new("/s"), "a/.b", "lock");
+    assert!(digest.to_str().unwrap().starts_with("/s/pins/ab~"), "what can be told of the name: {digest:?}");
     let wildcard = "*.example.com".parse().unwrap();
     assert_eq!(owner_file(Path::new("/s"), &wildcard), Path::new("/s/owners/*.example.com.json"));
 }
@@ -231,6 +234,8 @@ fn stamps_from_the_future() {
     let store = Store::open(&world, &state()).unwrap();
     let now = Stamp(store.journal().clock.total);
     assert!(times(store.journal()).iter().all(|time| *time <= now));
+    let owner = store.journal().owners.values().next().unwrap();
+    assert_eq!((owner.asked, owner.probed), (None, None), "it is asked and looked at again");
     assert!(store.journal().lineages["future"].reloads.is_empty());
     assert!(!store.journal().lineages["mx"].reloads.is_empty(), "those of the past stay");
 }
@@ -297,4 +302,131 @@ fn many_that_were_only_asked() {
         let read = read(&Store::open(&world, &state()).unwrap());
         assert_eq!(read, Some(second), "{number}");
     }
+}
+
+/// What began before now and ended later, or the other way round, is no more believed than what is wholly of the future.
+#[test]
+fn half_of_the_future() {
+    let (world, _) = written();
+    for (began, ended, kept) in [(0, 0, true), (0, 9, false), (9, 0, false), (9, 9, false)] {
+        let mut store = Store::open(&world, &state()).unwrap();
+        let now = Stamp(store.journal().clock.total);
+        let (began, ended) = (now.after(began * 1_000_000), now.after(ended * 1_000_000));
+        let mut doc = lineage(now);
+        doc.reloads = vec![Reloaded { command: vec!["reload".into()], began, ended }];
+        doc.presented[0].unseen = Some(Unseen { since: began, last: ended });
+        store.edit().lineages.insert("mx".into(), doc);
+        store.commit(&world).unwrap();
+        let store = Store::open(&world, &state()).unwrap();
+        let doc = &store.journal().lineages["mx"];
+        assert_eq!((!doc.reloads.is_empty(), doc.presented[0].unseen.is_some()), (kept, kept), "{began:?} {ended:?}");
+    }
+}
+
+#[test]
+fn what_changes_is_written() {
+    let (world, _) = written();
+    let mut store = Store::open(&world, &state()).unwrap();
+    for withdrawn in [false, true] {
+        store.edit().lineages.get_mut("mx").unwrap().withdrawn = withdrawn;
+        store.commit(&world).unwrap();
+        let read = Store::open(&world, &state()).unwrap();
+        assert_eq!(read.journal().lineages["mx"].withdrawn, withdrawn);
+    }
+}
+
+/// Without a journal there is nothing to remember; one that cannot be read is not taken for none.
+#[test]
+fn missing_and_unreadable() {
+    let none = Store::look(&World::new(), &state()).unwrap();
+    assert!(none.journal().lineages.is_empty() && none.journal().owners.is_empty());
+    let world = World::new();
+    world.make_dir(&state().join("lineages/mx.json"), 0o700).unwrap();
+    Store::look(&world, &state()).unwrap_err();
+    let world = World::new();
+    world.make_dir(&state(), 0o700).unwrap();
+    world.write(&state().join("owners"), b"", 0o600).unwrap();
+    Store::look(&world, &state()).unwrap_err();
+}
+
+/// A file that somebody else removed is gone as it ought to be; one that cannot be removed fails the run.
+#[test]
+fn files_that_are_gone_or_stay() {
+    let path = state().join("lineages/mx.json");
+    for stays in [false, true] {
+        let (world, _) = written();
+        let mut store = Store::open(&world, &state()).unwrap();
+        store.edit().lineages.remove("mx");
+        world.remove(&path).unwrap();
+        if stays {
+            world.make_dir(&path, 0o700).unwrap();
+        }
+        assert_eq!(store.commit(&world).is_err(), stays);
+    }
+}
+
+/// Also what is damaged is named, and what only its file's contents tell.
+#[test]
+fn lineages_that_have_files() {
+    let (world, journal) = written();
+    world.write(&state().join("lineages/mx.json"), b"{", 0o600).unwrap();
+    world.write(&state().join("lineages/other.txt"), b"{}", 0o600).unwrap();
+    let elsewhere = b"{\"name\":\"../x\"}";
+    world.write(&state().join("lineages/x~0.json"), elsewhere, 0o600).unwrap();
+    let found = lineages_of(&world, &state()).unwrap();
+    assert_eq!(found, journal.lineages.keys().cloned().collect());
+}
+
+/// What is noted of a record while its provider is asked: since when, since when it said yes, since when it is asked in vain.
+#[test]
+fn records_and_their_provider() {
+    use RecordState::*;
+    let at = |seconds: u64| Stamp(seconds * 1000);
+    let mut doc = owner("a.example", at(0));
+    let record = doc.records.keys().next().unwrap().clone();
+    doc.records.insert(record.clone(), RecordDoc::new(Origin::Published, Publishing, at(0)));
+    for (now, accepts, state, accepted, tried, unseen) in [
+        (1, false, Publishing, None, Some(1), false),
+        (2, false, Publishing, None, Some(1), false),
+        (3, true, Published, Some(3), None, true),
+        (4, true, Published, Some(3), None, true),
+        (5, false, Deleting, None, Some(5), false),
+        (6, true, Deleted, Some(6), None, false),
+    ] {
+        let noted = doc.records.get_mut(&record).unwrap();
+        if accepts {
+            noted.accept(state, at(now))
+        } else {
+            noted.intend(state, at(now))
+        }
+        let told = (noted.since, noted.accepted, noted.tried, noted.is_unseen());
+        assert_eq!(told, (at(now), accepted.map(at), tried.map(at), unseen), "{now}");
+        assert_eq!(doc.has_unseen(), unseen, "{now}");
+    }
+    doc.set(&record, Published, at(7));
+    assert_eq!((doc.records[&record].state, doc.records[&record].since), (Published, at(7)));
+}
+
+#[test]
+fn hosts_are_forgotten() {
+    for (gone, floor, forgotten) in [(None, 0, None), (Some(100), 0, Some(220)), (Some(100), 500, Some(600))] {
+        let at = |seconds: u64| Stamp(seconds * 1000);
+        assert_eq!(HostDoc { ttl: 60, gone: gone.map(at) }.forgotten(floor), forgotten.map(at), "{gone:?} {floor}");
+    }
+}
+
+/// Of a command's successes only the first after each generation was left counts.
+#[test]
+fn repeated_successes() {
+    let success = |word: &str, at: u64| Reloaded { command: vec![word.into()], began: Stamp(at), ended: Stamp(at + 1) };
+    let all = || vec![success("R", 50), success("R", 200), success("S", 250), success("R", 300), success("R", 900)];
+    let mut doc = lineage(Stamp(100));
+    let other = Presented { left: Some(Stamp(300)), ..doc.presented[0].clone() };
+    doc.presented.push(other);
+    (doc.reloads, doc.deploys) = (all(), all());
+    let kept = [success("R", 200), success("S", 250), success("R", 300)];
+    doc.forget_reloads(&["R".into()]);
+    assert_eq!((&doc.reloads[..], &doc.deploys[..]), (&kept[..], &all()[..]));
+    doc.forget_deploys(&["R".into()]);
+    assert_eq!(doc.deploys, kept);
 }

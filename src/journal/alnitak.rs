@@ -181,13 +181,16 @@ fn flag(text: &str) -> Result<bool, String> {
 mod tests {
     use super::*;
 
-    /// `lineage=links,pending` of each pin, `line lineage state query record` of each record, `line!why` of what is damaged.
+    /// `line lineage=links,pending` of each pin, `line lineage state query record` of each record, `line!why` of what is damaged.
     fn told(text: &str) -> String {
         let left = parse(text.replace("H32", &"ab".repeat(32)).replace("H64", &"cd".repeat(64)).as_bytes());
-        let pins = left.pins.iter().map(|(name, pin)| format!("{name}={},{}", pin.links.len(), u8::from(pin.renewed)));
+        let pins = left
+            .pins
+            .iter()
+            .map(|(name, pin)| format!("{} {name}={},{}", pin.line, pin.links.len(), u8::from(pin.renewed)));
         let records = left.records.iter().map(|record| {
             let LeftRecord { line, lineage, query, param, record, state } = record;
-            format!("{line} {lineage} {state:?} {query} {param} {:.4}", record.hex())
+            format!("{line} {lineage} {state:?} {query} {param} {:.10}", record.to_string())
         });
         let damaged = left.damaged.iter().map(|(line, why)| format!("{line}!{why}"));
         pins.chain(records).chain(damaged).collect::<Vec<_>>().join("; ")
@@ -198,17 +201,17 @@ mod tests {
         for (text, expected) in [
             ("", ""),
             ("# alnitak 0.2.2\n\n  # x\r\n", ""),
-            ("a.b \"/d/a\" \"/l/a\" \"/r/a1\" 0\na.b \"/d/b\" \"/l/b\" \"/r/b1\" 0\n", "a.b=2,0"),
-            ("A.b  \"/d d/a\"\t\"/l/#\" \"/r/a1\" 1 \r\n", "a.b=1,1"),
+            ("a.b \"/d/a\" \"/l/a\" \"/r/a1\" 0\na.b \"/d/b\" \"/l/b\" \"/r/b1\" 0\n", "1 a.b=2,0"),
+            ("\nA.b  \"/d d/a\"\t\"/l/#\" \"/r/a1\" 1 \r\n", "2 a.b=1,1"),
             ("a.b \"/d/a\" \"/l/a\" \"/r/a1\"", "1!0 or 1 is missing where it says whether something is pending"),
             ("a.b \"/d/a\" \"/l/a\" \"/r/a1\" 2", "1!0 or 1 is missing where it says whether something is pending"),
             ("a.b \"/d/a\" \"/l/a\" 0", "1!three paths in quotation marks are needed"),
             ("a.b \"/d/a\" \"/l/a", "1!a quotation mark is not closed"),
             ("a.b \"/d/a\" \"l/a\" \"/r/a1\" 0", "1!a path does not begin at \"/\""),
-            ("a.b 311 25 tcp a.b 1 0 H32", "1 a.b Published _25._tcp.a.b. 311 abab"),
-            ("\na.b 202 443 udp X.c 1 1 H64", "2 a.b Unpublished _443._udp.x.c. 202 cdcd"),
-            ("a.b delete 310 25 tcp a.b 1 99 0A", "1 a.b Owed _25._tcp.a.b. 310 0a"),
-            ("a.b 311 25 tcp a.b 1 0 H32\na.b 311 25 tcp a.b 2 0 H32", "1 a.b Published _25._tcp.a.b. 311 abab"),
+            ("a.b 311 25 tcp a.b 1 0 H32", "1 a.b Published _25._tcp.a.b. 311 3 1 1 abab"),
+            ("\na.b 202 443 udp X.c 1 1 H64", "2 a.b Unpublished _443._udp.x.c. 202 2 0 2 cdcd"),
+            ("a.b delete 310 25 tcp a.b 1 99 0A", "1 a.b Owed _25._tcp.a.b. 310 3 1 0 0a"),
+            ("a.b 311 25 tcp a.b 1 0 H32\na.b 311 25 tcp a.b 2 0 H32", "1 a.b Published _25._tcp.a.b. 311 3 1 1 abab"),
             ("a.b", "1!it breaks off after the first word"),
             ("../x 311 25 tcp a.b 1 0 H32", "1!its first word is no name of a certificate"),
             (".. 311 25 tcp a.b 1 0 H32", "1!its first word is no name of a certificate"),
@@ -224,6 +227,7 @@ mod tests {
             ("a.b delete 311 25 tcp a.b 1 x H32", "1!the count of failures is no number"),
             ("a.b 311 25 tcp a.b 1 7 H32", "1!0 or 1 is missing where it says whether something is pending"),
             ("a.b 311 25 tcp a.b 1 0 H64", "1!the data of the record has not the length of its kind"),
+            ("a.b 312 25 tcp a.b 1 0 H32", "1!the data of the record has not the length of its kind"),
             ("a.b 311 25 tcp a.b 1 0 zz", "1!the data of the record is not hexadecimal"),
         ] {
             assert_eq!(told(text), expected, "{text:?}");

@@ -166,11 +166,6 @@ pub fn floor(ttl: Option<u64>, section: Option<&Section>) -> u64 {
 }
 
 impl<'a> Lineage<'a> {
-    /// A generation that can still be read.
-    pub fn generation(&self, id: &GenerationId) -> Option<&'a Generation> {
-        self.facts.generation(id)
-    }
-
     /// The chain of a generation that can still be read.
     pub fn chain(&self, id: &GenerationId) -> Option<&'a Chain> {
         self.facts.generation(id).map(|generation| &generation.chain)

@@ -175,7 +175,8 @@ fn deploys_and_reloads() {
 fn strangers() {
     let stranger = Action::Switch { lineage: "who".into(), from: None, to: id("A"), cause: Cause::Ready };
     let elsewhere = Edit { query: query(465), ..edit("A") };
-    for action in [stranger, Action::Add(elsewhere.clone()), Action::Delete(elsewhere)] {
+    let leave = Action::Leave { lineage: "who".into() };
+    for action in [stranger, leave, Action::Add(elsewhere.clone()), Action::Delete(elsewhere)] {
         assert_eq!(passes(&format!("{ROLL}ns1 A B"), vec![action]), "");
     }
 }
@@ -207,5 +208,75 @@ fn probes() {
     ] {
         let expected = if sound { "delete A" } else { "" };
         assert_eq!(passes(&format!("{done}{script}"), vec![Action::Delete(edit("A"))]), expected, "{script}");
+    }
+}
+
+/// What a reload retires is presented still, and a program adds one by one.
+#[test]
+fn additions_beside_what_was_left() {
+    let left = "pinned B; live B; stored A B; left A 60; presented B; ";
+    for (script, added) in [
+        ("reload R; ns1 -", ""),
+        ("reload R; ns1 A B", "add B"),
+        ("reload R; atonce ns1; ns1 -", "add B"),
+        ("ns1 -", "add B"),           // nothing would retire it
+        ("reload R; ns1 x", "add B"), // clients are turned away as it is
+    ] {
+        assert_eq!(passes(&format!("{left}{script}"), vec![Action::Add(edit("B"))]), added, "{script}");
+    }
+}
+
+/// A record on its way out that is shown still would be alone.
+#[test]
+fn the_last_goes_last() {
+    for (shown, deleted) in [("ns1 A B", ""), ("ns1 B", "delete B")] {
+        let script = format!("withdrawn; pinned B; live B; stored B; presented B; ours B; deleted A; {shown}");
+        assert_eq!(passes(&script, vec![Action::Delete(edit("B"))]), deleted, "{shown}");
+    }
+}
+
+/// What services read after a step of the same plan is neither deleted nor forgotten.
+#[test]
+fn after_a_switch() {
+    let forget = Action::Forget { lineage: "mx".into(), generation: id("B"), keep: false };
+    let back = Action::Arrange { lineage: "mx".into(), goal: Goal::Generation(id("A")), serving: Some(id("B")) };
+    let damaged = "damaged A B; live B; stored A B; left A 9000; presented B; ours A B; reloaded R 8000; ns1 A B";
+    for (script, first, second, passed) in [
+        (format!("{ROLL}ns1 A B"), switch("B", Cause::Ready), Action::Delete(edit("B")), "switch B"),
+        (
+            "pinned A; live A; stored A B; presented A; ours A B; ns1 A B".into(),
+            switch("B", Cause::Ready),
+            forget,
+            "switch B",
+        ),
+        (damaged.into(), back, Action::Delete(edit("A")), "arrange A"),
+    ] {
+        assert_eq!(passes(&script, vec![first, second]), passed, "{script}");
+    }
+}
+
+/// Where a lineage that leaves DANE goes on to another certificate, that one matches whatever a cache may hold.
+#[test]
+fn leaving() {
+    for (script, sound) in [
+        ("live A; ns1 x", true), // nothing changes for anybody
+        ("live B; ns1 -", true),
+        ("live B; ns1 B", true),
+        ("live B; ns1 A", false),
+        ("live B; ns1 A B", true),
+        ("live B; ns1 A B:312", false),
+        ("live B; ns1 -; ns2 ?", false),
+        ("live B; ns1 ?", false),
+        ("live B; noview", false),
+        ("live B; ns1 -; past ns1 A 60 5", false),
+        ("live B; ns1 -; past ns1 ? 60 5", false),
+        ("live B; ns1 -; past ns1 B 60 5", true),
+        // Nobody knows to what it goes, or what is its own.
+        ("live !; ns1 A", true),
+        ("live B; ns1 A; unconfigured", true),
+    ] {
+        let leave = Action::Leave { lineage: "mx".into() };
+        let passed = passes(&format!("withdrawn; pinned A; stored A B; presented A; {script}"), vec![leave]);
+        assert_eq!(!passed.is_empty(), sound, "{script}");
     }
 }

@@ -172,3 +172,25 @@ fn one_after_the_other() {
     let deletes: Vec<String> = plan.actions.iter().map(action).filter(|a| a.starts_with("delete")).collect();
     assert_eq!(deletes.len() + plan.waits.len(), 2, "{plan:?}");
 }
+
+/// With two certificates beside each other either record alone fails those who see the other certificate: where one change can
+/// take all of an RRset away, it goes in one, and else it stays.
+#[test]
+fn all_at_once() {
+    for (mx, b, rest, deletes) in [
+        ("atonce ns1", "atonce ns1", "ns1 A B", 2),
+        ("atonce ns1", "atonce ns1", "ours C; ns1 A B C", 3),
+        ("atonce ns1", "atonce ns2", "ns1 A B", 0),
+        ("atonce ns1", "hold 60", "ns1 A B", 0), // a program
+        ("hold 60", "hold 60", "ns1 A B", 0),
+        ("atonce ns1", "atonce ns1", "ns1 A B x:201", 0), // it would be alone with what is not ours
+        ("atonce ns1", "atonce ns1", "ns1 A B; ns2 A B x:201", 0),
+    ] {
+        let script = format!(
+            "withdrawn; {mx}; pinned A; live A; stored A; presented A; ours A; \
+             lineage b; withdrawn; {b}; pinned B; live B; stored B; presented B; ours B; {rest}"
+        );
+        let actions = Scene::new(&script).actions();
+        assert_eq!(actions.matches("delete").count(), deletes, "{script}: {actions}");
+    }
+}

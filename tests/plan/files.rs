@@ -1,6 +1,7 @@
 //! Files: keep, lay out, pin, release, forget.
 
-use crate::scene::{Scene, table};
+use crate::scene::{Scene, table, table_of};
+use daneroll::plan::model::Model;
 
 #[test]
 fn kept() {
@@ -116,6 +117,7 @@ fn forgotten() {
     for (script, actions) in [
         ("stored A B", "forget A"),
         ("stored A B; left A 9000; reloaded R 8000", "forget A"),
+        ("stored A B; ours C; ns1 B C", "delete C, forget A"), // a record that is not its own
         ("stored B; left A 9000; reloaded R 8000", "forget A"),
         ("stored A B; left A 9000; reload R; ours A; ns1 A B", "reload R"),
         ("stored A B; left A 9000; reloaded R 10; ours A; ns1 A B", ""),
@@ -140,5 +142,63 @@ fn forgotten() {
         let mut planned: Vec<String> = scene.actions().split(", ").map(str::to_owned).collect();
         planned.sort();
         assert_eq!(planned.join(", "), actions, "{script}");
+    }
+}
+
+/// Links lead to the client's own files until it has gone on: then it prunes what it has.
+#[test]
+fn links_to_what_a_client_prunes() {
+    let idle = "pinned A; stored A; presented A; ours A; ns1 A; held; ";
+    for (script, actions) in [
+        ("archived; live A", ""),
+        ("archived; live B", "arrange A"),
+        ("archived; live !", "arrange A"),
+        ("live B", ""),
+        ("live !", ""),
+    ] {
+        assert_eq!(Scene::new(&format!("{idle}{script}")).actions(), actions, "{script}");
+    }
+}
+
+/// What services read cannot be told because `live/` cannot be read: said once.
+#[test]
+fn one_reason_is_told_once() {
+    for (why, told) in [("torn", 1), ("odd", 2)] {
+        let mut scene = Scene::new("unknown; live !; ns1 -");
+        scene.facts.lineages.get_mut("mx").unwrap().served = daneroll::facts::Served::Unknown(why.into());
+        assert_eq!(scene.plan().troubles.len(), told, "{}", scene.troubles());
+    }
+}
+
+/// A lineage that leaves DANE with nothing of ours left.
+#[test]
+fn left() {
+    table_of(
+        "withdrawn; stored A; presented A; ",
+        &[
+            ("pinned A; live A; ns1 -", "arrange live, leave mx", ""),
+            ("pinned A; live A; ns1 x", "arrange live, leave mx", ""),
+            ("pinned A; live B; ns1 -", "leave mx", ""),
+            ("pinned A; live B; ns1 x", "", "leave: notshown"),
+            ("pinned A; live B; ns1 -; past ns1 A 60 5", "", "leave: cached"),
+            ("copied; pinned A; live A; ns1 -", "", ""), // it has left
+            ("copied; pinned A; live B; ns1 -", "leave mx", ""),
+        ],
+    );
+}
+
+/// Who leaves DANE and goes on with another certificate.
+#[test]
+fn parting() {
+    for (script, parts) in [
+        ("withdrawn; pinned A; live B", true),
+        ("withdrawn; pinned A; live !", true),
+        ("withdrawn; pinned A; live A", false),
+        ("withdrawn; missing; live B", false),
+        ("withdrawn; pinned A; live B; unconfigured", false),
+        ("pinned A; live B", false),
+    ] {
+        let scene = Scene::new(script);
+        assert_eq!(Model::new(scene.input()).lineages["mx"].parts(), parts, "{script}");
     }
 }

@@ -30,6 +30,8 @@ fn what_servers_show_now() {
         ("ns1 A B; ns2 ?", "", "switch B: unknown"),
         ("ns1 ?; ns2 ?", "", "switch B: unknown"),
         ("ns1 A; ns2 ?", "add B", "switch B: notshown unknown"),
+        // On its way out, and shown still: some clients go by it.
+        ("deleting C:312; ns1 A B C:312", "delete C:312", "switch B: notshown"),
     ]);
 }
 
@@ -171,4 +173,26 @@ fn every_owner_counts() {
         ("ns1 A B; port 465; ours A; tlsa; ns1 A", "delete A@465", "switch B: notshown"),
         ("ns1 A B; port 465; ours B; tlsa; ns1 B; past ns1 A 60 5", "delete B@465", "switch B: cached"),
     ]);
+}
+
+/// Less than a third of its life, not just a third.
+#[test]
+fn a_third_of_its_life() {
+    let mut scene =
+        Scene::new("patience 0; pinned P; live B; stored P B; presented P; waiting B; ours P B; ns1 P B; ns2 ?");
+    let chain = crate::certs::chain("P");
+    let third = chain.not_after() - (chain.not_after() - chain.not_before()) / 3;
+    for (wall, actions) in [(third, ""), (third + 1, "switch B")] {
+        scene.facts.wall = wall;
+        assert_eq!(scene.actions(), actions, "{wall}");
+    }
+}
+
+/// What an address does not show is told once.
+#[test]
+fn one_reason_an_address() {
+    for (script, reasons) in [("ns1 A", 1), ("ns1 A; ns2 A", 2), ("deleting C:312; ns1 A C:312", 1)] {
+        let plan = Scene::new(&format!("{ROLL}{script}")).plan();
+        assert_eq!(plan.waits[0].reasons.len(), reasons, "{script}: {:?}", plan.waits[0].reasons);
+    }
 }

@@ -69,7 +69,8 @@ fn what_the_checker_lets_pass() {
         ("ns1 -; past ns1 ? 60 100", false),
         ("ns1 x B; past ns1 x 60 5", false),
         ("ns1 ?", false),
-        ("ns1 x; deployed D 60", true), // it was installed
+        ("ns1 x; deployed D 60", true),                    // it was installed
+        ("ns1 -; lineage b; tlsa; port 465; ns1 x", true), // what is wrong elsewhere is no concern of it
     ] {
         let scene = Scene::new(&format!("{NEW}deploy D; uninstalled 60; {script}"));
         let plan = Plan { actions: vec![deploy()], ..Plan::default() };

@@ -19,5 +19,6 @@ mod remembering;
 mod scene;
 mod sharing;
 mod space;
+mod standings;
 mod switches;
 mod visits;

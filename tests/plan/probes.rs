@@ -1,7 +1,7 @@
 //! What services present: before a first publication, while records are held, and before a delete.
 
 use crate::{
-    certs::{id, name},
+    certs::{chain, id, name},
     scene::{NOW, Scene, ago, query, table, table_of},
 };
 use daneroll::{
@@ -9,7 +9,7 @@ use daneroll::{
     plan::{
         model::Model,
         plan,
-        probe::{sightings, wanted},
+        probe::{describe, sees_served, sightings, wanted},
     },
     probe::Protocol,
 };
@@ -62,6 +62,7 @@ fn held_until_seen_without() {
             ("left A 90000; reloaded R 8000; unseen A 700 700; mx1 B", "delete A", ""),
             // Seen since: the hold counts anew from there.
             ("left A 90000; reloaded R 8000; seen A 7199", "", "retire A: seen"),
+            ("left A 90000; reloaded R 7000; seen A 7100", "", "retire A: hold"),
             ("left A 90000; reloaded R 8000; seen A 7200", "", "retire A: notprobed"),
             ("left A 90000; reloaded R 8000; seen A 7200; unseen A 0 0; mx1 B", "delete A", ""),
         ],
@@ -213,9 +214,16 @@ fn alarms() {
         (done("reloaded R 8000; seen A 800; mx1 A B"), "presented generation"),
         (done("reloaded R 8000; seen A 800; mx1 A B; mx2 A"), "the service at 203.0.113.9:25 presented generation"),
         (done("reloaded R 8000; seen A 800; unseen A 60 60; mx1 B"), ""),
+        (done("reloaded R 8000; seen A 800; unseen A 900 800; mx1 A B"), "presented generation"),
         (done("reload R; seen A 800; mx1 A B"), ""),
         (done("reloaded R 8000; mx1 B D"), "203.0.113.1:25 presents"),
         (done("reloaded R 8000; mx1 B D; ns1 A B D"), ""),
+        // Another lineage's certificate is as strange there; and nobody knows what is not installed yet.
+        (
+            done("reloaded R 8000; mx1 B D; lineage b; tlsa; pinned D; live D; stored D; presented D"),
+            "203.0.113.1:25 presents",
+        ),
+        (format!("{NEW} ours A; ns1 A; deploy D; uninstalled 60; mx1 D"), ""),
         (format!("{NEW} ns1 -; mx1 B"), "no first record is published: 203.0.113.1:25 presents"),
         (format!("{NEW} ns1 -; mx1 ?"), ""),
         (format!("{NEW} live C; stored A C; waiting C; ours A C; ns1 A C; past ns1 A 60 5; mx1 C"), "read live/"),
@@ -269,4 +277,26 @@ fn memory_of_sights() {
     }
     presented.sight(NOW, Default::default());
     assert_eq!((presented.seen, presented.unseen), (Some(NOW), None));
+}
+
+/// Only what is served, at every address, and all of it known.
+#[test]
+fn served_and_nothing_else() {
+    for (script, sees) in [
+        ("probe; mx1 B", true),
+        ("probe; mx1 B; mx2 B", true),
+        ("probe; mx1 B; mx2 A", false),
+        ("probe; mx1 B D", false),
+        ("probe; mx1 B ?", false),
+        ("probe", false),
+        ("probe; nohost", false),
+        ("probe; nowhere", false),
+        ("probe; unknown; mx1 B", false),
+        ("mx1 B", false), // no look is wanted
+    ] {
+        let scene = Scene::new(&format!("pinned B; live B; stored A B; presented B; ns1 B; {script}"));
+        let model = Model::new(scene.input());
+        assert_eq!(sees_served(&model, &model.lineages["mx"]), sees, "{script}");
+    }
+    assert_eq!(describe(&chain("A")), format!("{} for mx.example.com", id("A")));
 }

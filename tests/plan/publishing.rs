@@ -1,6 +1,7 @@
 //! What is published, and in which order.
 
 use crate::scene::{NOW, Scene, ago, table};
+use daneroll::plan::{desired_records, model::Model};
 
 #[test]
 fn first_use() {
@@ -44,6 +45,22 @@ fn order() {
             "add B, add A, reload R",
             "publish: notshown, retire A: reloadowed",
         ),
+        // Where the kind is there already it turns away nobody.
+        (
+            "pinned B; live C; stored A B C; left A 60; presented B; waiting C; reload R; ours A B; ns1 A B",
+            "add C, reload R",
+            "retire A: reloadowed, switch C: notshown",
+        ),
+        (
+            "tlsa 311 312; pinned B; live C; stored A B C; left A 60; presented B; waiting C; reload R; ours A B; ns1 A B",
+            "add C, reload R",
+            "publish: reloadowed, retire A: reloadowed, switch C: notshown",
+        ),
+        (
+            "tlsa 211; pinned B; live B; stored A/other B; left A/other 60; presented B; reload R; ns1 -",
+            "reload R",
+            "publish: reloadowed, retire A/other: reloadowed",
+        ),
         (
             "pinned A; live C; stored A B C; presented A; waiting B C; ns1 -; tlsa 201",
             "add A:201",
@@ -57,7 +74,12 @@ fn order() {
     ]);
     // Both parameters of the served chain before any of the one that waits.
     let roll = "tlsa 311 312; pinned A; live B; stored A B; presented A; waiting B; ";
-    for (shown, added) in [("ns1 -", "add A, add A:312"), ("ours A A:312; ns1 A A:312", "add B, add B:312")] {
+    for (shown, added) in [
+        ("ns1 -", "add A, add A:312"),
+        ("ours A; ns1 A", "add A:312, add B"),
+        ("ours A A:312; ns1 A A:312", "add B, add B:312"),
+        ("atonce ns1; ns1 -", "add A, add A:312, add B, add B:312"),
+    ] {
         assert_eq!(Scene::new(&format!("{roll}{shown}")).actions(), added, "{shown}");
     }
 }
@@ -89,6 +111,7 @@ fn lost_and_unconfirmed() {
         // On its way out, and needed again.
         ("follows; live A; stored A; presented A; deleting A; ns1 A", "add A", ""),
         ("follows; live A; stored A; presented A; deleted A; ns1 A", "add A", ""),
+        ("follows; live A; stored A; presented A; deleting A; aged A 5; ns1 A", "add A", ""),
     ]);
 }
 
@@ -160,4 +183,29 @@ fn records_that_do_not_match_their_own_chain() {
         told.contains("201 at _25._tcp.mx.example.com.: usage 2 needs") && told.contains("cover mx.example.com."),
         "{told}"
     );
+}
+
+/// A chain that has nothing to publish in a group bars it for those that wait, if it is presented; if it waits itself, for nobody.
+#[test]
+fn barred_groups() {
+    for (script, wanted, is_wanted) in [
+        ("tlsa 211; pinned D/-; live B; stored D/- B; presented D/-; waiting B; ns1 -", "A:211", false),
+        ("tlsa 211; pinned A; live C/2; stored A B/- C/2; presented A; waiting B/- C/2; ns1 -", "A/2:211", true),
+        (
+            "tlsa 211 311; pinned A; live C/2; stored A B/other C/2; presented A; waiting B/other C/2; ours A B; ns1 A B",
+            "A/2:211",
+            true,
+        ),
+        (
+            "tlsa 211; pinned D/-; live D/-; stored D/-; presented D/-; ns1 -; \
+             lineage b; tlsa 211; pinned B; live B; stored B; presented B",
+            "A:211",
+            true,
+        ),
+    ] {
+        let scene = Scene::new(script);
+        let model = Model::new(scene.input());
+        let desired = desired_records(&model, &model.owners[&crate::scene::query(25)]);
+        assert_eq!(desired.contains(&crate::certs::record(wanted)), is_wanted, "{script}: {desired:?}");
+    }
 }

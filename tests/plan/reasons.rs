@@ -6,7 +6,7 @@ use crate::{
 };
 use daneroll::{
     hosts::Hosts,
-    plan::{Reason, Step, Trouble, Wait, span},
+    plan::{Action, Cause, Edit, Goal, Reason, Step, Trouble, Wait, span},
     tlsa::Mismatch,
 };
 
@@ -92,7 +92,7 @@ fn all() -> Vec<(Reason, Option<u64>, &'static str)> {
                 accepted: ago(600),
             },
             None,
-            "said 10 min ago that it published",
+            "and name servers do not show it: ns1 (192.0.2.1:53), ns1 (192.0.2.1:53) and 2 more; ",
         ),
     ]
 }
@@ -108,6 +108,15 @@ fn sentences_and_times() {
     }
     kinds.dedup();
     assert_eq!(kinds.len(), 24, "a reason is missing here: {kinds:?}");
+    let mut lasting: Vec<String> =
+        all().iter().filter(|(reason, ..)| !reason.passes()).map(|all| kind(&all.0)).collect();
+    lasting.sort();
+    assert_eq!(lasting, ["leftbehind", "needsprobe", "noreload", "presents", "unconfigured"]);
+    let mut settling: Vec<String> =
+        all().iter().filter(|(reason, ..)| reason.settles()).map(|all| kind(&all.0)).collect();
+    settling.sort();
+    settling.dedup();
+    assert_eq!(settling, ["notasked", "notshown", "notvisible"]);
 }
 
 /// A time that has come is not told.
@@ -171,6 +180,13 @@ fn every_reason_occurs() {
 }
 
 #[test]
+fn servers_that_differ() {
+    let scene = Scene::new("held; pinned A; live A; stored A; presented A; ours A; accepted 600; ns1 -; ns2 -");
+    let text = scene.plan().waits[0].reasons[0].text(NOW);
+    assert!(text.contains("show it: ns1 (192.0.2.1:53), ns2 (192.0.2.2:53); "), "{text}");
+}
+
+#[test]
 fn spans() {
     for (seconds, words) in [
         (0, "0 s"),
@@ -191,14 +207,15 @@ fn as_json_and_words() {
     let wait = Wait { lineage: "mx".into(), step: Step::Leave, reasons: vec![Reason::NeedsProbe] };
     let json = serde_json::to_value(&wait).unwrap();
     assert_eq!(json.to_string(), r#"{"lineage":"mx","reasons":[{"reason":"needs-probe"}],"step":"leave"}"#);
-    for (step, words) in [
-        (Step::Switch(id("A")), format!("switch to generation {}", id("A"))),
-        (Step::Publish(name("a.example")), "publish at a.example.".into()),
-        (Step::Delete(name("a.example"), record("x")), format!("delete {} at a.example.", record("x"))),
-        (Step::Retire(id("A")), format!("retire generation {}", id("A"))),
-        (Step::Leave, "leave DANE".into()),
+    for (step, phase, words) in [
+        (Step::Switch(id("A")), "switch", format!("switch to generation {}", id("A"))),
+        (Step::Publish(name("a.example")), "publish", "publish at a.example.".into()),
+        (Step::Delete(name("a.example"), record("x")), "delete", format!("delete {} at a.example.", record("x"))),
+        (Step::Retire(id("A")), "hold", format!("retire generation {}", id("A"))),
+        (Step::Leave, "leave", "leave DANE".into()),
     ] {
-        assert_eq!(step.to_string(), words);
+        assert_eq!((step.to_string(), step.phase()), (words.clone(), phase));
+        assert_eq!(step.owner().is_some(), words.contains("a.example."), "{step}");
     }
     assert_eq!(Trouble::of("mx", "bad").to_string(), "mx: bad");
     assert_eq!(Trouble { lineage: None, text: "bad".into() }.to_string(), "bad");
@@ -226,4 +243,42 @@ fn the_manual_has_them_all() {
         );
     }
     assert_eq!(manual.matches(".It Cm ").count(), words.len(), "daneroll-waits.7 has more than there are");
+}
+
+/// What `--dry-run` tells of a plan.
+#[test]
+fn actions_in_words() {
+    let (lineage, words) = (|| "mx".to_owned(), || vec!["re load".to_owned(), "x".to_owned()]);
+    let edit = || Edit { query: name("a.example"), record: record("x"), ttl: 60, lineage: lineage(), live: None };
+    let (generation, record) = (id("A"), record("x"));
+    let arrange = |goal| Action::Arrange { lineage: lineage(), goal, serving: None };
+    let forget = |keep| Action::Forget { lineage: lineage(), generation: id("A"), keep };
+    for (action, text) in [
+        (
+            Action::Store { lineage: lineage(), generation: id("A") },
+            format!("keep generation {generation} of mx in the store"),
+        ),
+        (arrange(Goal::Live), "let mx follow live/".into()),
+        (arrange(Goal::Generation(id("A"))), format!("pin mx to generation {generation}")),
+        (
+            Action::Adopt { query: name("a.example"), record: record.clone(), lineage: lineage() },
+            format!("take note of a.example. TLSA {record}, which is there"),
+        ),
+        (Action::Add(edit()), format!("publish a.example. TLSA {record}")),
+        (
+            Action::Switch { lineage: lineage(), from: None, to: id("A"), cause: Cause::Ready },
+            format!("switch mx to generation {generation}"),
+        ),
+        (
+            Action::Deploy { lineage: lineage(), generation: id("A"), command: words(), timeout: 9 },
+            "run `re load x` for mx".into(),
+        ),
+        (Action::Reload { command: words(), lineages: [lineage()].into(), timeout: 9 }, "run `re load x`".into()),
+        (Action::Delete(edit()), format!("delete a.example. TLSA {record}")),
+        (forget(true), format!("let generation {generation} of mx rest in the store")),
+        (forget(false), format!("forget generation {generation} of mx")),
+        (Action::Leave { lineage: lineage() }, "let mx go".into()),
+    ] {
+        assert_eq!(action.to_string(), text);
+    }
 }

@@ -6,9 +6,10 @@
 //! | `tlsa 311 201` | parameters of the lineage (311 at first) |
 //! | `lineage NAME`, `port N` | from here on about this lineage, with this owner |
 //! | `live A`, `follows`, `pinned A`, `foreign A`, `damaged A B`, `missing`, `unknown` | files; `live !` is unreadable |
-//! | `stored A B`, `held`, `unlinked` | more of them |
+//! | `stored A B`, `held`, `unlinked`, `archived` (links lead to the client's files) | more of them |
 //! | `presented A`, `left P 500`, `waiting B C`, `remembers A` | the journal of the lineage |
 //! | `deploy D`, `deployed D 400`, `reload R`, `reloaded R 400`, `reloads R 400` (only the journal), `hold 60`, `patience 60`, `shared`, `pin`, `provider` | its section |
+//! | `atonce ns1` | what edits its zone, at that server, makes all changes in one |
 //! | `unconfigured`, `withdrawn`, `forced B` | |
 //! | `ns1 A B`, `ns1 ?`, `ns1 ?noroute`, `ns1 ?bogus`, `ns1 ?unsigned`, `ns1 -` | what an address shows now |
 //! | `host ns2 ns1`, `unasked ns2` | the address bears that host name; it was not asked this time |
@@ -36,7 +37,10 @@ use daneroll::{
     lineage::source::Source,
     name::DnsName,
     plan::{Action, Cause, Goal, Input, Plan, Step, check::check, plan},
-    provider::exec::Exec,
+    provider::{
+        exec::Exec,
+        rfc2136::{Place, Rfc2136},
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -263,7 +267,7 @@ impl Scene {
             _ if verb.starts_with("ns") => self.shows(verb, words),
             "ours" | "found" | "publishing" | "deleting" | "deleted" => self.record(verb, words),
             "live" | "follows" | "pinned" | "foreign" | "damaged" | "missing" | "unknown" | "stored" | "held"
-            | "unlinked" => self.file(verb, words),
+            | "unlinked" | "archived" => self.file(verb, words),
             "seen" | "unseen" | "barred" | "presented" | "left" | "waiting" | "remembers" | "uninstalled"
             | "deployed" | "reloaded" | "reloads" | "withdrawn" | "forced" => {
                 self.remember(verb, words);
@@ -361,6 +365,7 @@ impl Scene {
             "unknown" => files.served = Served::Unknown("odd".into()),
             "stored" => files.stored = words.iter().map(|word| (id(word), generation(word))).collect(),
             "held" => files.held = true,
+            "archived" => files.linked_to_store = false,
             _ => files.unlinked = vec!["cert.pem".into()],
         }
     }
@@ -432,6 +437,10 @@ impl Scene {
                 self.doc().unfinished = Some(Unfinished { since, generation });
             }
             "provider" => self.section().verify = Verify::Provider,
+            "atonce" => {
+                let servers = vec![Place { host: words[0].into(), port: 53 }];
+                self.section().api = Api::of(Rfc2136 { servers, key: None, zone: None });
+            }
             "unconfigured" => drop(self.sections.remove(&self.lineage)),
             other => panic!("no statement {other:?}"),
         }

@@ -4,6 +4,7 @@ use crate::{
     certs::record,
     scene::{Scene, query, table},
 };
+use daneroll::plan::model::Model;
 
 #[test]
 fn rsa_beside_ecdsa() {
@@ -128,4 +129,42 @@ fn independent_of_the_order_of_sections() {
     };
     assert_eq!(without_mx(&one), without_mx(&other));
     assert!(one.actions().contains("switch a.C"), "{}", one.actions());
+}
+
+/// Scene with the names of these ports leading to one RRset.
+fn behind_one_name(script: &str, ports: &[u16]) -> Scene {
+    let mut scene = Scene::new(script);
+    for port in ports {
+        let target = "_dane.example.com".parse().unwrap();
+        scene.journal.owners.get_mut(&query(*port)).unwrap().target = Clone::clone(&target);
+        scene.facts.owners.get_mut(&query(*port)).unwrap().target = target;
+    }
+    scene
+}
+
+#[test]
+fn one_addition_behind_two_names() {
+    let script = "held; pinned A; live A; stored A; presented A; ns1 -; port 465; ns1 -";
+    assert_eq!(behind_one_name(script, &[25, 465]).actions().matches("add A").count(), 1);
+    assert_eq!(Scene::new(script).actions(), "add A, add A@465");
+}
+
+/// Parameters of any of the names, and what is on its way out for one, are those of all that have a line.
+#[test]
+fn what_names_share() {
+    let script = "ns1 -; port 465; tlsa 201; deleting x; ns1 -; port 587; tlsa; ns1 -";
+    for ports in [&[25, 465][..], &[25, 465, 587]] {
+        let scene = behind_one_name(script, ports);
+        let model = Model::new(scene.input());
+        for port in ports {
+            let owner = &model.owners[&query(*port)];
+            let params: Vec<String> = owner.params.iter().map(ToString::to_string).collect();
+            let expected = if *port == 587 { &[][..] } else { &["201", "311"] };
+            assert_eq!(
+                (&params[..], owner.going.len()),
+                (&expected.iter().map(|p| p.to_string()).collect::<Vec<_>>()[..], 1),
+                "{port}"
+            );
+        }
+    }
 }
