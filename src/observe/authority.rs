@@ -66,7 +66,7 @@ pub fn views(
     for _ in 0..MOST_ZONES {
         let rest = if steps.len() > MANY { steps.split_off(SAMPLE) } else { Vec::new() };
         let mut further = Vec::new();
-        for steps in [steps, rest] {
+        for steps in [steps, rest].into_iter().filter(|steps| !steps.is_empty()) {
             let found = authorities(resolver, known, wanted, &steps);
             let heard = hear(env, resolver, &words, wishes(wanted, &steps, &found));
             for ((step, authorities), heard) in steps.into_iter().zip(found).zip(heard) {

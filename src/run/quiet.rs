@@ -27,6 +27,8 @@ use std::{
 
 /// So long at most nobody looks, seconds: whatever a stat does not show waits no longer.
 const LONGEST: u64 = 3600;
+/// For less it is not worth writing down what a run looked at, seconds: no run comes so soon.
+const SHORTEST: u64 = 10;
 /// A change so shortly before a look may bear the time of the one before it, seconds.
 const RACY: i64 = 2;
 /// Paths are kept in files of this size; larger ones are not read.
@@ -354,6 +356,6 @@ impl Run<'_> {
         let recheck = self.sections.values().map(|section| section.recheck).filter(|recheck| *recheck > 0).min();
         let Some(recheck) = recheck else { return Some(LONGEST) };
         let owners = store.journal().owners.values().filter_map(|owner| owner.asked);
-        owners.map(|asked| asked.after(recheck).until(now)).chain([LONGEST]).min().filter(|seconds| *seconds > 0)
+        owners.map(|asked| asked.after(recheck).until(now)).chain([LONGEST]).min().filter(|seconds| *seconds >= SHORTEST)
     }
 }

@@ -6,7 +6,10 @@ use crate::{
 };
 use daneroll::{
     config::Dnssec,
-    env::{Ask, sim::zone::name},
+    env::{
+        Ask,
+        sim::zone::{address, name},
+    },
     facts::{OwnerView, Security},
     name::DnsName,
     observe::{
@@ -52,6 +55,8 @@ fn zones_are_asked_for_once_and_owners_of_every_server() {
     for (zone, security) in [(APEX, Security::Secure), ("child.example.com", Security::Insecure)] {
         let lab = lab();
         let owners: Vec<DnsName> = (0..MANY).map(|n| name(&format!("_25._tcp.h{n}.{zone}"))).collect();
+        let ns = name("ns.child.example.com");
+        lab.world.edit_zone(&name("child.example.com"), |zone| zone.add(&ns, 300, address([192, 0, 2, 77].into())));
         lab.world.edit_zone(&name(zone), |zone| owners.iter().all(|owner| zone.add(owner, 300, record(1))));
         let mut nameservers = Vec::new();
         for named in [false, true] {
