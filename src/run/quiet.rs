@@ -356,6 +356,10 @@ impl Run<'_> {
         let recheck = self.sections.values().map(|section| section.recheck).filter(|recheck| *recheck > 0).min();
         let Some(recheck) = recheck else { return Some(LONGEST) };
         let owners = store.journal().owners.values().filter_map(|owner| owner.asked);
-        owners.map(|asked| asked.after(recheck).until(now)).chain([LONGEST]).min().filter(|seconds| *seconds >= SHORTEST)
+        owners
+            .map(|asked| asked.after(recheck).until(now))
+            .chain([LONGEST])
+            .min()
+            .filter(|seconds| *seconds >= SHORTEST)
     }
 }
