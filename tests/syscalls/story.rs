@@ -107,7 +107,6 @@ fn play(world: &World<'_>, strike: Strike<'_>) -> Played {
     assert_done(world);
     let (wrong, looks) = watcher.judge(world);
     assert!(wrong.is_empty(), "mismatch: {wrong:#?}\n{}", world.lab.read("log"));
-    assert!(looks > 20, "nobody looked");
     (played.looks, played.left) = (looks, world.left());
     played
 }
