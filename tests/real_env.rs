@@ -96,24 +96,6 @@ fn reads_refuse_what_is_no_small_file() {
 }
 
 #[test]
-fn figures_are_amended_in_place() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("f");
-    fs::write(&path, "12").unwrap();
-    let inode = real().stat(&path, false).unwrap().inode;
-    assert!(real().amend(&path, b"34").unwrap());
-    assert_eq!((fs::read(&path).unwrap(), real().stat(&path, false).unwrap().inode), (b"34".to_vec(), inode));
-    for other in [&b"5"[..], b"567"] {
-        assert!(!real().amend(&path, other).unwrap());
-    }
-    std::os::unix::fs::symlink("f", dir.path().join("link")).unwrap();
-    assert!(real().amend(&dir.path().join("link"), b"56").is_err());
-    fs::hard_link(&path, dir.path().join("copy")).unwrap();
-    assert!(!real().amend(&path, b"56").unwrap(), "somebody else's copy");
-    assert_eq!(fs::read(&path).unwrap(), b"34");
-}
-
-#[test]
 fn prints_tell_files_apart() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);

@@ -238,11 +238,6 @@ pub trait Files {
     fn note(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         self.write(path, bytes, mode)
     }
-    /// Writes over a small file of the very same length, in one call; `false` if there is none. Whoever reads it meanwhile may find some
-    /// bytes changed and others not, and a loss of power may undo it. For figures that nothing hangs on.
-    fn amend(&self, _path: &Path, _bytes: &[u8]) -> io::Result<bool> {
-        Ok(false)
-    }
     /// Makes `link` a symbolic link to `target`, replacing another link in one rename.
     fn point(&self, link: &Path, target: &Path) -> io::Result<()>;
     /// Makes `to` a second name of the file `from`; `to` must not exist.

@@ -194,10 +194,6 @@ impl Files for Watch<'_> {
         self.env.note(path, bytes, mode)
     }
 
-    fn amend(&self, path: &Path, bytes: &[u8]) -> io::Result<bool> {
-        self.env.amend(path, bytes)
-    }
-
     fn write_all(&self, files: &[(PathBuf, Vec<u8>)], mode: u32) -> io::Result<()> {
         self.env.write_all(files, mode)
     }

@@ -151,9 +151,7 @@ fn told(env: &dyn Env, state: &Path, next_in: u64) -> Option<Report> {
         *told.get_mut(key)? = value;
     }
     let text = serde_json::to_string_pretty(&told).ok()? + "\n";
-    if !env.amend(&path, text.as_bytes()).ok()? {
-        env.note(&path, text.as_bytes(), 0o600).ok()?;
-    }
+    env.note(&path, text.as_bytes(), 0o600).ok()?;
     tracing::debug!("nothing has changed since the last look, and nothing is due");
     Some(Report::exit(0))
 }

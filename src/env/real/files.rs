@@ -13,39 +13,14 @@ use std::{
     collections::BTreeSet,
     ffi::OsString,
     fs::{Metadata, Permissions},
-    io::{self, Read, Write},
+    io::{self, Read},
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 /// Certificates, keys, configurations and journals are a few KiB; whatever is larger is not what we take it for.
-const LARGEST: usize = 1 << 20;
-
-/// So much at most comes to disk at once.
-const PAGE: usize = 4096;
-
-/// All that there is to read, or more than may be. `size`: what the system says of it, which is no more than a hint.
-fn whole(mut file: fs::File, size: u64) -> io::Result<Vec<u8>> {
-    let expected = usize::try_from(size).map_or(LARGEST, |size| size.min(LARGEST));
-    let (mut bytes, mut length) = (vec![0; expected + 1], 0);
-    loop {
-        let read = match file.read(&mut bytes[length..]) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        length += read;
-        // One byte more than expected was asked for, and did not come.
-        let ended = read == 0 || (length == expected && expected > 0);
-        if ended || length > LARGEST {
-            bytes.truncate(length);
-            return Ok(bytes);
-        }
-        if length == bytes.len() {
-            bytes.resize((length * 2).clamp(4096, LARGEST + 1), 0);
-        }
-    }
-}
+const LARGEST: u64 = 1 << 20;
 
 impl Files for Real {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -60,8 +35,10 @@ impl Files for Real {
         if !kind.is_file() && !kind.is_char_device() {
             return Err(wrong(path, "is not a regular file"));
         }
-        let bytes = whole(file, metadata.size())?;
-        if bytes.len() > LARGEST {
+        // What the system says of its size is no more than a hint.
+        let mut bytes = Vec::with_capacity(usize::try_from(metadata.size().min(LARGEST)).unwrap_or_default() + 1);
+        file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > LARGEST {
             return Err(wrong(path, "is longer than 1 MiB and so cannot be what it should be"));
         }
         Ok((bytes, print_of(&metadata)))
@@ -144,15 +121,6 @@ impl Files for Real {
 
     fn note(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         write::persist(write::temporary(path, bytes, mode)?, path)
-    }
-
-    fn amend(&self, path: &Path, bytes: &[u8]) -> io::Result<bool> {
-        let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-        let mut file = fs::OpenOptions::new().write(true).custom_flags(flags).open(path)?;
-        let found = file.metadata()?;
-        // A second name may be somebody's copy.
-        let fits = found.is_file() && found.nlink() == 1 && found.size() == bytes.len() as u64 && bytes.len() <= PAGE;
-        Ok(fits && file.write(bytes)? == bytes.len())
     }
 
     fn write_all(&self, files: &[(PathBuf, Vec<u8>)], mode: u32) -> io::Result<()> {
