@@ -2,7 +2,7 @@
 
 use fs_err as fs;
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     io,
     path::{Component, Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -14,46 +14,45 @@ const FRESH: Duration = Duration::from_secs(1);
 /// More folders than this are not remembered; all are forgotten then.
 const MOST: usize = 1024;
 
-/// Folders by the names they were reached by, and when the first was looked at.
+/// Folders that are reached without any link, and when the first of them was looked at. Nothing that goes through a link is
+/// remembered: links are what changes, by our own hand above all.
 #[derive(Default)]
-pub(super) struct Ways(Mutex<Option<(Instant, HashMap<PathBuf, PathBuf>)>>);
+pub(super) struct Ways(Mutex<Option<(Instant, HashSet<PathBuf>)>>);
 
 impl Ways {
     /// `path` without links and dots.
     pub fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = known.get_or_insert_with(|| (Instant::now(), HashMap::new()));
+        let known = known.get_or_insert_with(|| (Instant::now(), HashSet::new()));
         if known.0.elapsed() > FRESH || known.1.len() > MOST {
-            *known = (Instant::now(), HashMap::new());
+            *known = (Instant::now(), HashSet::new());
         }
         // Links, and whatever is wrong: the system knows.
-        step(&mut known.1, path).map_or_else(|| fs::canonicalize(path), Ok)
+        without_links(&mut known.1, path).map_or_else(|| fs::canonicalize(path), Ok)
     }
 }
 
-fn step(known: &mut HashMap<PathBuf, PathBuf>, path: &Path) -> Option<PathBuf> {
-    if let Some(real) = known.get(path) {
-        return Some(real.clone());
-    }
-    let (Some(above), Some(last)) = (path.parent(), path.components().next_back()) else {
-        return path.is_absolute().then(|| path.to_owned());
-    };
-    let over = step(known, above)?;
-    let here = match last {
-        Component::Normal(name) => over.join(name),
-        // Nothing is above what is no folder.
-        Component::ParentDir => {
-            let is_folder = over.parent().is_none() || known.contains_key(above);
-            return is_folder.then(|| over.parent().map_or(over.clone(), Path::to_owned));
+fn without_links(known: &mut HashSet<PathBuf>, path: &Path) -> Option<PathBuf> {
+    let mut at = PathBuf::from("/");
+    let mut rest = path.is_absolute().then(|| path.components().skip(1).peekable())?;
+    while let Some(component) = rest.next() {
+        match component {
+            // What was passed until here is a folder.
+            Component::ParentDir => drop(at.pop()),
+            Component::Normal(name) => at.push(name),
+            _ => return None,
         }
-        _ => return None,
-    };
-    let kind = std::fs::symlink_metadata(&here).ok()?.file_type();
-    let real = if kind.is_symlink() { std::fs::canonicalize(&here).ok()? } else { here };
-    if kind.is_dir() || std::fs::metadata(&real).is_ok_and(|found| found.is_dir()) {
-        known.insert(path.to_owned(), real.clone());
+        if at.parent().is_none() || known.contains(&at) {
+            continue;
+        }
+        let kind = std::fs::symlink_metadata(&at).ok()?.file_type();
+        if kind.is_dir() {
+            known.insert(at.clone());
+        } else if kind.is_symlink() || rest.peek().is_some() {
+            return None;
+        }
     }
-    Some(real)
+    Some(at)
 }
 
 #[cfg(test)]
@@ -108,11 +107,19 @@ mod tests {
         std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
         let (ways, link) = (Ways::default(), dir.path().join("link"));
         symlink("a", &link).unwrap();
+        std::fs::create_dir(dir.path().join("d")).unwrap();
         ways.real_path(&link.join("b")).unwrap();
-        std::fs::rename(dir.path().join("a"), dir.path().join("c")).unwrap();
+        ways.real_path(&link.join("b/..")).unwrap();
+        // A link that is led elsewhere, at once.
         std::fs::remove_file(&link).unwrap();
-        symlink("c", &link).unwrap();
+        symlink("d", &link).unwrap();
+        assert!(ways.real_path(&link.join("../link")).unwrap().ends_with("d"));
+        assert!(ways.real_path(&link.join("b")).is_err());
+        // A folder that gives its place to a link, after a while.
+        ways.real_path(&dir.path().join("a/b")).unwrap();
+        std::fs::rename(dir.path().join("a"), dir.path().join("c")).unwrap();
+        symlink("c", dir.path().join("a")).unwrap();
         std::thread::sleep(FRESH + Duration::from_millis(50));
-        assert!(ways.real_path(&link.join("b")).unwrap().ends_with("c/b"));
+        assert!(ways.real_path(&dir.path().join("a/b")).unwrap().ends_with("c/b"));
     }
 }
