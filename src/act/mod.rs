@@ -6,7 +6,7 @@ pub mod edits;
 pub mod keeper;
 pub mod reload;
 pub mod tidy;
-mod together;
+pub(crate) mod together;
 mod ways;
 
 use crate::{

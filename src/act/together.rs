@@ -2,7 +2,7 @@
 
 use super::{Actor, Came};
 use crate::{
-    env::Lock,
+    env::{Env, Lock},
     facts::Facts,
     journal::store::{Store, lineage_file},
     lineage::{Generation, GenerationId},
@@ -70,15 +70,21 @@ impl Actor<'_> {
                 true => Ok(()),
                 false => self.keeper.lock(lineage).map(|lock| drop(locks.insert(lineage, lock))),
             };
-            let (work, came) = match locked.and_then(|()| self.begin(action, bundle, facts, &mut unsynced)) {
-                Ok(Ok(work)) => (Some(work), None),
-                Ok(Err(came)) => (None, Some(came)),
-                Err(why) => (None, Some(Came::Failed(Trouble::of(lineage, why)))),
+            let begun = locked.map_err(|why| failed(lineage, why));
+            let (work, came) = match begun.and_then(|()| self.begin(action, bundle, facts, &mut unsynced)) {
+                Ok(work) => (Some(work), None),
+                Err(came) => (None, Some(came)),
             };
             ways.push(Way { lineage, bundle, work, unsynced, came });
         }
         self.sync(&mut ways);
-        ways.iter_mut().filter(|way| way.came.is_none()).for_each(|way| self.finish(way));
+        for (way, action) in ways.iter_mut().zip(actions).filter(|(way, _)| way.came.is_none()) {
+            // The steps before, and the disk, may have taken long.
+            match switch(action) && self.is_stale(facts, store) {
+                true => way.came = Some(Came::Stale),
+                false => self.finish(way),
+            }
+        }
         self.sync(&mut ways);
         ways.into_iter().map(|way| way.came.unwrap_or(Came::Done)).collect()
     }
@@ -90,22 +96,22 @@ impl Actor<'_> {
         bundle: bool,
         facts: &'a Facts,
         unsynced: &mut Vec<PathBuf>,
-    ) -> Result<Result<Work<'a>, Came>, String> {
+    ) -> Result<Work<'a>, Came> {
         match action {
             Action::Store { lineage, generation } => self.begin_store(lineage, generation, facts, unsynced),
             Action::Arrange { lineage, goal, serving } => match self.may_arrange(lineage, goal, serving.as_ref()) {
                 true => self.begin_lead(lineage, goal.clone(), bundle, unsynced),
-                false => Ok(Err(Came::Stale)),
+                false => Err(Came::Stale),
             },
             Action::Switch { lineage, from, to, cause } => {
                 tracing::info!(lineage, phase = "switch", generation = %to, ?cause, "switching the dane directory");
                 match self.keeper.shown(lineage) == *from {
                     true => self.begin_lead(lineage, Goal::Generation(to.clone()), bundle, unsynced),
-                    false => Ok(Err(Came::Stale)),
+                    false => Err(Came::Stale),
                 }
             }
             // Of no other kind is one of these steps.
-            _ => Ok(Err(Came::Stale)),
+            _ => Err(Came::Stale),
         }
     }
 
@@ -116,15 +122,15 @@ impl Actor<'_> {
         id: &GenerationId,
         facts: &'a Facts,
         unsynced: &mut Vec<PathBuf>,
-    ) -> Result<Result<Work<'a>, Came>, String> {
+    ) -> Result<Work<'a>, Came> {
         let seen = facts.lineages.get(lineage).and_then(|facts| facts.generation(id));
-        let generation = seen.ok_or_else(|| format!("generation {id} is not to be seen any more"))?;
+        let generation = seen.ok_or_else(|| failed(lineage, format!("generation {id} is not to be seen any more")))?;
         if generation.files.is_empty() && self.keeper.overwritten(lineage, id).is_err() {
-            return Ok(Err(Came::Later(format!("{lineage}: what its client has is being written just now"))));
+            return Err(Came::Later(format!("{lineage}: what its client has is being written just now")));
         }
-        match self.keeper.half(lineage, generation, unsynced)? {
-            true => Ok(Ok(Work::Place(generation))),
-            false => Ok(Err(Came::Done)),
+        match self.keeper.half(lineage, generation, unsynced).map_err(|why| failed(lineage, why))? {
+            true => Ok(Work::Place(generation)),
+            false => Err(Came::Done),
         }
     }
 
@@ -146,9 +152,9 @@ impl Actor<'_> {
         goal: Goal,
         bundle: bool,
         unsynced: &mut Vec<PathBuf>,
-    ) -> Result<Result<Work<'a>, Came>, String> {
-        let target = self.keeper.way(lineage, &goal, bundle, unsynced)?;
-        Ok(Ok(Work::Turn(goal, target)))
+    ) -> Result<Work<'a>, Came> {
+        let target = self.keeper.way(lineage, &goal, bundle, unsynced).map_err(|why| failed(lineage, why))?;
+        Ok(Work::Turn(goal, target))
     }
 
     /// The renames.
@@ -159,23 +165,17 @@ impl Actor<'_> {
             Some(Work::Turn(goal, target)) => self.keeper.turn(lineage, goal, target, way.bundle, unsynced),
             None => Ok(()),
         };
-        way.came = finished.err().map(|why| Came::Failed(Trouble::of(lineage, why)));
+        way.came = finished.err().map(|why| failed(lineage, why));
     }
 
-    /// Brings to disk what those have made that go on. An error is told of those that it can be pinned on, else of all: a disk may tell
-    /// of an error once only.
+    /// Brings to disk what those have made that go on.
     fn sync(&self, ways: &mut [Way<'_>]) {
-        let mut open: Vec<&mut Way<'_>> =
-            ways.iter_mut().filter(|way| way.came.is_none() && !way.unsynced.is_empty()).collect();
-        let all: Vec<PathBuf> = open.iter_mut().flat_map(|way| way.unsynced.iter().cloned()).collect();
-        let synced = if all.is_empty() { Ok(()) } else { self.env.sync(&all) };
-        if let Err(error) = synced {
-            let guilty: Vec<bool> = open.iter().map(|way| self.env.sync(&way.unsynced).is_err()).collect();
-            let nobody = !guilty.contains(&true);
-            let failed = open.iter_mut().zip(guilty).filter(|(_, guilty)| *guilty || nobody);
-            failed.for_each(|(way, _)| self.fail(way, &error));
+        let made = |way: &Way<'_>| if way.came.is_none() { way.unsynced.clone() } else { Vec::new() };
+        let guilty = sync_together(self.env, &ways.iter().map(made).collect::<Vec<_>>());
+        if let Err((error, guilty)) = guilty {
+            ways.iter_mut().zip(guilty).filter(|(_, guilty)| *guilty).for_each(|(way, _)| self.fail(way, &error));
         }
-        open.into_iter().for_each(|way| way.unsynced.clear());
+        ways.iter_mut().for_each(|way| way.unsynced.clear());
     }
 
     fn fail(&self, way: &mut Way<'_>, error: &io::Error) {
@@ -184,8 +184,28 @@ impl Actor<'_> {
             Some(Work::Turn(goal, _)) => self.keeper.cannot_lead(way.lineage, goal, error),
             None => error.to_string(),
         };
-        way.came = Some(Came::Failed(Trouble::of(way.lineage, why)));
+        way.came = Some(failed(way.lineage, why));
     }
+}
+
+fn failed(lineage: &str, why: String) -> Came {
+    Came::Failed(Trouble::of(lineage, why))
+}
+
+/// Brings to disk what was `made` for each of several lineages, all at once. An error comes with whom it is told of: those that it can be
+/// pinned on, else all who made anything, for a disk may tell of an error once only.
+pub(crate) fn sync_together(env: &dyn Env, made: &[Vec<PathBuf>]) -> Result<(), (io::Error, Vec<bool>)> {
+    let all = made.concat();
+    if all.is_empty() {
+        return Ok(());
+    }
+    env.sync(&all).map_err(|error| {
+        let guilty: Vec<bool> = made.iter().map(|paths| !paths.is_empty() && env.sync(paths).is_err()).collect();
+        match guilty.contains(&true) {
+            true => (error, guilty),
+            false => (error, made.iter().map(|paths| !paths.is_empty()).collect()),
+        }
+    })
 }
 
 #[cfg(test)]

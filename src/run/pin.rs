@@ -2,7 +2,7 @@
 //! locks, need no journal, and never wait for a network.
 
 use crate::{
-    act::keeper::Keeper,
+    act::{keeper::Keeper, together::sync_together},
     env::Lock,
     facts::Served,
     journal::store::lineage_file,
@@ -12,7 +12,7 @@ use crate::{
 };
 use std::{
     collections::BTreeSet,
-    io::{self, ErrorKind},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -67,10 +67,13 @@ impl Keeper<'_> {
         step: impl Fn(&mut Pin<'_>) -> Result<(), String>,
     ) {
         pins.iter_mut().for_each(|pin| pin.go_on(&step));
-        let concerned = |pin: &Pin<'_>| !pin.unsynced.is_empty() && hurry(pin);
-        let all: Vec<PathBuf> = pins.iter().filter(|pin| concerned(pin)).flat_map(|pin| pin.unsynced.clone()).collect();
-        if let Err(error) = self.env.sync(&all) {
-            blame(pins, &error, concerned, |pin| self.env.sync(&pin.unsynced).is_err());
+        let made = |pin: &Pin<'_>| match pin.failed.is_none() && hurry(pin) {
+            true => pin.unsynced.clone(),
+            false => Vec::new(),
+        };
+        if let Err((error, guilty)) = sync_together(self.env, &pins.iter().map(made).collect::<Vec<_>>()) {
+            let failed = pins.iter_mut().zip(guilty).filter(|(_, guilty)| *guilty);
+            failed.for_each(|(pin, _)| pin.failed = Some(error.to_string()));
         }
         pins.iter_mut().filter(|pin| hurry(pin)).for_each(|pin| pin.unsynced.clear());
     }
@@ -151,20 +154,6 @@ impl Keeper<'_> {
         };
         released().map_err(|why| Trouble::of(lineage, format!("cannot release the pin: {why}")))
     }
-}
-
-/// Something that was done for all of these at once failed: for those that it can be pinned on, else for all. What went wrong once
-/// and then did not (a disk may tell of an error once only) counts as failed.
-fn blame(
-    pins: &mut [Pin<'_>],
-    error: &io::Error,
-    concerned: impl Fn(&Pin<'_>) -> bool,
-    guilty: impl Fn(&Pin<'_>) -> bool,
-) {
-    let open = pins.iter_mut().filter(|pin| pin.failed.is_none() && concerned(pin));
-    let (mut found, mut others): (Vec<_>, Vec<_>) = open.partition(|pin| guilty(pin));
-    let failed = if found.is_empty() { &mut others } else { &mut found };
-    failed.iter_mut().for_each(|pin| pin.failed = Some(error.to_string()));
 }
 
 impl<'a> Pin<'a> {
