@@ -4,6 +4,7 @@
 mod linked;
 
 use crate::name::DnsName;
+use crate::small::Set;
 use data_encoding::HEXLOWER;
 use ring::digest;
 use serde::{Deserialize, Serialize};
@@ -314,7 +315,7 @@ impl fmt::Display for Mismatch {
 /// by whatever records it can use, also by those of others in other groups (RFC 7671 section 5): that matters where we
 /// publish no digest that it knows.
 pub fn stranded(
-    records: &BTreeSet<Association>,
+    records: &Set<Association>,
     from: &Chain,
     to: &Chain,
     base: &DnsName,
@@ -337,12 +338,12 @@ pub fn stranded(
 /// uses the strongest type that it knows and ignores the others (RFC 7671 section 9). Types that nobody has defined count for
 /// nobody.
 pub fn satisfied(
-    records: &BTreeSet<Association>,
+    records: &Set<Association>,
     chain: &Chain,
     base: &DnsName,
     wall: i64,
-    required: &BTreeSet<Group>,
-    present: &BTreeSet<Group>,
+    required: &Set<Group>,
+    present: &Set<Group>,
 ) -> Result<(), Mismatch> {
     for &group in required {
         if !records.iter().any(|record| record.group() == group && record.matching <= 2) {

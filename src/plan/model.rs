@@ -7,6 +7,7 @@ use crate::{
     journal::{LineageDoc, Origin, OwnerDoc, Presented, Shown, clock::Stamp},
     lineage::{Generation, GenerationId},
     name::DnsName,
+    small::{Map, Set},
     tlsa::{Association, Chain, Group, Mismatch, NoIssuer, Param, satisfied},
 };
 use std::{
@@ -79,9 +80,9 @@ pub struct Owner<'a> {
     /// The parameters to publish for every chain: those of all lines for this owner, since a chain must match in every group.
     pub params: BTreeSet<Param>,
     /// Our records that are on their way out; they count as absent.
-    pub going: BTreeSet<Association>,
+    pub going: Set<Association>,
     /// Groups that are ours where its name leads, because of other query names that lead there.
-    pub(super) beside: BTreeSet<Group>,
+    pub(super) beside: Set<Group>,
 }
 
 impl<'a> Model<'a> {
@@ -216,7 +217,7 @@ impl<'a> Owner<'a> {
         let (view, presents) = (facts.owners.get(query), facts.endpoints.get(query));
         let going = doc.going();
         let mut owner =
-            Owner { query, doc, view, endpoint, presents, configured, base, params, going, beside: BTreeSet::new() };
+            Owner { query, doc, view, endpoint, presents, configured, base, params, going, beside: Set::new() };
         owner.params.extend(owner.foreign_types());
         owner
     }
@@ -243,12 +244,12 @@ impl<'a> Owner<'a> {
     }
 
     /// The groups in which a chain must have a record here.
-    pub fn required(&self) -> BTreeSet<Group> {
+    pub fn required(&self) -> Set<Group> {
         self.params.iter().map(|param| param.group()).collect()
     }
 
     /// The groups that are ours here: required ones, and those of our records, also of deleted ones while caches hold them.
-    pub fn ours(&self) -> BTreeSet<Group> {
+    pub fn ours(&self) -> Set<Group> {
         let published = self.doc.records.keys().map(Association::group);
         let kept = self.doc.groups.iter().chain(&self.beside).copied();
         self.required().into_iter().chain(published).chain(kept).collect()
@@ -256,7 +257,7 @@ impl<'a> Owner<'a> {
 
     /// Does an answer match a chain, with a record for every one of the parameters? What is not there yet can come at any
     /// moment, for another chain first.
-    pub fn matches(&self, records: &BTreeSet<Association>, chain: &Chain, wall: i64) -> Result<(), Mismatch> {
+    pub fn matches(&self, records: &Set<Association>, chain: &Chain, wall: i64) -> Result<(), Mismatch> {
         satisfied(records, chain, &self.base, wall, &self.required(), &self.ours())?;
         let lacks = |param: &&Param| records.iter().all(|record| record.kind() != (param.group(), param.matching()));
         match self.params.iter().find(lacks) {
@@ -266,19 +267,14 @@ impl<'a> Owner<'a> {
     }
 
     /// Does an answer match a chain as far as it has records of ours at all?
-    pub fn tolerates(&self, records: &BTreeSet<Association>, chain: &Chain, wall: i64) -> Result<(), Mismatch> {
-        satisfied(records, chain, &self.base, wall, &BTreeSet::new(), &self.ours())
+    pub fn tolerates(&self, records: &Set<Association>, chain: &Chain, wall: i64) -> Result<(), Mismatch> {
+        satisfied(records, chain, &self.base, wall, &Set::new(), &self.ours())
     }
 
     /// Does an answer match a chain in every group that it has, whosever they are?
-    pub fn matches_all_groups(
-        &self,
-        records: &BTreeSet<Association>,
-        chain: &Chain,
-        wall: i64,
-    ) -> Result<(), Mismatch> {
+    pub fn matches_all_groups(&self, records: &Set<Association>, chain: &Chain, wall: i64) -> Result<(), Mismatch> {
         let groups = records.iter().map(Association::group).collect();
-        satisfied(records, chain, &self.base, wall, &BTreeSet::new(), &groups)
+        satisfied(records, chain, &self.base, wall, &Set::new(), &groups)
     }
 
     /// What a chain publishes here.
@@ -287,12 +283,12 @@ impl<'a> Owner<'a> {
     }
 
     /// The addresses, if they could be found.
-    pub fn servers(&self) -> Option<&'a BTreeMap<SocketAddr, ServerView>> {
+    pub fn servers(&self) -> Option<&'a Map<SocketAddr, ServerView>> {
         self.view?.servers.as_ref().ok()
     }
 
     /// The records that each answering address shows.
-    pub fn shown(&self) -> impl Iterator<Item = (SocketAddr, &'a ServerView, &'a BTreeSet<Association>)> {
+    pub fn shown(&self) -> impl Iterator<Item = (SocketAddr, &'a ServerView, &'a Set<Association>)> {
         let servers = self.servers().into_iter().flatten();
         servers.filter_map(|(address, server)| match &server.answer {
             Ok(Shown { records: Some(records), .. }) => Some((*address, server, records)),
@@ -301,8 +297,8 @@ impl<'a> Owner<'a> {
     }
 
     /// The same without those on their way out.
-    pub fn answers(&self) -> Vec<(SocketAddr, &'a ServerView, BTreeSet<Association>)> {
-        let staying = |records: &BTreeSet<Association>| records.difference(&self.going).cloned().collect();
+    pub fn answers(&self) -> Vec<(SocketAddr, &'a ServerView, Set<Association>)> {
+        let staying = |records: &Set<Association>| records.difference(&self.going).cloned().collect();
         self.shown().map(|(address, server, records)| (address, server, staying(records))).collect()
     }
 

@@ -9,6 +9,7 @@ use crate::{
         desired_records,
         model::{self, Lineage, Model},
     },
+    small::Set,
     tlsa::{Association, Chain},
 };
 use std::{collections::BTreeSet, net::SocketAddr};
@@ -79,7 +80,7 @@ fn dnssec(security: Option<&Security>) -> Dnssec {
 
 fn records(model: &Model<'_>, at: &model::Owner<'_>, chains: &[(GenerationId, &Chain)]) -> Vec<Record> {
     let shown = |server: &ServerView| server.answer.as_ref().ok().and_then(|shown| shown.records.clone());
-    let answers: Vec<BTreeSet<Association>> =
+    let answers: Vec<Set<Association>> =
         at.servers().into_iter().flatten().filter_map(|(_, server)| shown(server)).collect();
     let desired = desired_records(model, at);
     let all: BTreeSet<&Association> =
