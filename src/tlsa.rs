@@ -192,9 +192,9 @@ impl fmt::Debug for Certificate {
 #[derive(Clone, Debug)]
 pub struct Chain {
     /// The leaf first. Never empty.
-    pub certificates: Vec<Certificate>,
+    pub certificates: Arc<[Certificate]>,
     /// DNS names the leaf is valid for (its subjectAltName), as written, with wildcards.
-    pub names: Vec<String>,
+    pub names: Arc<[String]>,
     /// Signatures are verified once somebody asks: usage 3 never does.
     linked: Arc<OnceLock<usize>>,
 }
@@ -221,7 +221,7 @@ impl fmt::Display for NoIssuer {
 impl Chain {
     /// A chain of one certificate at least, and the names of the leaf.
     pub fn new(certificates: Vec<Certificate>, names: Vec<String>) -> Chain {
-        Chain { certificates, names, linked: Arc::default() }
+        Chain { certificates: certificates.into(), names: names.into(), linked: Arc::default() }
     }
 
     /// How many certificates after the leaf are linked to it by valid signatures, counted from the leaf on.

@@ -34,7 +34,9 @@ pub fn read_set(files: &dyn Files, dir: &Path) -> Result<Generation, String> {
         Some(known) => known,
         None => read_members(files, dir, &members)?,
     };
-    Ok(Generation { id, chain, files: members.0.into_iter().map(|member| (member.name, member.real)).collect() })
+    let mut files = Vec::with_capacity(members.0.len());
+    files.extend(members.0.into_iter().map(|member| (member.name, member.real)));
+    Ok(Generation { id, chain, files })
 }
 
 /// More sets than this are not remembered; all are forgotten then.
