@@ -89,15 +89,21 @@ impl Store {
             let document = store.dated(&file.epoch, file.document, LineageDoc::forget_times);
             store.journal.lineages.insert(file.name, document);
         }
+        let mut owners = Vec::new();
         for path in store.files(env, "owners")? {
             if let Some(file) = store.read::<OwnerDoc>(env, &path)? {
                 if let Some(written) = store.written.get_mut(&path) {
                     written.asked = file.document.asked;
                 }
-                let document = store.dated(&file.epoch, file.document, OwnerDoc::forget_times);
-                store.journal.owners.insert(document.query.clone(), document);
+                let mut document = store.dated(&file.epoch, file.document, OwnerDoc::forget_times);
+                if document.target == document.query {
+                    document.target = document.query.clone();
+                }
+                owners.push((document.query.clone(), document));
             }
         }
+        // One that is made of all of them has no half-empty nodes.
+        store.journal.owners = owners.into_iter().collect();
         store.load_asked(env)?;
         Ok(store)
     }
@@ -123,6 +129,11 @@ impl Store {
     /// The journal.
     pub fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// The journal alone, for whoever writes nothing.
+    pub fn into_journal(self) -> Journal {
+        self.journal
     }
 
     /// The journal, to be changed. Nothing is written before [`Store::commit`].
@@ -217,6 +228,8 @@ impl Store {
         let epoch = self.journal.clock.epoch.clone();
         let mut bytes = serde_json::to_vec_pretty(&File { version: VERSION, epoch, name: name.into(), document })?;
         bytes.push(b'\n');
+        // Thousands of them are kept until all are written.
+        bytes.shrink_to_fit();
         Ok(bytes)
     }
 

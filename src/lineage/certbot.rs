@@ -5,6 +5,7 @@ use crate::{
     env::{Files, Kind, Print, Stat},
     tlsa::Chain,
 };
+use ring::digest::{Context, SHA256};
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -29,7 +30,7 @@ pub fn lineages(files: &dyn Files, live: &Path) -> std::io::Result<Vec<String>> 
 pub fn read_set(files: &dyn Files, dir: &Path) -> Result<Generation, String> {
     let members = members(files, dir)?;
     let prints = members.prints();
-    let known = prints.and_then(|prints| SETS.with_borrow(|sets| sets.get(&prints).cloned()));
+    let known = prints.and_then(|prints| SETS.with_borrow(|sets| sets.get(&digest(&prints)).cloned()));
     let (id, chain) = match known {
         Some(known) => known,
         None => read_members(files, dir, &members)?,
@@ -46,7 +47,22 @@ const MOST: usize = 16_384;
 type Prints = [Option<Print>; 4];
 
 thread_local! {
-    static SETS: RefCell<HashMap<Prints, (GenerationId, Chain)>> = RefCell::default();
+    /// By a digest of their prints.
+    static SETS: RefCell<HashMap<[u8; 32], (GenerationId, Chain)>> = RefCell::default();
+}
+
+fn digest(prints: &Prints) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    for print in prints {
+        let numbers = print.map(|Print { device, inode, size, modified: (seconds, nanos) }| {
+            [device, inode, size, seconds as u64, nanos as u64]
+        });
+        context.update(&[u8::from(print.is_some())]);
+        numbers.unwrap_or_default().iter().for_each(|number| context.update(&number.to_be_bytes()));
+    }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
 }
 
 fn read_members(files: &dyn Files, dir: &Path, members: &Members) -> Result<(GenerationId, Chain), String> {
@@ -77,7 +93,7 @@ fn read_members(files: &dyn Files, dir: &Path, members: &Members) -> Result<(Gen
             if sets.len() >= MOST {
                 sets.clear();
             }
-            sets.insert(prints, (id.clone(), chain.clone()));
+            sets.insert(digest(&prints), (id.clone(), chain.clone()));
         });
     }
     Ok((id, chain))
