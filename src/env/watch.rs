@@ -55,8 +55,8 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// The next run will find what this one changes, so nothing need be taken down any more.
-    fn stop(&self) {
+    /// The next run will find something to do, or what this one changes: nothing need be taken down any more.
+    pub fn stop(&self) {
         *self.seen.borrow_mut() = None;
     }
 

@@ -36,6 +36,13 @@ pub struct Journal {
     pub owners: BTreeMap<DnsName, OwnerDoc>,
 }
 
+impl Journal {
+    /// Is no rollover under way, nor anything else of one left?
+    pub fn is_settled(&self) -> bool {
+        self.lineages.values().all(LineageDoc::is_settled)
+    }
+}
+
 /// What we remember of a lineage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineageDoc {
@@ -72,6 +79,24 @@ pub struct LineageDoc {
     /// The hosts of `tlsa` lines that do not name them, as last found: unknown is not absent.
     #[serde(default)]
     pub hosts: BTreeMap<Hosts, BTreeMap<DnsName, HostDoc>>,
+}
+
+impl LineageDoc {
+    /// Is no rollover under way, nor anything else of one left?
+    pub fn is_settled(&self) -> bool {
+        self.waiting.is_empty() && self.presented.iter().all(|presented| presented.left.is_none())
+    }
+
+    /// There are thousands of these: without room for more than they hold.
+    pub(crate) fn shrink(&mut self) {
+        self.presented.shrink_to_fit();
+        self.waiting.shrink_to_fit();
+        self.deploys.shrink_to_fit();
+        self.reloads.shrink_to_fit();
+        for reloaded in self.deploys.iter_mut().chain(&mut self.reloads) {
+            reloaded.command.shrink_to_fit();
+        }
+    }
 }
 
 /// The files of a client are not one complete set, as far as can be told.

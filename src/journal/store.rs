@@ -79,6 +79,8 @@ impl Store {
             store.journal.clock = known.document;
         }
         store.journal.clock.read(env.boot());
+        // Trees that are made of all their members at once have no half-empty nodes.
+        let mut lineages = Vec::new();
         for path in store.files(env, "lineages")? {
             let Some(file) = store.read::<LineageDoc>(env, &path)? else { continue };
             if !is_lineage(&file.name) {
@@ -86,9 +88,11 @@ impl Store {
                 store.set_aside::<LineageDoc>(env, &path, &Error::custom("no lineage has such a name"))?;
                 continue;
             }
-            let document = store.dated(&file.epoch, file.document, LineageDoc::forget_times);
-            store.journal.lineages.insert(file.name, document);
+            let mut document = store.dated(&file.epoch, file.document, LineageDoc::forget_times);
+            document.shrink();
+            lineages.push((file.name, document));
         }
+        store.journal.lineages = lineages.into_iter().collect();
         let mut owners = Vec::new();
         for path in store.files(env, "owners")? {
             if let Some(file) = store.read::<OwnerDoc>(env, &path)? {
@@ -102,7 +106,6 @@ impl Store {
                 owners.push((document.query.clone(), document));
             }
         }
-        // One that is made of all of them has no half-empty nodes.
         store.journal.owners = owners.into_iter().collect();
         store.load_asked(env)?;
         Ok(store)

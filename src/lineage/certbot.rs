@@ -162,7 +162,11 @@ impl Folders {
             Err(_) => return Ok(None),
         };
         if let (Some(folder), Some(name)) = (target.parent(), target.file_name()) {
-            let real = self.folder(files, folder)?.join(name);
+            let folder = self.folder(files, folder)?;
+            // Thousands of these are kept: no longer than need be.
+            let mut real = PathBuf::with_capacity(folder.as_os_str().len() + 1 + name.len());
+            real.push(folder);
+            real.push(name);
             let stat = files.stat(&real, false)?;
             if stat.kind != Kind::Link {
                 return Ok(is_file(stat).then_some((real, stat.print)));

@@ -103,6 +103,7 @@ impl LineageDoc {
             self.unfinished = in_place::unfinished(self.unfinished.take(), seen, now);
         }
         self.candidates(seen);
+        self.shrink();
     }
 
     /// The oldest generation still waiting, and the one that `live/` shows. Nothing waits once `live/` is served.
@@ -286,6 +287,7 @@ impl ServerDoc {
             }
         }
         kept.reverse();
+        kept.shrink_to_fit();
         self.past = kept;
     }
 

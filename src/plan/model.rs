@@ -28,9 +28,9 @@ pub struct Model<'a> {
     pub lineages: BTreeMap<&'a str, Lineage<'a>>,
     /// Owners by query name.
     pub owners: BTreeMap<&'a DnsName, Owner<'a>>,
-    owned: BTreeMap<&'a str, BTreeSet<&'a DnsName>>,
+    owned: BTreeMap<&'a str, Set<&'a DnsName>>,
     /// Query names of the `tlsa` lines of each section, also of one that is withdrawn.
-    lined: BTreeMap<&'a str, BTreeSet<DnsName>>,
+    lined: BTreeMap<&'a str, Set<DnsName>>,
     /// Query names by where they lead.
     pub(super) targets: BTreeMap<&'a DnsName, Vec<&'a DnsName>>,
 }
@@ -74,11 +74,11 @@ pub struct Owner<'a> {
     /// What its endpoint presented in this round.
     pub presents: Option<&'a EndpointView>,
     /// Lineages with a `tlsa` line for it.
-    pub configured: BTreeSet<&'a str>,
+    pub configured: Set<&'a str>,
     /// Base domain that clients connect to.
     pub base: DnsName,
     /// The parameters to publish for every chain: those of all lines for this owner, since a chain must match in every group.
-    pub params: BTreeSet<Param>,
+    pub params: Set<Param>,
     /// Our records that are on their way out; they count as absent.
     pub going: Set<Association>,
     /// Groups that are ours where its name leads, because of other query names that lead there.
@@ -105,7 +105,7 @@ impl<'a> Model<'a> {
         let mut owners: BTreeMap<&DnsName, Owner<'_>> = journal.owners.iter().map(owner).collect();
         let targets = sharing::targets(&owners);
         targets.values().for_each(|queries| sharing::share(&mut owners, queries));
-        let mut owned: BTreeMap<&str, BTreeSet<&DnsName>> = BTreeMap::new();
+        let mut owned: BTreeMap<&str, Set<&DnsName>> = BTreeMap::new();
         for owner in owners.values().filter(|owner| owner.doc.left_behind.is_none()) {
             for lineage in owner.concerned() {
                 owned.entry(lineage).or_default().insert(owner.query);
@@ -186,7 +186,7 @@ impl<'a> Lineage<'a> {
 
     /// Is a rollover under way, or is anything else of it left?
     pub fn is_settled(&self) -> bool {
-        self.doc.waiting.is_empty() && self.doc.presented.iter().all(|presented| presented.left.is_none())
+        self.doc.is_settled()
     }
 
     /// Is its dane directory to stay on a generation also when idle? A lineage without a section stays where it is.
@@ -212,8 +212,8 @@ impl<'a> Owner<'a> {
         let (_, _, base) = endpoint(query);
         let endpoint = probe::endpoint(query, doc, input, lines);
         let lines = lines.iter().filter(|(name, _)| active(name));
-        let configured: BTreeSet<&str> = lines.clone().map(|(name, _)| *name).collect();
-        let params: BTreeSet<Param> = lines.map(|(_, line)| line.param).collect();
+        let configured: Set<&str> = lines.clone().map(|(name, _)| *name).collect();
+        let params: Set<Param> = lines.map(|(_, line)| line.param).collect();
         let (view, presents) = (facts.owners.get(query), facts.endpoints.get(query));
         let going = doc.going();
         let mut owner =

@@ -19,7 +19,9 @@ const LOST: u64 = 60;
 
 /// The owners at which a lineage publishes or published.
 pub fn owners(model: &Model<'_>, lineage: Option<&Lineage<'_>>, name: &str) -> Vec<Owner> {
-    model.owners_of(name).map(|at| owner(model, lineage, name, at)).collect()
+    let mut owners: Vec<Owner> = model.owners_of(name).map(|at| owner(model, lineage, name, at)).collect();
+    owners.shrink_to_fit();
+    owners
 }
 
 fn owner(model: &Model<'_>, lineage: Option<&Lineage<'_>>, name: &str, at: &model::Owner<'_>) -> Owner {
@@ -99,6 +101,7 @@ fn records(model: &Model<'_>, at: &model::Owner<'_>, chains: &[(GenerationId, &C
         }
     };
     let mut records: Vec<Record> = all.into_iter().map(record).collect();
+    records.shrink_to_fit();
     records.sort_by(|a, b| (a.state, &a.record).cmp(&(b.state, &b.record)));
     records
 }
