@@ -213,6 +213,10 @@ impl Files for Watch<'_> {
         self.env.write_all(files, mode)
     }
 
+    fn write_each(&self, files: &mut dyn Iterator<Item = (PathBuf, Vec<u8>)>, mode: u32) -> io::Result<()> {
+        self.env.write_each(files, mode)
+    }
+
     fn point(&self, link: &Path, target: &Path) -> io::Result<()> {
         self.stop();
         self.env.point(link, target)

@@ -1,6 +1,7 @@
 //! Which files of the journal are to be written.
 
 use super::clock::Stamp;
+use crate::name::DnsName;
 use ring::digest::{SHA256, digest};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,11 +24,18 @@ pub(super) struct Written {
     pub asked: Option<Stamp>,
 }
 
+/// What a file is to hold: the document of this name, which is put into words when it is written. Those of all would be megabytes.
+pub(super) enum Content {
+    Lineage(String),
+    Owner(DnsName),
+    Bytes(Vec<u8>),
+}
+
 /// The files that are not as they were written.
 #[derive(Default)]
 pub(super) struct Changes {
-    /// Paths and bytes.
-    pub files: Vec<(PathBuf, Vec<u8>)>,
+    /// Paths, and what they are to hold.
+    pub files: Vec<(PathBuf, Content)>,
     /// What will be known of each.
     pub known: Vec<Written>,
     /// The paths of all, changed or not.
@@ -36,10 +44,16 @@ pub(super) struct Changes {
 
 impl Changes {
     /// A file that is to hold these bytes.
-    pub fn take(&mut self, written: &BTreeMap<PathBuf, Written>, path: PathBuf, bytes: Vec<u8>, asked: Option<Stamp>) {
-        let print = print_of(&bytes);
+    pub fn take(
+        &mut self,
+        written: &BTreeMap<PathBuf, Written>,
+        (path, bytes): (PathBuf, &[u8]),
+        content: impl FnOnce() -> Content,
+        asked: Option<Stamp>,
+    ) {
+        let print = print_of(bytes);
         if written.get(&path).map(|written| written.print) != Some(print) {
-            self.files.push((path.clone(), bytes));
+            self.files.push((path.clone(), content()));
             self.known.push(Written { print, asked });
         }
         self.there.insert(path);

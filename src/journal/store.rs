@@ -2,7 +2,7 @@
 
 use super::{
     Journal, LineageDoc, OwnerDoc,
-    changes::{Changes, Written, print_of},
+    changes::{Changes, Content, Written, print_of},
     clock::{Clock, Stamp},
     together::{self, Asked},
 };
@@ -151,10 +151,27 @@ impl Store {
         let Changes { files, known, there } = self.changes()?;
         if !files.is_empty() {
             self.write_clock(env)?;
-            env.write_all(&files, 0o600)?;
+            let mut broken = Ok(());
+            let mut in_words = files.iter().map_while(|(path, content)| match self.in_words(content) {
+                Ok(bytes) => Some((path.clone(), bytes)),
+                Err(error) => {
+                    broken = Err(error);
+                    None
+                }
+            });
+            env.write_each(&mut in_words, 0o600)?;
+            broken?;
             self.written.extend(files.into_iter().map(|(path, _)| path).zip(known));
         }
         self.sweep(env, &there)
+    }
+
+    fn in_words(&self, content: &Content) -> io::Result<Vec<u8>> {
+        match content {
+            Content::Lineage(name) => self.encode(name, self.journal.lineages.get(name)),
+            Content::Owner(name) => self.encode(name.as_str(), self.journal.owners.get(name)),
+            Content::Bytes(bytes) => Ok(bytes.clone()),
+        }
     }
 
     /// Writes the clock, so that the time until now counts for the next run.
@@ -185,7 +202,8 @@ impl Store {
         let mut changes = Changes::default();
         for (name, document) in &self.journal.lineages {
             let path = self.directory.join("lineages").join(file_name(name));
-            changes.take(&self.written, path, self.encode(name, document)?, None);
+            let bytes = self.encode(name, document)?;
+            changes.take(&self.written, (path, &bytes), || Content::Lineage(name.clone()), None);
         }
         let mut owners = std::mem::take(&mut self.journal.owners);
         let taken = self.take_owners(&mut owners, &mut changes);
@@ -212,17 +230,20 @@ impl Store {
                 }
                 _ => {}
             }
-            changes.take(&self.written, path, self.encode(name.as_str(), &*owner)?, owner.asked);
+            let bytes = self.encode(name.as_str(), &*owner)?;
+            changes.take(&self.written, (path, &bytes), || Content::Owner(name.clone()), owner.asked);
         }
         if only_asked.len() < together::WORTH {
             for (asked, name) in only_asked.drain(..) {
                 let bytes = self.encode(name.as_str(), owners.get(&name))?;
-                changes.take(&self.written, owner_file(&self.directory, &name), bytes, Some(asked));
+                let file = (owner_file(&self.directory, &name), &bytes[..]);
+                changes.take(&self.written, file, || Content::Owner(name.clone()), Some(asked));
             }
         }
         for (number, document) in together::documents(&only_asked).iter().enumerate() {
             let path = together::file(&self.directory, number);
-            changes.take(&self.written, path, self.encode("asked", document)?, None);
+            let bytes = self.encode("asked", document)?;
+            changes.take(&self.written, (path, &bytes), || Content::Bytes(bytes.clone()), None);
         }
         Ok(())
     }
@@ -231,8 +252,6 @@ impl Store {
         let epoch = self.journal.clock.epoch.clone();
         let mut bytes = serde_json::to_vec_pretty(&File { version: VERSION, epoch, name: name.into(), document })?;
         bytes.push(b'\n');
-        // Thousands of them are kept until all are written.
-        bytes.shrink_to_fit();
         Ok(bytes)
     }
 
