@@ -37,6 +37,8 @@ pub struct Inode {
     /// Names of a file or link; directories are not counted.
     pub links: u32,
     device: u64,
+    /// The change after which a directory has the names that it has.
+    named: u64,
     pub(super) parent: u64,
 }
 
@@ -51,13 +53,25 @@ struct Place {
     inode: Option<u64>,
 }
 
-/// Where paths led, since the change with this number. The same few are walked again and again.
+/// Where paths led, as long as no directory and no link has gone from its place. The same few are walked again and again.
 #[derive(Clone, Debug, Default)]
 struct Walked {
-    changes: u64,
+    moves: u64,
     /// Without and with following a link at the end.
-    places: [HashMap<OsString, Done<Place>>; 2],
-    real: HashMap<OsString, Done<PathBuf>>,
+    places: [HashMap<OsString, Known<Found>>; 2],
+    real: HashMap<OsString, Known<PathBuf>>,
+}
+
+/// The directory that a path leads to, and what is there under its last name.
+type Found = (u64, Option<u64>);
+
+/// What a walk has found. Names that come and go matter only in the directory where it ended; where it met an error, any change may.
+#[derive(Clone, Debug)]
+struct Known<T> {
+    found: Done<T>,
+    dir: Option<u64>,
+    /// The change after which that directory, or everything, was as it was then.
+    seen: u64,
 }
 
 /// The file system. `changes` grows with every operation that changed something.
@@ -69,6 +83,8 @@ pub struct Disk {
     devices: u64,
     /// How many operations changed something.
     pub changes: u64,
+    /// How often a directory or a link has left its place.
+    pub(super) moves: u64,
     walked: RefCell<Walked>,
 }
 
@@ -78,18 +94,26 @@ const LINKS_FOLLOWED_AT_MOST: usize = 40;
 
 impl Default for Disk {
     fn default() -> Disk {
-        let root =
-            Inode { node: Node::Dir(BTreeMap::new()), mode: 0o755, uid: 0, gid: 0, links: 1, device: 1, parent: ROOT };
+        let root = Inode {
+            node: Node::Dir(BTreeMap::new()),
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            links: 1,
+            device: 1,
+            named: 0,
+            parent: ROOT,
+        };
         let nodes = BTreeMap::from([(ROOT, root)]);
         let (power, walked) = (Power::default(), RefCell::default());
-        Disk { nodes, power, next: ROOT + 1, devices: 1, changes: 0, walked }
+        Disk { nodes, power, next: ROOT + 1, devices: 1, changes: 0, moves: 0, walked }
     }
 }
 
 impl Disk {
     /// The inode that `path` names.
     pub fn inode(&self, path: &Path, follow: bool) -> Done<(u64, &Inode)> {
-        let number = self.walk(path, follow)?.inode.ok_or(Errno::ENOENT)?;
+        let number = self.walk(path, follow)?.1.ok_or(Errno::ENOENT)?;
         Ok((number, self.node(number)?))
     }
 
@@ -123,16 +147,17 @@ impl Disk {
 
     /// The path without links and dots.
     pub fn real_path(&self, path: &Path) -> Done<PathBuf> {
-        if let Some(known) = self.walked().real.get(path.as_os_str()) {
-            return known.clone();
+        if let Some(known) = self.walked().real.get(path.as_os_str()).filter(|known| self.holds(known)) {
+            return known.found.clone();
         }
         let real = self.find_real_path(path);
-        self.walked().real.insert(path.into(), real.clone());
+        let dir = self.walk(path, true).ok().filter(|_| real.is_ok()).map(|(dir, _)| dir);
+        self.walked().real.insert(path.into(), self.known(real.clone(), dir));
         real
     }
 
     fn find_real_path(&self, path: &Path) -> Done<PathBuf> {
-        let place = self.walk(path, true)?;
+        let place = self.walk_from(ROOT, path, true, &mut { LINKS_FOLLOWED_AT_MOST })?;
         let mut number = place.inode.ok_or(Errno::ENOENT)?;
         let mut names = Vec::new();
         if !matches!(self.node(number)?.node, Node::Dir(_)) {
@@ -179,7 +204,7 @@ impl Disk {
 
     /// Writes into a file in place, following links, as a program does that knows no better; makes it if missing.
     pub fn overwrite(&mut self, path: &Path, bytes: &[u8], mode: u32) -> Done<()> {
-        let Some(number) = self.walk(path, true)?.inode else { return self.create(path, bytes, mode) };
+        let Some(number) = self.walk(path, true)?.1 else { return self.create(path, bytes, mode) };
         let inode = self.node_mut(number)?;
         match inode.node {
             Node::File(_) => inode.node = Node::File(bytes.into()),
@@ -230,8 +255,7 @@ impl Disk {
 
     /// `rename`.
     pub fn rename(&mut self, from: &Path, to: &Path) -> Done<()> {
-        let source = self.walk(from, false)?;
-        let place = self.walk(to, false)?;
+        let (source, place) = (self.place(from)?, self.place(to)?);
         let number = source.inode.ok_or(Errno::ENOENT)?;
         check_name(&source.name)?;
         check_name(&place.name)?;
@@ -248,6 +272,7 @@ impl Disk {
             Some(there) => self.replace(there, is_dir)?,
             None => {}
         }
+        self.leaves(number)?;
         self.names_mut(source.dir)?.remove(&source.name);
         self.names_mut(place.dir)?.insert(place.name, number);
         self.node_mut(number)?.parent = place.dir;
@@ -256,7 +281,7 @@ impl Disk {
 
     /// `unlink`.
     pub fn remove(&mut self, path: &Path) -> Done<()> {
-        let place = self.walk(path, false)?;
+        let place = self.place(path)?;
         let number = place.inode.ok_or(Errno::ENOENT)?;
         if matches!(self.node(number)?.node, Node::Dir(_)) {
             return Err(Errno::EISDIR);
@@ -267,7 +292,7 @@ impl Disk {
 
     /// `rmdir`.
     pub fn remove_dir(&mut self, path: &Path) -> Done<()> {
-        let place = self.walk(path, false)?;
+        let place = self.place(path)?;
         let number = place.inode.ok_or(Errno::ENOENT)?;
         match &self.node(number)?.node {
             Node::Dir(_) if number == ROOT => return Err(Errno::EBUSY),
@@ -289,7 +314,14 @@ impl Disk {
         }
     }
 
+    /// What was reached through a directory or a link is no longer where it was.
+    fn leaves(&mut self, number: u64) -> Done<()> {
+        self.moves += u64::from(!matches!(self.node(number)?.node, Node::File(_)));
+        Ok(())
+    }
+
     fn release(&mut self, number: u64) -> Done<()> {
+        self.leaves(number)?;
         let inode = self.node_mut(number)?;
         inode.links -= 1;
         if inode.links == 0 {
@@ -308,7 +340,7 @@ impl Disk {
     }
 
     fn vacant(&self, path: &Path) -> Done<Place> {
-        let place = self.walk(path, false)?;
+        let place = self.place(path)?;
         match place.inode {
             Some(_) => Err(Errno::EEXIST),
             None => check_name(&place.name).map(|()| place),
@@ -319,7 +351,7 @@ impl Disk {
         let device = self.node(place.dir)?.device;
         let number = self.next;
         self.next += 1;
-        let inode = Inode { node, mode: mode & 0o7777, uid: 0, gid: 0, links: 1, device, parent: place.dir };
+        let inode = Inode { node, mode: mode & 0o7777, uid: 0, gid: 0, links: 1, device, named: 0, parent: place.dir };
         self.nodes.insert(number, inode);
         self.names_mut(place.dir)?.insert(place.name, number);
         Ok(())
@@ -343,33 +375,63 @@ impl Disk {
     fn names_mut(&mut self, dir: u64) -> Done<&mut BTreeMap<OsString, u64>> {
         self.changes += 1;
         self.remember_names(dir);
-        match &mut self.node_mut(dir)?.node {
+        let changes = self.changes;
+        let inode = self.node_mut(dir)?;
+        inode.named = changes;
+        match &mut inode.node {
             Node::Dir(names) => Ok(names),
             _ => Err(Errno::ENOTDIR),
         }
     }
 
     /// Follows `path` from the root, which is the working directory too.
-    fn walk(&self, path: &Path, follow: bool) -> Done<Place> {
+    fn walk(&self, path: &Path, follow: bool) -> Done<Found> {
         if path.as_os_str().is_empty() {
             return Err(Errno::ENOENT);
         }
-        if let Some(known) = self.walked().places[usize::from(follow)].get(path.as_os_str()) {
-            return known.clone();
+        let known = |walked: &Walked| {
+            let known = walked.places[usize::from(follow)].get(path.as_os_str());
+            known.filter(|known| self.holds(known)).map(|known| known.found)
+        };
+        if let Some(found) = known(&self.walked()) {
+            return found;
         }
-        let mut budget = LINKS_FOLLOWED_AT_MOST;
-        let place = self.walk_from(ROOT, path, follow, &mut budget);
-        self.walked().places[usize::from(follow)].insert(path.into(), place.clone());
-        place
+        let place = self.walk_from(ROOT, path, follow, &mut { LINKS_FOLLOWED_AT_MOST });
+        let found = place.map(|place| (place.dir, place.inode));
+        let dir = found.ok().map(|(dir, _)| dir);
+        self.walked().places[usize::from(follow)].insert(path.into(), self.known(found, dir));
+        found
+    }
+
+    /// The same without following a link at the end, with the last name: what is to be changed.
+    fn place(&self, path: &Path) -> Done<Place> {
+        let (dir, inode) = self.walk(path, false)?;
+        let name = match path.components().next_back() {
+            Some(Component::Normal(name)) => name.to_owned(),
+            _ => OsString::from("."),
+        };
+        Ok(Place { dir, name, inode })
     }
 
     /// What is known of paths as things are now.
     fn walked(&self) -> RefMut<'_, Walked> {
         let mut walked = self.walked.borrow_mut();
-        if walked.changes != self.changes {
-            *walked = Walked { changes: self.changes, ..Walked::default() };
+        if walked.moves != self.moves {
+            *walked = Walked { moves: self.moves, ..Walked::default() };
         }
         walked
+    }
+
+    fn known<T>(&self, found: Done<T>, dir: Option<u64>) -> Known<T> {
+        Known { found, dir, seen: self.names_since(dir) }
+    }
+
+    fn holds<T>(&self, known: &Known<T>) -> bool {
+        known.seen == self.names_since(known.dir)
+    }
+
+    fn names_since(&self, dir: Option<u64>) -> u64 {
+        dir.and_then(|dir| self.nodes.get(&dir)).map_or(self.changes, |inode| inode.named)
     }
 
     fn walk_from(&self, start: u64, path: &Path, follow: bool, budget: &mut usize) -> Done<Place> {
