@@ -16,7 +16,8 @@ use hickory_resolver::proto::{
     rr::{RData, RecordType, rdata::NS},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     net::IpAddr,
     rc::Rc,
     time::Duration,
@@ -122,7 +123,12 @@ pub struct Dns {
     /// Somebody on the way who changes answers.
     pub tamper: Option<Tamper>,
     changed: bool,
+    /// What was answered since anything was changed: the same questions come again and again.
+    answered: RefCell<HashMap<Question, Answered>>,
 }
+
+/// All that an answer depends on, but for what is in [`Dns`]: the question, the routes, the day.
+type Question = (Ask, (bool, bool), i64);
 
 /// Changes an answer on its way.
 pub type Tamper = Rc<dyn Fn(&Ask, &mut Message)>;
@@ -240,8 +246,27 @@ impl Dns {
         changed
     }
 
+    /// Something may have been changed: everything is to be answered anew.
+    pub(super) fn forget_answers(&mut self) {
+        self.answered.get_mut().clear();
+    }
+
     /// Answers one question.
     pub(super) fn answer(&self, ask: &Ask, routes: (bool, bool), wall: i64) -> Answered {
+        // Whatever is signed is signed once a day.
+        let day = wall - wall.rem_euclid(86_400);
+        let question = (ask.clone(), routes, day);
+        if let Some(answered) = self.answered.borrow().get(&question) {
+            return answered.clone();
+        }
+        let answered = self.answer_anew(ask, routes, day);
+        if self.tamper.is_none() {
+            self.answered.borrow_mut().insert(question, answered.clone());
+        }
+        answered
+    }
+
+    fn answer_anew(&self, ask: &Ask, routes: (bool, bool), wall: i64) -> Answered {
         let mut message = self.untouched(ask, routes, wall)?;
         if let Some(tamper) = &self.tamper {
             tamper(ask, &mut message);
