@@ -1,14 +1,17 @@
 //! A Unix file system in memory: inodes, links of both kinds, renames, mount points. It knows nothing of time, processes and
 //! faults, and its process is root, so no permission is ever lacking.
 
-use super::power::Power;
+use super::{
+    power::Power,
+    walk::{Place, Walked},
+};
 use crate::env::{Kind, Stat};
 use nix::errno::Errno;
 use std::{
-    cell::{RefCell, RefMut},
-    collections::{BTreeMap, HashMap},
+    cell::RefCell,
+    collections::BTreeMap,
     ffi::{OsStr, OsString},
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     rc::Rc,
 };
 
@@ -38,41 +41,12 @@ pub struct Inode {
     pub links: u32,
     device: u64,
     /// The change after which a directory has the names that it has.
-    named: u64,
+    pub(super) named: u64,
     pub(super) parent: u64,
 }
 
 /// The result of a file operation: an error is the number that the kernel would give.
 pub type Done<T> = Result<T, Errno>;
-
-/// Where a path leads: the directory, the last name in it, and what has that name.
-#[derive(Clone, Debug)]
-struct Place {
-    dir: u64,
-    name: OsString,
-    inode: Option<u64>,
-}
-
-/// Where paths led, as long as no directory and no link has gone from its place. The same few are walked again and again.
-#[derive(Clone, Debug, Default)]
-struct Walked {
-    moves: u64,
-    /// Without and with following a link at the end.
-    places: [HashMap<OsString, Known<Found>>; 2],
-    real: HashMap<OsString, Known<PathBuf>>,
-}
-
-/// The directory that a path leads to, and what is there under its last name.
-type Found = (u64, Option<u64>);
-
-/// What a walk has found. Names that come and go matter only in the directory where it ended; where it met an error, any change may.
-#[derive(Clone, Debug)]
-struct Known<T> {
-    found: Done<T>,
-    dir: Option<u64>,
-    /// The change after which that directory, or everything, was as it was then.
-    seen: u64,
-}
 
 /// The file system. `changes` grows with every operation that changed something.
 #[derive(Clone, Debug)]
@@ -85,12 +59,10 @@ pub struct Disk {
     pub changes: u64,
     /// How often a directory or a link has left its place.
     pub(super) moves: u64,
-    walked: RefCell<Walked>,
+    pub(super) walked: RefCell<Walked>,
 }
 
 pub(super) const ROOT: u64 = 2;
-const NAME_MAX: usize = 255;
-const LINKS_FOLLOWED_AT_MOST: usize = 40;
 
 impl Default for Disk {
     fn default() -> Disk {
@@ -143,34 +115,6 @@ impl Disk {
             Node::Link(target) => Ok(target.clone()),
             _ => Err(Errno::EINVAL),
         }
-    }
-
-    /// The path without links and dots.
-    pub fn real_path(&self, path: &Path) -> Done<PathBuf> {
-        if let Some(known) = self.walked().real.get(path.as_os_str()).filter(|known| self.holds(known)) {
-            return known.found.clone();
-        }
-        let real = self.find_real_path(path);
-        let dir = self.walk(path, true).ok().filter(|_| real.is_ok()).map(|(dir, _)| dir);
-        self.walked().real.insert(path.into(), self.known(real.clone(), dir));
-        real
-    }
-
-    fn find_real_path(&self, path: &Path) -> Done<PathBuf> {
-        let place = self.walk_from(ROOT, path, true, &mut { LINKS_FOLLOWED_AT_MOST })?;
-        let mut number = place.inode.ok_or(Errno::ENOENT)?;
-        let mut names = Vec::new();
-        if !matches!(self.node(number)?.node, Node::Dir(_)) {
-            names.push(place.name);
-            number = place.dir;
-        }
-        while number != ROOT {
-            let parent = self.node(number)?.parent;
-            let name = self.names(parent)?.iter().find(|(_, child)| **child == number).map(|(name, _)| name.clone());
-            names.push(name.ok_or(Errno::ENOENT)?);
-            number = parent;
-        }
-        Ok(Path::new("/").join(names.iter().rev().collect::<PathBuf>()))
     }
 
     /// The names in a directory, sorted.
@@ -357,7 +301,7 @@ impl Disk {
         Ok(())
     }
 
-    fn node(&self, number: u64) -> Done<&Inode> {
+    pub(super) fn node(&self, number: u64) -> Done<&Inode> {
         self.nodes.get(&number).ok_or(Errno::EIO)
     }
 
@@ -365,7 +309,7 @@ impl Disk {
         self.nodes.get_mut(&number).ok_or(Errno::EIO)
     }
 
-    fn names(&self, dir: u64) -> Done<&BTreeMap<OsString, u64>> {
+    pub(super) fn names(&self, dir: u64) -> Done<&BTreeMap<OsString, u64>> {
         match &self.node(dir)?.node {
             Node::Dir(names) => Ok(names),
             _ => Err(Errno::ENOTDIR),
@@ -383,95 +327,6 @@ impl Disk {
             _ => Err(Errno::ENOTDIR),
         }
     }
-
-    /// Follows `path` from the root, which is the working directory too.
-    fn walk(&self, path: &Path, follow: bool) -> Done<Found> {
-        if path.as_os_str().is_empty() {
-            return Err(Errno::ENOENT);
-        }
-        let known = |walked: &Walked| {
-            let known = walked.places[usize::from(follow)].get(path.as_os_str());
-            known.filter(|known| self.holds(known)).map(|known| known.found)
-        };
-        if let Some(found) = known(&self.walked()) {
-            return found;
-        }
-        let place = self.walk_from(ROOT, path, follow, &mut { LINKS_FOLLOWED_AT_MOST });
-        let found = place.map(|place| (place.dir, place.inode));
-        let dir = found.ok().map(|(dir, _)| dir);
-        self.walked().places[usize::from(follow)].insert(path.into(), self.known(found, dir));
-        found
-    }
-
-    /// The same without following a link at the end, with the last name: what is to be changed.
-    fn place(&self, path: &Path) -> Done<Place> {
-        let (dir, inode) = self.walk(path, false)?;
-        let name = match path.components().next_back() {
-            Some(Component::Normal(name)) => name.to_owned(),
-            _ => OsString::from("."),
-        };
-        Ok(Place { dir, name, inode })
-    }
-
-    /// What is known of paths as things are now.
-    fn walked(&self) -> RefMut<'_, Walked> {
-        let mut walked = self.walked.borrow_mut();
-        if walked.moves != self.moves {
-            *walked = Walked { moves: self.moves, ..Walked::default() };
-        }
-        walked
-    }
-
-    fn known<T>(&self, found: Done<T>, dir: Option<u64>) -> Known<T> {
-        Known { found, dir, seen: self.names_since(dir) }
-    }
-
-    fn holds<T>(&self, known: &Known<T>) -> bool {
-        known.seen == self.names_since(known.dir)
-    }
-
-    fn names_since(&self, dir: Option<u64>) -> u64 {
-        dir.and_then(|dir| self.nodes.get(&dir)).map_or(self.changes, |inode| inode.named)
-    }
-
-    fn walk_from(&self, start: u64, path: &Path, follow: bool, budget: &mut usize) -> Done<Place> {
-        let mut at = Place { dir: start, name: OsString::from("."), inode: Some(start) };
-        let mut components = path.components().peekable();
-        while let Some(component) = components.next() {
-            let here = at.inode.ok_or(Errno::ENOENT)?;
-            let last = components.peek().is_none();
-            at = match component {
-                Component::RootDir | Component::Prefix(_) => dot(ROOT),
-                Component::CurDir => dot(here),
-                Component::ParentDir => {
-                    self.names(here)?;
-                    dot(self.node(here)?.parent)
-                }
-                Component::Normal(name) => self.step(here, name, follow || !last, budget)?,
-            };
-        }
-        Ok(at)
-    }
-
-    fn step(&self, dir: u64, name: &OsStr, follow: bool, budget: &mut usize) -> Done<Place> {
-        let names = self.names(dir)?;
-        if name.len() > NAME_MAX {
-            return Err(Errno::ENAMETOOLONG);
-        }
-        let inode = names.get(name).copied();
-        match inode.map(|number| self.node(number)).transpose()?.map(|inode| &inode.node) {
-            Some(Node::Link(target)) if follow => {
-                *budget = budget.checked_sub(1).ok_or(Errno::ELOOP)?;
-                self.walk_from(dir, target, true, budget)
-            }
-            _ => Ok(Place { dir, name: name.to_owned(), inode }),
-        }
-    }
-}
-
-/// A directory reached by no name of its own.
-fn dot(dir: u64) -> Place {
-    Place { dir, name: OsString::from("."), inode: Some(dir) }
 }
 
 fn check_name(name: &OsStr) -> Done<()> {
