@@ -5,7 +5,7 @@ use super::{
     power::Power,
     walk::{Place, Walked},
 };
-use crate::env::{Kind, Stat};
+use crate::env::{Kind, Print, Stat};
 use nix::errno::Errno;
 use std::{
     cell::RefCell,
@@ -13,6 +13,7 @@ use std::{
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     rc::Rc,
+    sync::atomic::{AtomicI64, Ordering::Relaxed},
 };
 
 /// What an inode holds.
@@ -42,6 +43,8 @@ pub struct Inode {
     device: u64,
     /// The change after which a directory has the names that it has.
     pub(super) named: u64,
+    /// The time of its bytes, as prints tell it.
+    written: i64,
     pub(super) parent: u64,
 }
 
@@ -64,6 +67,12 @@ pub struct Disk {
 
 pub(super) const ROOT: u64 = 2;
 
+/// Another moment than that of any other write, in whichever world: what is remembered of a file by its print may outlive a world.
+fn new_time() -> i64 {
+    static WRITES: AtomicI64 = AtomicI64::new(1);
+    WRITES.fetch_add(1, Relaxed)
+}
+
 impl Default for Disk {
     fn default() -> Disk {
         let root = Inode {
@@ -74,6 +83,7 @@ impl Default for Disk {
             links: 1,
             device: 1,
             named: 0,
+            written: 0,
             parent: ROOT,
         };
         let nodes = BTreeMap::from([(ROOT, root)]);
@@ -105,8 +115,11 @@ impl Disk {
             Node::Dir(names) => (Kind::Dir, names.len()),
             Node::Link(target) => (Kind::Link, target.as_os_str().len()),
         };
-        let Inode { mode, uid, gid, device, .. } = *inode;
-        Ok(Stat { kind, device, inode: number, size: size as u64, mode, uid, gid, changed: None, print: None })
+        let Inode { mode, uid, gid, device, written, .. } = *inode;
+        let size = size as u64;
+        let print = Print { device, inode: number, size, modified: (written, 0) };
+        let print = (kind == Kind::File).then_some(print);
+        Ok(Stat { kind, device, inode: number, size, mode, uid, gid, changed: None, print })
     }
 
     /// Where a symbolic link points.
@@ -151,7 +164,7 @@ impl Disk {
         let Some(number) = self.walk(path, true)?.1 else { return self.create(path, bytes, mode) };
         let inode = self.node_mut(number)?;
         match inode.node {
-            Node::File(_) => inode.node = Node::File(bytes.into()),
+            Node::File(_) => (inode.node, inode.written) = (Node::File(bytes.into()), new_time()),
             _ => return Err(Errno::EISDIR),
         }
         self.changes += 1;
@@ -295,7 +308,8 @@ impl Disk {
         let device = self.node(place.dir)?.device;
         let number = self.next;
         self.next += 1;
-        let inode = Inode { node, mode: mode & 0o7777, uid: 0, gid: 0, links: 1, device, named: 0, parent: place.dir };
+        let (mode, links, named, parent) = (mode & 0o7777, 1, 0, place.dir);
+        let inode = Inode { node, mode, uid: 0, gid: 0, links, device, named, written: new_time(), parent };
         self.nodes.insert(number, inode);
         self.names_mut(place.dir)?.insert(place.name, number);
         Ok(())
