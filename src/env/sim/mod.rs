@@ -138,17 +138,6 @@ impl World {
 
     /// Changes the state of things at once; services, history and observers take notice.
     pub fn change<R>(&self, with: impl FnOnce(&mut State) -> R) -> R {
-        let result = {
-            let state = &mut *self.state.borrow_mut();
-            state.dns.forget_answers();
-            with(state)
-        };
-        self.notice();
-        result
-    }
-
-    /// The same, where it does not touch the DNS.
-    fn change_but_dns<R>(&self, with: impl FnOnce(&mut State) -> R) -> R {
         let result = with(&mut self.state.borrow_mut());
         self.notice();
         result

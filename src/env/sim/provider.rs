@@ -37,7 +37,7 @@ pub fn run(world: &World, command: &Command) -> Ended {
         world.pass(command.limit);
         Ended { status: Status::TimedOut, output: String::new() }
     };
-    match world.change_but_dns(|state| state.dns.next_update()) {
+    match world.change(|state| state.dns.next_update()) {
         Updates::Work => carry_out(world, &job),
         Updates::NoEffect => ended(0, "published, it says"),
         Updates::Refuse => ended(2, "not allowed"),

@@ -275,9 +275,9 @@ pub(super) fn reload(world: &World, command: &Command) -> Ended {
     };
     if mode != Reload::Works {
         let count = |service: &mut Service| service.failed_reloads += 1;
-        world.change_but_dns(|state| state.services.get_mut(name).map(count));
+        world.change(|state| state.services.get_mut(name).map(count));
     }
-    let load = |reached, keep| world.change_but_dns(|state| state.reload_service(name, reached, keep));
+    let load = |reached, keep| world.change(|state| state.reload_service(name, reached, keep));
     match mode {
         Reload::Works => drop(load(usize::MAX, false)),
         Reload::Checks => return ended(if load(usize::MAX, true) { 0 } else { 1 }),

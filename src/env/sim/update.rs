@@ -32,7 +32,7 @@ pub fn exchange(world: &World, server: SocketAddr, bytes: &[u8]) -> Result<Vec<u
         Some(Mode::ServFail) => return reply(&request, ResponseCode::ServFail),
         Some(Mode::Answers | Mode::Lame | Mode::Strips) => {}
     }
-    match world.change_but_dns(|state| state.dns.next_update()) {
+    match world.change(|state| state.dns.next_update()) {
         Updates::Work => reply(&request, apply(world, server, &request, true)),
         Updates::NoEffect => reply(&request, apply(world, server, &request, false)),
         Updates::Refuse => reply(&request, ResponseCode::Refused),

@@ -10,11 +10,17 @@ use std::{
 };
 
 /// Where a path leads: the directory, the last name in it, and what has that name.
-#[derive(Clone, Debug)]
 pub(super) struct Place {
     pub dir: u64,
     pub name: OsString,
     pub inode: Option<u64>,
+}
+
+/// The same on the way.
+struct At<'a> {
+    dir: u64,
+    name: &'a OsStr,
+    inode: Option<u64>,
 }
 
 /// Where paths led, as long as no directory and no link has gone from its place. The same few are walked again and again.
@@ -54,12 +60,12 @@ impl Disk {
     }
 
     fn find_real_path(&self, path: &Path) -> Done<PathBuf> {
-        let place = self.walk_from(ROOT, path, true, &mut { LINKS_FOLLOWED_AT_MOST })?;
-        let mut number = place.inode.ok_or(Errno::ENOENT)?;
+        let at = self.walk_from(ROOT, path, true, &mut { LINKS_FOLLOWED_AT_MOST })?;
+        let mut number = at.inode.ok_or(Errno::ENOENT)?;
         let mut names = Vec::new();
         if !matches!(self.node(number)?.node, Node::Dir(_)) {
-            names.push(place.name);
-            number = place.dir;
+            names.push(at.name.to_owned());
+            number = at.dir;
         }
         while number != ROOT {
             let parent = self.node(number)?.parent;
@@ -82,8 +88,8 @@ impl Disk {
         if let Some(found) = known(&self.walked()) {
             return found;
         }
-        let place = self.walk_from(ROOT, path, follow, &mut { LINKS_FOLLOWED_AT_MOST });
-        let found = place.map(|place| (place.dir, place.inode));
+        let at = self.walk_from(ROOT, path, follow, &mut { LINKS_FOLLOWED_AT_MOST });
+        let found = at.map(|at| (at.dir, at.inode));
         let dir = found.ok().map(|(dir, _)| dir);
         self.walked().places[usize::from(follow)].insert(path.into(), self.known(found, dir));
         found
@@ -120,8 +126,8 @@ impl Disk {
         dir.and_then(|dir| self.nodes.get(&dir)).map_or(self.changes, |inode| inode.named)
     }
 
-    fn walk_from(&self, start: u64, path: &Path, follow: bool, budget: &mut usize) -> Done<Place> {
-        let mut at = Place { dir: start, name: OsString::from("."), inode: Some(start) };
+    fn walk_from<'a>(&'a self, start: u64, path: &'a Path, follow: bool, budget: &mut usize) -> Done<At<'a>> {
+        let mut at = dot(start);
         let mut components = path.components().peekable();
         while let Some(component) = components.next() {
             let here = at.inode.ok_or(Errno::ENOENT)?;
@@ -139,7 +145,7 @@ impl Disk {
         Ok(at)
     }
 
-    fn step(&self, dir: u64, name: &OsStr, follow: bool, budget: &mut usize) -> Done<Place> {
+    fn step<'a>(&'a self, dir: u64, name: &'a OsStr, follow: bool, budget: &mut usize) -> Done<At<'a>> {
         let names = self.names(dir)?;
         if name.len() > NAME_MAX {
             return Err(Errno::ENAMETOOLONG);
@@ -150,14 +156,14 @@ impl Disk {
                 *budget = budget.checked_sub(1).ok_or(Errno::ELOOP)?;
                 self.walk_from(dir, target, true, budget)
             }
-            _ => Ok(Place { dir, name: name.to_owned(), inode }),
+            _ => Ok(At { dir, name, inode }),
         }
     }
 }
 
 /// A directory reached by no name of its own.
-fn dot(dir: u64) -> Place {
-    Place { dir, name: OsString::from("."), inode: Some(dir) }
+fn dot<'a>(dir: u64) -> At<'a> {
+    At { dir, name: OsStr::new("."), inode: Some(dir) }
 }
 
 #[cfg(test)]
@@ -204,7 +210,7 @@ mod tests {
                 for path in NAMES.map(Path::new) {
                     for follow in [false, true] {
                         let walked = disk.walk_from(ROOT, path, follow, &mut { LINKS_FOLLOWED_AT_MOST });
-                        let anew = walked.map(|place| (place.dir, place.inode));
+                        let anew = walked.map(|at| (at.dir, at.inode));
                         prop_assert_eq!(disk.walk(path, follow), anew, "{:?} {}: {:?}", path, follow, step);
                     }
                     prop_assert_eq!(disk.real_path(path), disk.find_real_path(path), "{:?}: {:?}", path, step);
