@@ -22,7 +22,7 @@ const MOST_LINKS: usize = 40;
 pub(crate) struct Watch<'a> {
     env: &'a dyn Env,
     /// Paths, and whether more than the way there was looked at.
-    seen: RefCell<HashMap<PathBuf, bool>>,
+    seen: RefCell<HashMap<OsString, bool>>,
 }
 
 impl<'a> Watch<'a> {
@@ -42,9 +42,9 @@ impl<'a> Watch<'a> {
 
     fn take_down(&self, path: &Path, more: bool) {
         let mut seen = self.seen.borrow_mut();
-        match seen.get_mut(path) {
+        match seen.get_mut(path.as_os_str()) {
             Some(known) => *known |= more,
-            None => drop(seen.insert(path.to_owned(), more)),
+            None => drop(seen.insert(path.into(), more)),
         }
     }
 
@@ -54,6 +54,7 @@ impl<'a> Watch<'a> {
         let mut trails = Trails { env: self.env, real: HashMap::new(), found: BTreeSet::new() };
         let mut passed = Vec::new();
         for (path, more) in self.seen.borrow().iter() {
+            let path = Path::new(path);
             match more {
                 true => drop(trails.follow(path).ok()?),
                 false => passed.push(trails.step(path, 0).ok()?),

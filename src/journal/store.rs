@@ -2,7 +2,7 @@
 
 use super::{
     Journal, LineageDoc, OwnerDoc,
-    changes::{Changes, Written, print_of},
+    changes::{Changes, Print, Prints, Written},
     clock::{Clock, Stamp},
     together::{self, Asked},
 };
@@ -17,6 +17,7 @@ use serde_json::Error;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
+    hash::Hash,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
@@ -42,6 +43,7 @@ pub struct Store {
     journal: Journal,
     /// What each document's file holds.
     written: BTreeMap<PathBuf, Written>,
+    prints: Prints,
     /// Files that could not be used: path and reason. They were set aside.
     pub damaged: Vec<String>,
     mend: bool,
@@ -72,9 +74,9 @@ impl Store {
     fn load(env: &dyn Env, directory: &Path, mend: bool) -> io::Result<Store> {
         let clock = Clock::start(env.boot());
         let journal = Journal { clock, lineages: BTreeMap::new(), owners: BTreeMap::new() };
-        let mut store =
-            Store { directory: directory.into(), journal, written: BTreeMap::new(), damaged: Vec::new(), mend };
-        let known = store.read::<Clock>(env, &directory.join("clock.json"))?;
+        let (directory, written, prints) = (directory.to_path_buf(), BTreeMap::new(), Prints::default());
+        let mut store = Store { directory, journal, written, prints, damaged: Vec::new(), mend };
+        let known = store.read::<Clock>(env, &store.directory.join("clock.json"))?;
         if let Some(known) = known {
             store.journal.clock = known.document;
         }
@@ -171,7 +173,7 @@ impl Store {
         let mut changes = Changes::default();
         for (name, document) in &self.journal.lineages {
             let path = self.directory.join("lineages").join(file_name(name));
-            changes.take(&self.written, path, self.encode(name, document)?, None);
+            self.take(&mut changes, path, name, document, None)?;
         }
         let mut owners = std::mem::take(&mut self.journal.owners);
         let taken = self.take_owners(&mut owners, &mut changes);
@@ -188,9 +190,9 @@ impl Store {
             match (owner.asked, known.and_then(|known| known.asked)) {
                 (Some(asked), Some(before)) if before < asked => {
                     owner.asked = Some(before);
-                    let bytes = self.encode(name.as_str(), &*owner);
+                    let print = self.print(name.as_str(), owner);
                     owner.asked = Some(asked);
-                    if known.map(|known| known.print) == Some(print_of(&bytes?)) {
+                    if known.map(|known| known.print) == Some(print) {
                         only_asked.push((asked, name.clone()));
                         changes.there.insert(path);
                         continue;
@@ -198,19 +200,35 @@ impl Store {
                 }
                 _ => {}
             }
-            changes.take(&self.written, path, self.encode(name.as_str(), &*owner)?, owner.asked);
+            self.take(changes, path, name.as_str(), owner, owner.asked)?;
         }
         if only_asked.len() < together::WORTH {
             for (asked, name) in only_asked.drain(..) {
-                let bytes = self.encode(name.as_str(), owners.get(&name))?;
-                changes.take(&self.written, owner_file(&self.directory, &name), bytes, Some(asked));
+                let Some(owner) = owners.get(&name) else { continue };
+                self.take(changes, owner_file(&self.directory, &name), name.as_str(), owner, Some(asked))?;
             }
         }
         for (number, document) in together::documents(&only_asked).iter().enumerate() {
             let path = together::file(&self.directory, number);
-            changes.take(&self.written, path, self.encode("asked", document)?, None);
+            self.take(changes, path, "asked", document, None)?;
         }
         Ok(())
+    }
+
+    fn take<T: Serialize + Hash>(
+        &self,
+        changes: &mut Changes,
+        path: PathBuf,
+        name: &str,
+        document: &T,
+        asked: Option<Stamp>,
+    ) -> io::Result<()> {
+        let written = Written { print: self.print(name, document), asked };
+        changes.take(&self.written, path, written, || self.encode(name, document))
+    }
+
+    fn print<T: Hash>(&self, name: &str, document: &T) -> Print {
+        self.prints.of(VERSION, &self.journal.clock.epoch, name, document)
     }
 
     fn encode<T: Serialize>(&self, name: &str, document: T) -> io::Result<Vec<u8>> {
@@ -238,7 +256,7 @@ impl Store {
         forget(document, &self.journal.clock, epoch != self.journal.clock.epoch)
     }
 
-    fn read<T: DeserializeOwned>(&mut self, env: &dyn Env, path: &Path) -> io::Result<Option<File<T>>> {
+    fn read<T: DeserializeOwned + Hash>(&mut self, env: &dyn Env, path: &Path) -> io::Result<Option<File<T>>> {
         let bytes = match env.read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -264,7 +282,8 @@ impl Store {
             Ok(file) => {
                 // The clock is written whenever anything is.
                 if !path.ends_with("clock.json") {
-                    self.written.insert(path.into(), Written { print: print_of(&bytes), asked: None });
+                    let print = self.prints.of(file.version, &file.epoch, &file.name, &file.document);
+                    self.written.insert(path.into(), Written { print, asked: None });
                 }
                 Ok(Some(file))
             }
