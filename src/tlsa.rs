@@ -161,13 +161,18 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// What a selector selects (RFC 6698 section 2.1.2).
+    fn object(&self, selector: u8) -> Option<&[u8]> {
+        match selector {
+            0 => Some(&self.der),
+            1 => Some(&self.spki),
+            _ => None,
+        }
+    }
+
     /// Certificate association data for this selector and matching type (RFC 6698 sections 2.1.2–2.1.4).
     fn data(&self, selector: u8, matching: u8) -> Option<Vec<u8>> {
-        let object = match selector {
-            0 => &self.der,
-            1 => &self.spki,
-            _ => return None,
-        };
+        let object = self.object(selector)?;
         match matching {
             0 => Some(object.to_vec()),
             1 => Some(digest::digest(&digest::SHA256, object).as_ref().to_vec()),
@@ -177,7 +182,14 @@ impl Certificate {
     }
 
     fn matches(&self, record: &Association) -> bool {
-        self.data(record.selector, record.matching).is_some_and(|data| data == record.data)
+        let Some(object) = self.object(record.selector) else { return false };
+        let is_digest = |algorithm| digest::digest(algorithm, object).as_ref() == record.data;
+        match record.matching {
+            0 => object == record.data,
+            1 => is_digest(&digest::SHA256),
+            2 => is_digest(&digest::SHA512),
+            _ => false,
+        }
     }
 }
 

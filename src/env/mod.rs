@@ -22,7 +22,7 @@ use std::{
 };
 
 /// What the boot clock shows: it never jumps, counts suspended time, and starts anew at each boot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct Boot {
     /// The kernel's random name for this boot.
     pub id: String,
@@ -31,7 +31,7 @@ pub struct Boot {
 }
 
 /// One DNS question to one address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ask {
     /// Whom to ask, over UDP, and over TCP when the answer is truncated.
     pub server: SocketAddr,

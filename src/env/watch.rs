@@ -24,7 +24,7 @@ pub(crate) struct Watch<'a> {
     env: &'a dyn Env,
     /// By folder the names that were looked at, and whether more than the way there was; without a name the folder itself.
     /// Nothing, once something was changed: whoever has something to do has nothing to go by.
-    seen: RefCell<Option<HashMap<PathBuf, Map<OsString, bool>>>>,
+    seen: RefCell<Option<HashMap<OsString, Map<OsString, bool>>>>,
 }
 
 impl<'a> Watch<'a> {
@@ -46,12 +46,13 @@ impl<'a> Watch<'a> {
         let mut seen = self.seen.borrow_mut();
         let Some(seen) = &mut *seen else { return };
         let (folder, name) = path.parent().zip(path.file_name()).unwrap_or((path, OsStr::new("")));
-        match seen.get_mut(folder) {
+        // Bytes are found in less time than the parts of a path.
+        match seen.get_mut(folder.as_os_str()) {
             Some(names) => match names.get_mut(name) {
                 Some(known) => *known |= more,
                 None => drop(names.insert(name.to_owned(), more)),
             },
-            None => drop(seen.insert(folder.to_owned(), Map::from([(name.to_owned(), more)]))),
+            None => drop(seen.insert(folder.into(), Map::from([(name.to_owned(), more)]))),
         }
     }
 
@@ -68,7 +69,8 @@ impl<'a> Watch<'a> {
         let seen = self.seen.borrow();
         let names = seen.as_ref()?.iter().flat_map(|(folder, names)| names.iter().map(move |name| (folder, name)));
         for (folder, (name, more)) in names {
-            let path = if name.is_empty() { folder.clone() } else { folder.join(name) };
+            let folder = Path::new(folder);
+            let path = if name.is_empty() { folder.to_owned() } else { folder.join(name) };
             match more {
                 true => drop(trails.follow(&path).ok()?),
                 false => passed.push(trails.step(&path, 0).ok()?),

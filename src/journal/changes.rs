@@ -2,22 +2,29 @@
 
 use super::clock::Stamp;
 use crate::name::DnsName;
-use ring::digest::{SHA256, digest};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{BuildHasher, Hash, RandomState},
+    io,
     path::PathBuf,
 };
 
-/// Tells the contents of a file from all others.
-pub(super) type Print = [u8; 16];
+/// Tells what a file says from everything else.
+pub(super) type Print = u64;
 
-pub(super) fn print_of(bytes: &[u8]) -> Print {
-    let mut print = Print::default();
-    print.copy_from_slice(&digest(&SHA256, bytes).as_ref()[..16]);
-    print
+/// Makes prints, which hold for one run: they are keyed by chance, so nobody can make two documents with the same. To write down and
+/// digest every document, changed or not, would take longer than most runs.
+#[derive(Debug, Default)]
+pub(super) struct Prints(RandomState);
+
+impl Prints {
+    /// The print of a document in a file of this version, epoch and name.
+    pub fn of<T: Hash>(&self, version: u32, epoch: &str, name: &str, document: &T) -> Print {
+        self.0.hash_one((version, epoch, name, document))
+    }
 }
 
-/// What is known of a file: a digest of its bytes and, of an owner's, the moment of asking that it tells.
+/// What is known of a file: a print of what it says and, of an owner's, the moment of asking that it tells.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Written {
     pub print: Print,
@@ -43,19 +50,19 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// A file that is to hold these bytes.
+    /// A file that is to say what this is the print of.
     pub fn take(
         &mut self,
-        written: &BTreeMap<PathBuf, Written>,
-        (path, bytes): (PathBuf, &[u8]),
-        content: impl FnOnce() -> Content,
-        asked: Option<Stamp>,
-    ) {
-        let print = print_of(bytes);
-        if written.get(&path).map(|written| written.print) != Some(print) {
-            self.files.push((path.clone(), content()));
-            self.known.push(Written { print, asked });
+        known: &BTreeMap<PathBuf, Written>,
+        path: PathBuf,
+        written: Written,
+        content: impl FnOnce() -> io::Result<Content>,
+    ) -> io::Result<()> {
+        if known.get(&path).map(|known| known.print) != Some(written.print) {
+            self.files.push((path.clone(), content()?));
+            self.known.push(written);
         }
         self.there.insert(path);
+        Ok(())
     }
 }

@@ -28,7 +28,7 @@ impl Stamp {
 }
 
 /// The clock as it was last written down.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Clock {
     /// Names this run of the clock. Stamps of another epoch mean nothing: their waits are done in full.
     pub epoch: String,

@@ -26,7 +26,7 @@ use std::{
 };
 
 /// Everything we remember, as one value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Journal {
     /// The clock that all stamps below were read from.
     pub clock: Clock,
@@ -44,7 +44,7 @@ impl Journal {
 }
 
 /// What we remember of a lineage.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LineageDoc {
     /// The generation that the dane directory showed when we last looked.
     pub served: Option<GenerationId>,
@@ -100,7 +100,7 @@ impl LineageDoc {
 }
 
 /// The files of a client are not one complete set, as far as can be told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Unfinished {
     /// When that was first seen; of what is complete but for a doubt, when this generation was.
     pub since: Stamp,
@@ -120,7 +120,7 @@ impl Unfinished {
 const BELIEVED: u64 = 600;
 
 /// A host that was looked up.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HostDoc {
     /// How long a cache may keep an answer that names it, seconds.
     #[serde(default)]
@@ -138,7 +138,7 @@ impl HostDoc {
 }
 
 /// A generation that a process may present.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Presented {
     /// Which one.
     pub generation: GenerationId,
@@ -168,7 +168,7 @@ impl Presented {
 }
 
 /// Probes of every address of every endpoint, none of which saw a generation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Unseen {
     /// The first of them.
     pub since: Stamp,
@@ -177,7 +177,7 @@ pub struct Unseen {
 }
 
 /// The last success of a deploy or reload command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reloaded {
     /// The command's words.
     pub command: Vec<String>,
@@ -188,7 +188,7 @@ pub struct Reloaded {
 }
 
 /// A switch that the operator forced past the gate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Override {
     /// To this generation.
     pub generation: GenerationId,
@@ -199,7 +199,7 @@ pub struct Override {
 }
 
 /// What we remember of an owner, by its TLSA query name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OwnerDoc {
     /// `_25._tcp.mx.example.com.`, as configured.
     pub query: DnsName,
@@ -232,7 +232,7 @@ pub struct OwnerDoc {
 }
 
 /// A CNAME that led to an owner leads elsewhere now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LeftBehind {
     /// The end of the round of questions that found it changed.
     pub since: Stamp,
@@ -248,7 +248,7 @@ impl LeftBehind {
 }
 
 /// What one address of an authoritative server showed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ServerDoc {
     /// Its host name.
     pub name: String,
@@ -273,7 +273,7 @@ pub struct ServerDoc {
 }
 
 /// An answer: an RRset or a denial, and how long a cache may hold it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Shown {
     /// The records, none for a denial; `None` where nobody knows what was shown, which counts as a mismatch.
     pub records: Option<Set<Association>>,
@@ -282,7 +282,7 @@ pub struct Shown {
 }
 
 /// An answer that an address gave, and no longer gives.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Past {
     /// The answer.
     pub shown: Shown,
@@ -298,7 +298,7 @@ impl Past {
 }
 
 /// One of our records.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RecordDoc {
     /// Did we publish it, or find it there?
     pub origin: Origin,
@@ -345,7 +345,7 @@ impl RecordDoc {
 }
 
 /// Where a record of ours came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// We published it.
@@ -355,7 +355,7 @@ pub enum Origin {
 }
 
 /// What was last done about a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RecordState {
     /// The provider is being asked to publish it; no outcome was written down.

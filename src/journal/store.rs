@@ -2,7 +2,7 @@
 
 use super::{
     Journal, LineageDoc, OwnerDoc,
-    changes::{Changes, Content, Written, print_of},
+    changes::{Changes, Content, Print, Prints, Written},
     clock::{Clock, Stamp},
     together::{self, Asked},
 };
@@ -17,6 +17,7 @@ use serde_json::Error;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
+    hash::Hash,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
@@ -42,6 +43,7 @@ pub struct Store {
     journal: Journal,
     /// What each document's file holds.
     written: BTreeMap<PathBuf, Written>,
+    prints: Prints,
     /// Files that could not be used: path and reason. They were set aside.
     pub damaged: Vec<String>,
     mend: bool,
@@ -72,9 +74,9 @@ impl Store {
     fn load(env: &dyn Env, directory: &Path, mend: bool) -> io::Result<Store> {
         let clock = Clock::start(env.boot());
         let journal = Journal { clock, lineages: BTreeMap::new(), owners: BTreeMap::new() };
-        let mut store =
-            Store { directory: directory.into(), journal, written: BTreeMap::new(), damaged: Vec::new(), mend };
-        let known = store.read::<Clock>(env, &directory.join("clock.json"))?;
+        let (directory, written, prints) = (directory.to_path_buf(), BTreeMap::new(), Prints::default());
+        let mut store = Store { directory, journal, written, prints, damaged: Vec::new(), mend };
+        let known = store.read::<Clock>(env, &store.directory.join("clock.json"))?;
         if let Some(known) = known {
             store.journal.clock = known.document;
         }
@@ -202,8 +204,8 @@ impl Store {
         let mut changes = Changes::default();
         for (name, document) in &self.journal.lineages {
             let path = self.directory.join("lineages").join(file_name(name));
-            let bytes = self.encode(name, document)?;
-            changes.take(&self.written, (path, &bytes), || Content::Lineage(name.clone()), None);
+            let content = || Ok(Content::Lineage(name.clone()));
+            self.take(&mut changes, path, (name, document, None), content)?;
         }
         let mut owners = std::mem::take(&mut self.journal.owners);
         let taken = self.take_owners(&mut owners, &mut changes);
@@ -220,9 +222,9 @@ impl Store {
             match (owner.asked, known.and_then(|known| known.asked)) {
                 (Some(asked), Some(before)) if before < asked => {
                     owner.asked = Some(before);
-                    let bytes = self.encode(name.as_str(), &*owner);
+                    let print = self.print(name.as_str(), owner);
                     owner.asked = Some(asked);
-                    if known.map(|known| known.print) == Some(print_of(&bytes?)) {
+                    if known.map(|known| known.print) == Some(print) {
                         only_asked.push((asked, name.clone()));
                         changes.there.insert(path);
                         continue;
@@ -230,22 +232,37 @@ impl Store {
                 }
                 _ => {}
             }
-            let bytes = self.encode(name.as_str(), &*owner)?;
-            changes.take(&self.written, (path, &bytes), || Content::Owner(name.clone()), owner.asked);
+            let content = || Ok(Content::Owner(name.clone()));
+            self.take(changes, path, (name.as_str(), owner, owner.asked), content)?;
         }
         if only_asked.len() < together::WORTH {
             for (asked, name) in only_asked.drain(..) {
-                let bytes = self.encode(name.as_str(), owners.get(&name))?;
-                let file = (owner_file(&self.directory, &name), &bytes[..]);
-                changes.take(&self.written, file, || Content::Owner(name.clone()), Some(asked));
+                let Some(owner) = owners.get(&name) else { continue };
+                let path = owner_file(&self.directory, &name);
+                self.take(changes, path, (name.as_str(), owner, Some(asked)), || Ok(Content::Owner(name.clone())))?;
             }
         }
         for (number, document) in together::documents(&only_asked).iter().enumerate() {
             let path = together::file(&self.directory, number);
-            let bytes = self.encode("asked", document)?;
-            changes.take(&self.written, (path, &bytes), || Content::Bytes(bytes.clone()), None);
+            let content = || self.encode("asked", document).map(Content::Bytes);
+            self.take(changes, path, ("asked", document, None), content)?;
         }
         Ok(())
+    }
+
+    fn take<T: Hash>(
+        &self,
+        changes: &mut Changes,
+        path: PathBuf,
+        (name, document, asked): (&str, &T, Option<Stamp>),
+        content: impl FnOnce() -> io::Result<Content>,
+    ) -> io::Result<()> {
+        let written = Written { print: self.print(name, document), asked };
+        changes.take(&self.written, path, written, content)
+    }
+
+    fn print<T: Hash>(&self, name: &str, document: &T) -> Print {
+        self.prints.of(VERSION, &self.journal.clock.epoch, name, document)
     }
 
     fn encode<T: Serialize>(&self, name: &str, document: T) -> io::Result<Vec<u8>> {
@@ -273,7 +290,7 @@ impl Store {
         forget(document, &self.journal.clock, epoch != self.journal.clock.epoch)
     }
 
-    fn read<T: DeserializeOwned>(&mut self, env: &dyn Env, path: &Path) -> io::Result<Option<File<T>>> {
+    fn read<T: DeserializeOwned + Hash>(&mut self, env: &dyn Env, path: &Path) -> io::Result<Option<File<T>>> {
         let bytes = match env.read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -299,7 +316,8 @@ impl Store {
             Ok(file) => {
                 // The clock is written whenever anything is.
                 if !path.ends_with("clock.json") {
-                    self.written.insert(path.into(), Written { print: print_of(&bytes), asked: None });
+                    let print = self.prints.of(file.version, &file.epoch, &file.name, &file.document);
+                    self.written.insert(path.into(), Written { print, asked: None });
                 }
                 Ok(Some(file))
             }

@@ -25,6 +25,9 @@ type Adding = BTreeMap<DnsName, Vec<Association>>;
 
 /// The plan without the actions that would break a rule; each of those becomes trouble to tell.
 pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
+    if plan.actions.is_empty() {
+        return plan;
+    }
     let model = Model::new(input);
     let mut adding: Adding = BTreeMap::new();
     for edit in plan.actions.iter().filter_map(addition) {

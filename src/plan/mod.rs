@@ -255,20 +255,24 @@ impl fmt::Display for Action {
 
 /// Makes a plan.
 pub fn plan(input: Input<'_>) -> Plan {
-    let model = Model::new(input);
+    of_model(&Model::new(input))
+}
+
+/// Makes a plan from what was put together before.
+pub fn of_model(model: &Model<'_>) -> Plan {
     let mut plan = Plan::default();
-    files::store(&model, &mut plan);
-    files::arrange(&model, &mut plan);
-    publish::publish(&model, &mut plan);
-    switch::switch(&model, &mut plan);
-    switch::deploy(&model, &mut plan);
-    switch::reload(&model, &mut plan);
-    delete::delete(&model, &mut plan);
-    files::forget(&model, &mut plan);
-    hosts::tell(&model, &mut plan);
-    effect::read_back(&model, &mut plan);
-    alarm::raise(&model, &mut plan);
-    switch::before_others(&model, &mut plan);
+    files::store(model, &mut plan);
+    files::arrange(model, &mut plan);
+    publish::publish(model, &mut plan);
+    switch::switch(model, &mut plan);
+    switch::deploy(model, &mut plan);
+    switch::reload(model, &mut plan);
+    delete::delete(model, &mut plan);
+    files::forget(model, &mut plan);
+    hosts::tell(model, &mut plan);
+    effect::read_back(model, &mut plan);
+    alarm::raise(model, &mut plan);
+    switch::before_others(model, &mut plan);
     plan
 }
 

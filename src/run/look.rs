@@ -16,10 +16,9 @@ use crate::{
         remember::{Configured, remember},
     },
     plan::{
-        Input, Plan,
+        self, Input, Plan,
         hosts::expanded,
         model::{Model, Owner, floor},
-        plan,
         probe::{self, Sighting},
     },
     small::{Map, Set},
@@ -97,9 +96,9 @@ impl Run<'_> {
         known.endpoints.retain(|_, (at, _)| at.elapsed(facts.now) < VIEWS_FRESH);
         facts.endpoints = known.endpoints.iter().map(|(query, (_, view))| (query.clone(), view.clone())).collect();
         let (wanted, plan) = {
-            let input = Input { config: self.config, sections: &self.sections, facts, journal };
-            let plan = plan(input);
-            (probe::wanted(&Model::new(input), &plan, deletes), plan)
+            let model = Model::new(Input { config: self.config, sections: &self.sections, facts, journal });
+            let plan = plan::of_model(&model);
+            (probe::wanted(&model, &plan, deletes), plan)
         };
         // Where nothing more is looked at, no other plan follows.
         known.planned = wanted.is_empty().then_some(plan);
@@ -127,16 +126,12 @@ impl Run<'_> {
             known.endpoints.insert(query.clone(), (at, view.clone()));
             facts.endpoints.insert(query, view);
         }
-        let sightings = {
-            let input = Input { config: self.config, sections: &self.sections, facts, journal };
-            probe::sightings(&Model::new(input))
-        };
         // That a generation was not seen holds from the oldest of the views on.
         let oldest = known.endpoints.values().map(|(at, _)| *at).min().unwrap_or(at);
-        let installed: Vec<String> = {
+        let (sightings, installed): (_, Vec<String>) = {
             let model = Model::new(Input { config: self.config, sections: &self.sections, facts, journal });
             let seen = model.lineages.values().filter(|lineage| probe::sees_served(&model, lineage));
-            seen.map(|lineage| lineage.name.to_owned()).collect()
+            (probe::sightings(&model), seen.map(|lineage| lineage.name.to_owned()).collect())
         };
         sightings.into_iter().for_each(|sighting| take_down(journal, sighting, at, oldest));
         for name in installed {

@@ -248,8 +248,8 @@ impl Run<'_> {
             tracing::error!(lineage = trouble.lineage, "{trouble}");
         }
         // Once, as long as it stays the same: it may take somebody days, and `status` tells it all the time.
-        let told =
-            self.recall().ok().and_then(|recalled| recalled.last_run).map(|last| last.by_hand).unwrap_or_default();
+        let before = || self.recall().ok()?.last_run.map(|last| last.by_hand);
+        let told = if summary.by_hand.is_empty() { None } else { before() }.unwrap_or_default();
         for text in &summary.by_hand {
             match told.contains(text) {
                 true => tracing::debug!("by hand: {text}"),

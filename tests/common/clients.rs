@@ -47,7 +47,7 @@ impl From<&TLSA> for Record {
 }
 
 /// A certificate as a client sees it.
-struct Cert {
+pub struct Cert {
     whole: Vec<u8>,
     spki: Vec<u8>,
     names: Vec<String>,
@@ -122,6 +122,16 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 /// 3.1.3), a digest type that the client does not know too; within one usage and selector only the strongest digest type
 /// that it knows counts, and full data always. One matching record suffices.
 pub fn judge(records: &[Record], pem: &[u8], base: &DnsName, wall: i64, client: Client) -> Verdict {
+    judge_chain(records, &chain_of(pem), base, wall, client)
+}
+
+/// The certificates of a chain in PEM, as a client sees them.
+pub fn chain_of(pem: &[u8]) -> Vec<Cert> {
+    CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).filter_map(|der| Cert::parse(&der)).collect()
+}
+
+/// The same for a chain that was taken apart before.
+pub fn judge_chain(records: &[Record], chain: &[Cert], base: &DnsName, wall: i64, client: Client) -> Verdict {
     let knows = |matching: u8| match client {
         Client::Sha256 => matching <= 1,
         Client::Sha512 => matching == 0 || matching == 2,
@@ -138,10 +148,8 @@ pub fn judge(records: &[Record], pem: &[u8], base: &DnsName, wall: i64, client: 
         let group = usable.iter().filter(|other| (other.usage, other.selector) == (record.usage, record.selector));
         group.map(|other| other.matching).max() == Some(record.matching)
     };
-    let chain: Vec<Cert> =
-        CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).filter_map(|der| Cert::parse(&der)).collect();
     let counts = usable.iter().filter(|record| record.matching == 0 || strongest(record));
-    let matched = counts.into_iter().any(|record| matches_chain(record, &chain, base, wall));
+    let matched = counts.into_iter().any(|record| matches_chain(record, chain, base, wall));
     if matched { Verdict::Matches } else { Verdict::Fails }
 }
 

@@ -2,6 +2,10 @@
 // What scenarios are made of is outside of `#[test]`, where the exception for tests does not reach.
 #![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+/// Histories make and forget small things all the time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod asking;
 mod certs;
 #[path = "../common/clients.rs"]

@@ -1,7 +1,7 @@
 //! What validating clients would meet: at every instant, every answer that a cache may hold against every chain that a
 //! service may present.
 
-use crate::clients::{Client, Record, Verdict, judge, key_digest};
+use crate::clients::{Client, Record, Verdict, chain_of, judge_chain, key_digest};
 use daneroll::{
     env::sim::{
         World,
@@ -111,7 +111,8 @@ impl Inner {
         let case = (records.to_vec(), chain.as_ptr() as usize, base.clone(), wall / 86_400);
         let judge = || {
             let clients = [Client::Sha256, Client::Sha512, Client::Both];
-            let fails = |client: &Client| judge(records, chain, base, wall, *client) == Verdict::Fails;
+            let certificates = chain_of(chain);
+            let fails = |client: &Client| judge_chain(records, &certificates, base, wall, *client) == Verdict::Fails;
             (chain.clone(), clients.into_iter().find(fails))
         };
         self.judged.borrow_mut().entry(case).or_insert_with(judge).1

@@ -1,15 +1,19 @@
 //! A Unix file system in memory: inodes, links of both kinds, renames, mount points. It knows nothing of time, processes and
 //! faults, and its process is root, so no permission is ever lacking.
 
-use super::power::Power;
-use crate::env::{Kind, Stat};
+use super::{
+    power::Power,
+    walk::{Place, Walked},
+};
+use crate::env::{Kind, Print, Stat};
 use nix::errno::Errno;
 use std::{
-    cell::{RefCell, RefMut},
-    collections::{BTreeMap, HashMap},
+    cell::RefCell,
+    collections::BTreeMap,
     ffi::{OsStr, OsString},
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     rc::Rc,
+    sync::atomic::{AtomicI64, Ordering::Relaxed},
 };
 
 /// What an inode holds.
@@ -37,28 +41,15 @@ pub struct Inode {
     /// Names of a file or link; directories are not counted.
     pub links: u32,
     device: u64,
+    /// The change after which a directory has the names that it has.
+    pub(super) named: u64,
+    /// The time of its bytes, as prints tell it.
+    written: i64,
     pub(super) parent: u64,
 }
 
 /// The result of a file operation: an error is the number that the kernel would give.
 pub type Done<T> = Result<T, Errno>;
-
-/// Where a path leads: the directory, the last name in it, and what has that name.
-#[derive(Clone, Debug)]
-struct Place {
-    dir: u64,
-    name: OsString,
-    inode: Option<u64>,
-}
-
-/// Where paths led, since the change with this number. The same few are walked again and again.
-#[derive(Clone, Debug, Default)]
-struct Walked {
-    changes: u64,
-    /// Without and with following a link at the end.
-    places: [HashMap<OsString, Done<Place>>; 2],
-    real: HashMap<OsString, Done<PathBuf>>,
-}
 
 /// The file system. `changes` grows with every operation that changed something.
 #[derive(Clone, Debug)]
@@ -69,27 +60,42 @@ pub struct Disk {
     devices: u64,
     /// How many operations changed something.
     pub changes: u64,
-    walked: RefCell<Walked>,
+    /// How often a directory or a link has left its place.
+    pub(super) moves: u64,
+    pub(super) walked: RefCell<Walked>,
 }
 
 pub(super) const ROOT: u64 = 2;
-const NAME_MAX: usize = 255;
-const LINKS_FOLLOWED_AT_MOST: usize = 40;
+
+/// Another moment than that of any other write, in whichever world: what is remembered of a file by its print may outlive a world.
+fn new_time() -> i64 {
+    static WRITES: AtomicI64 = AtomicI64::new(1);
+    WRITES.fetch_add(1, Relaxed)
+}
 
 impl Default for Disk {
     fn default() -> Disk {
-        let root =
-            Inode { node: Node::Dir(BTreeMap::new()), mode: 0o755, uid: 0, gid: 0, links: 1, device: 1, parent: ROOT };
+        let root = Inode {
+            node: Node::Dir(BTreeMap::new()),
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            links: 1,
+            device: 1,
+            named: 0,
+            written: 0,
+            parent: ROOT,
+        };
         let nodes = BTreeMap::from([(ROOT, root)]);
         let (power, walked) = (Power::default(), RefCell::default());
-        Disk { nodes, power, next: ROOT + 1, devices: 1, changes: 0, walked }
+        Disk { nodes, power, next: ROOT + 1, devices: 1, changes: 0, moves: 0, walked }
     }
 }
 
 impl Disk {
     /// The inode that `path` names.
     pub fn inode(&self, path: &Path, follow: bool) -> Done<(u64, &Inode)> {
-        let number = self.walk(path, follow)?.inode.ok_or(Errno::ENOENT)?;
+        let number = self.walk(path, follow)?.1.ok_or(Errno::ENOENT)?;
         Ok((number, self.node(number)?))
     }
 
@@ -109,8 +115,11 @@ impl Disk {
             Node::Dir(names) => (Kind::Dir, names.len()),
             Node::Link(target) => (Kind::Link, target.as_os_str().len()),
         };
-        let Inode { mode, uid, gid, device, .. } = *inode;
-        Ok(Stat { kind, device, inode: number, size: size as u64, mode, uid, gid, changed: None, print: None })
+        let Inode { mode, uid, gid, device, written, .. } = *inode;
+        let size = size as u64;
+        let print = Print { device, inode: number, size, modified: (written, 0) };
+        let print = (kind == Kind::File).then_some(print);
+        Ok(Stat { kind, device, inode: number, size, mode, uid, gid, changed: None, print })
     }
 
     /// Where a symbolic link points.
@@ -119,33 +128,6 @@ impl Disk {
             Node::Link(target) => Ok(target.clone()),
             _ => Err(Errno::EINVAL),
         }
-    }
-
-    /// The path without links and dots.
-    pub fn real_path(&self, path: &Path) -> Done<PathBuf> {
-        if let Some(known) = self.walked().real.get(path.as_os_str()) {
-            return known.clone();
-        }
-        let real = self.find_real_path(path);
-        self.walked().real.insert(path.into(), real.clone());
-        real
-    }
-
-    fn find_real_path(&self, path: &Path) -> Done<PathBuf> {
-        let place = self.walk(path, true)?;
-        let mut number = place.inode.ok_or(Errno::ENOENT)?;
-        let mut names = Vec::new();
-        if !matches!(self.node(number)?.node, Node::Dir(_)) {
-            names.push(place.name);
-            number = place.dir;
-        }
-        while number != ROOT {
-            let parent = self.node(number)?.parent;
-            let name = self.names(parent)?.iter().find(|(_, child)| **child == number).map(|(name, _)| name.clone());
-            names.push(name.ok_or(Errno::ENOENT)?);
-            number = parent;
-        }
-        Ok(Path::new("/").join(names.iter().rev().collect::<PathBuf>()))
     }
 
     /// The names in a directory, sorted.
@@ -179,10 +161,10 @@ impl Disk {
 
     /// Writes into a file in place, following links, as a program does that knows no better; makes it if missing.
     pub fn overwrite(&mut self, path: &Path, bytes: &[u8], mode: u32) -> Done<()> {
-        let Some(number) = self.walk(path, true)?.inode else { return self.create(path, bytes, mode) };
+        let Some(number) = self.walk(path, true)?.1 else { return self.create(path, bytes, mode) };
         let inode = self.node_mut(number)?;
         match inode.node {
-            Node::File(_) => inode.node = Node::File(bytes.into()),
+            Node::File(_) => (inode.node, inode.written) = (Node::File(bytes.into()), new_time()),
             _ => return Err(Errno::EISDIR),
         }
         self.changes += 1;
@@ -230,8 +212,7 @@ impl Disk {
 
     /// `rename`.
     pub fn rename(&mut self, from: &Path, to: &Path) -> Done<()> {
-        let source = self.walk(from, false)?;
-        let place = self.walk(to, false)?;
+        let (source, place) = (self.place(from)?, self.place(to)?);
         let number = source.inode.ok_or(Errno::ENOENT)?;
         check_name(&source.name)?;
         check_name(&place.name)?;
@@ -248,6 +229,7 @@ impl Disk {
             Some(there) => self.replace(there, is_dir)?,
             None => {}
         }
+        self.leaves(number)?;
         self.names_mut(source.dir)?.remove(&source.name);
         self.names_mut(place.dir)?.insert(place.name, number);
         self.node_mut(number)?.parent = place.dir;
@@ -256,7 +238,7 @@ impl Disk {
 
     /// `unlink`.
     pub fn remove(&mut self, path: &Path) -> Done<()> {
-        let place = self.walk(path, false)?;
+        let place = self.place(path)?;
         let number = place.inode.ok_or(Errno::ENOENT)?;
         if matches!(self.node(number)?.node, Node::Dir(_)) {
             return Err(Errno::EISDIR);
@@ -267,7 +249,7 @@ impl Disk {
 
     /// `rmdir`.
     pub fn remove_dir(&mut self, path: &Path) -> Done<()> {
-        let place = self.walk(path, false)?;
+        let place = self.place(path)?;
         let number = place.inode.ok_or(Errno::ENOENT)?;
         match &self.node(number)?.node {
             Node::Dir(_) if number == ROOT => return Err(Errno::EBUSY),
@@ -289,7 +271,14 @@ impl Disk {
         }
     }
 
+    /// What was reached through a directory or a link is no longer where it was.
+    fn leaves(&mut self, number: u64) -> Done<()> {
+        self.moves += u64::from(!matches!(self.node(number)?.node, Node::File(_)));
+        Ok(())
+    }
+
     fn release(&mut self, number: u64) -> Done<()> {
+        self.leaves(number)?;
         let inode = self.node_mut(number)?;
         inode.links -= 1;
         if inode.links == 0 {
@@ -308,7 +297,7 @@ impl Disk {
     }
 
     fn vacant(&self, path: &Path) -> Done<Place> {
-        let place = self.walk(path, false)?;
+        let place = self.place(path)?;
         match place.inode {
             Some(_) => Err(Errno::EEXIST),
             None => check_name(&place.name).map(|()| place),
@@ -319,13 +308,14 @@ impl Disk {
         let device = self.node(place.dir)?.device;
         let number = self.next;
         self.next += 1;
-        let inode = Inode { node, mode: mode & 0o7777, uid: 0, gid: 0, links: 1, device, parent: place.dir };
+        let (mode, links, named, parent) = (mode & 0o7777, 1, 0, place.dir);
+        let inode = Inode { node, mode, uid: 0, gid: 0, links, device, named, written: new_time(), parent };
         self.nodes.insert(number, inode);
         self.names_mut(place.dir)?.insert(place.name, number);
         Ok(())
     }
 
-    fn node(&self, number: u64) -> Done<&Inode> {
+    pub(super) fn node(&self, number: u64) -> Done<&Inode> {
         self.nodes.get(&number).ok_or(Errno::EIO)
     }
 
@@ -333,7 +323,7 @@ impl Disk {
         self.nodes.get_mut(&number).ok_or(Errno::EIO)
     }
 
-    fn names(&self, dir: u64) -> Done<&BTreeMap<OsString, u64>> {
+    pub(super) fn names(&self, dir: u64) -> Done<&BTreeMap<OsString, u64>> {
         match &self.node(dir)?.node {
             Node::Dir(names) => Ok(names),
             _ => Err(Errno::ENOTDIR),
@@ -343,73 +333,14 @@ impl Disk {
     fn names_mut(&mut self, dir: u64) -> Done<&mut BTreeMap<OsString, u64>> {
         self.changes += 1;
         self.remember_names(dir);
-        match &mut self.node_mut(dir)?.node {
+        let changes = self.changes;
+        let inode = self.node_mut(dir)?;
+        inode.named = changes;
+        match &mut inode.node {
             Node::Dir(names) => Ok(names),
             _ => Err(Errno::ENOTDIR),
         }
     }
-
-    /// Follows `path` from the root, which is the working directory too.
-    fn walk(&self, path: &Path, follow: bool) -> Done<Place> {
-        if path.as_os_str().is_empty() {
-            return Err(Errno::ENOENT);
-        }
-        if let Some(known) = self.walked().places[usize::from(follow)].get(path.as_os_str()) {
-            return known.clone();
-        }
-        let mut budget = LINKS_FOLLOWED_AT_MOST;
-        let place = self.walk_from(ROOT, path, follow, &mut budget);
-        self.walked().places[usize::from(follow)].insert(path.into(), place.clone());
-        place
-    }
-
-    /// What is known of paths as things are now.
-    fn walked(&self) -> RefMut<'_, Walked> {
-        let mut walked = self.walked.borrow_mut();
-        if walked.changes != self.changes {
-            *walked = Walked { changes: self.changes, ..Walked::default() };
-        }
-        walked
-    }
-
-    fn walk_from(&self, start: u64, path: &Path, follow: bool, budget: &mut usize) -> Done<Place> {
-        let mut at = Place { dir: start, name: OsString::from("."), inode: Some(start) };
-        let mut components = path.components().peekable();
-        while let Some(component) = components.next() {
-            let here = at.inode.ok_or(Errno::ENOENT)?;
-            let last = components.peek().is_none();
-            at = match component {
-                Component::RootDir | Component::Prefix(_) => dot(ROOT),
-                Component::CurDir => dot(here),
-                Component::ParentDir => {
-                    self.names(here)?;
-                    dot(self.node(here)?.parent)
-                }
-                Component::Normal(name) => self.step(here, name, follow || !last, budget)?,
-            };
-        }
-        Ok(at)
-    }
-
-    fn step(&self, dir: u64, name: &OsStr, follow: bool, budget: &mut usize) -> Done<Place> {
-        let names = self.names(dir)?;
-        if name.len() > NAME_MAX {
-            return Err(Errno::ENAMETOOLONG);
-        }
-        let inode = names.get(name).copied();
-        match inode.map(|number| self.node(number)).transpose()?.map(|inode| &inode.node) {
-            Some(Node::Link(target)) if follow => {
-                *budget = budget.checked_sub(1).ok_or(Errno::ELOOP)?;
-                self.walk_from(dir, target, true, budget)
-            }
-            _ => Ok(Place { dir, name: name.to_owned(), inode }),
-        }
-    }
-}
-
-/// A directory reached by no name of its own.
-fn dot(dir: u64) -> Place {
-    Place { dir, name: OsString::from("."), inode: Some(dir) }
 }
 
 fn check_name(name: &OsStr) -> Done<()> {

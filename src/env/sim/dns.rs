@@ -16,7 +16,8 @@ use hickory_resolver::proto::{
     rr::{RData, RecordType, rdata::NS},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     net::IpAddr,
     rc::Rc,
     time::Duration,
@@ -28,7 +29,7 @@ pub const ROUND_TRIP: Duration = Duration::from_millis(5);
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a server or resolver behaves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// It answers.
     #[default]
@@ -122,6 +123,21 @@ pub struct Dns {
     /// Somebody on the way who changes answers.
     pub tamper: Option<Tamper>,
     changed: bool,
+    /// What was answered since servers and zones are as they are: the same questions come again and again.
+    answered: RefCell<HashMap<Question, Answered>>,
+}
+
+/// All that an answer depends on beside servers and zones.
+#[derive(PartialEq, Eq, Hash)]
+struct Question {
+    ask: Ask,
+    routes: (bool, bool),
+    /// How the resolver behaves that is asked.
+    resolver: Option<Mode>,
+    /// Do signatures verify?
+    signs: bool,
+    /// When they were made.
+    signed: i64,
 }
 
 /// Changes an answer on its way.
@@ -133,7 +149,7 @@ impl Dns {
     /// # Panics
     /// If there is none: the test is wrong.
     pub fn server(&mut self, server: &str) -> &mut Server {
-        self.changed = true;
+        self.touch();
         self.servers.get_mut(&name(server)).unwrap_or_else(|| panic!("no server {server}"))
     }
 
@@ -143,9 +159,9 @@ impl Dns {
     /// If one is not an address: the test is wrong.
     pub fn add_server(&mut self, server: &str, addresses: &[&str]) -> &mut Server {
         let parse = |text: &&str| text.parse().unwrap_or_else(|_| panic!("{text} is not an address"));
+        self.touch();
         let entry = self.servers.entry(name(server)).or_default();
         entry.addresses = addresses.iter().map(parse).collect();
-        self.changed = true;
         entry
     }
 
@@ -155,6 +171,7 @@ impl Dns {
     /// If there is no server, or one that was not added: the test is wrong.
     pub fn add_zone(&mut self, zone: Zone, servers: &[&str]) {
         let (apex, zone) = (zone.apex.clone(), Rc::new(zone));
+        self.touch();
         self.primaries.insert(apex.clone(), name(servers[0]));
         for server in servers {
             self.server(server).zones.insert(apex.clone(), zone.clone());
@@ -186,6 +203,7 @@ impl Dns {
 
     /// Edits the primary's zone; a change makes the serial one higher. Tells whether there was one.
     pub(super) fn edit(&mut self, apex: &DnsName, edit: impl FnOnce(&mut Zone) -> bool) -> bool {
+        self.answered.get_mut().clear();
         let primary = self.primaries.get(apex).and_then(|primary| self.servers.get_mut(primary));
         let Some(zone) = primary.and_then(|primary| primary.zones.get_mut(apex)) else { return false };
         let zone = Rc::make_mut(zone);
@@ -206,7 +224,7 @@ impl Dns {
         match secondary.zones.get(apex) {
             Some(old) if open && (new.serial.wrapping_sub(old.serial) as i32) > 0 => {
                 secondary.zones.insert(apex.clone(), new);
-                self.changed = true;
+                self.touch();
             }
             _ => {}
         }
@@ -240,8 +258,30 @@ impl Dns {
         changed
     }
 
+    /// Servers or zones are about to change, or have changed: everything is to be answered anew.
+    fn touch(&mut self) {
+        self.changed = true;
+        self.answered.get_mut().clear();
+    }
+
     /// Answers one question.
     pub(super) fn answer(&self, ask: &Ask, routes: (bool, bool), wall: i64) -> Answered {
+        // Signatures that nobody verifies are made once a day.
+        let signed = if self.signs { wall } else { wall - wall.rem_euclid(86_400) };
+        if self.tamper.is_some() {
+            return self.answer_anew(ask, routes, signed);
+        }
+        let resolver = self.resolvers.get(&ask.server.ip()).copied();
+        let question = Question { ask: ask.clone(), routes, resolver, signs: self.signs, signed };
+        if let Some(answered) = self.answered.borrow().get(&question) {
+            return answered.clone();
+        }
+        let answered = self.answer_anew(ask, routes, signed);
+        self.answered.borrow_mut().insert(question, answered.clone());
+        answered
+    }
+
+    fn answer_anew(&self, ask: &Ask, routes: (bool, bool), wall: i64) -> Answered {
         let mut message = self.untouched(ask, routes, wall)?;
         if let Some(tamper) = &self.tamper {
             tamper(ask, &mut message);

@@ -4,7 +4,7 @@ use super::{
     World,
     disk::{Disk, Done},
 };
-use crate::env::{Files, Kind, Lock, Stat};
+use crate::env::{Files, Kind, Lock, Print, Stat};
 use nix::errno::Errno;
 use std::{
     collections::BTreeMap,
@@ -135,8 +135,14 @@ fn make_dirs(disk: &mut Disk, dir: &Path, mode: u32, but: usize) -> Done<()> {
 
 impl Files for World {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let long = |bytes: &std::rc::Rc<[u8]>| if bytes.len() > LONGEST_FILE { Err(Errno::EFBIG) } else { Ok(()) };
-        self.reading(path, |disk| disk.read(path).and_then(|bytes| long(&bytes).map(|()| bytes.to_vec())))
+        self.read_printed(path).map(|(bytes, _)| bytes)
+    }
+
+    fn read_printed(&self, path: &Path) -> io::Result<(Vec<u8>, Option<Print>)> {
+        self.reading(path, |disk| match disk.read(path)? {
+            bytes if bytes.len() > LONGEST_FILE => Err(Errno::EFBIG),
+            bytes => Ok((bytes.to_vec(), disk.stat(path, true)?.print)),
+        })
     }
 
     fn stat(&self, path: &Path, follow: bool) -> io::Result<Stat> {

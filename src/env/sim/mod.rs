@@ -34,6 +34,7 @@ mod provider;
 pub mod resolver;
 pub mod service;
 mod update;
+mod walk;
 pub mod zone;
 
 pub use process::{Killed, When};

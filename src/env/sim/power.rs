@@ -74,7 +74,7 @@ impl Disk {
             }
         }
         self.sweep();
-        self.changes += 1;
+        (self.changes, self.moves) = (self.changes + 1, self.moves + 1);
     }
 
     /// Removes what no name leads to, and counts names anew.

@@ -6,6 +6,7 @@ use crate::{
     name::DnsName,
 };
 use std::{
+    cell::RefCell,
     net::IpAddr,
     path::{Path, PathBuf},
     rc::Rc,
@@ -66,6 +67,8 @@ pub struct Outage {
 
 /// A full chain in PEM, or why there is none.
 type Loaded = Result<Rc<[u8]>, String>;
+/// The bytes of chain and key, and what came of them.
+type Examined = (Rc<[u8]>, Rc<[u8]>, Loaded);
 
 /// A TLS service.
 #[derive(Clone, Debug)]
@@ -93,6 +96,8 @@ pub struct Service {
     processes: usize,
     memory: Vec<Loaded>,
     fresh: Option<Loaded>,
+    /// The files that were read last, by their bytes in memory, and what came of it.
+    examined: RefCell<Option<Examined>>,
 }
 
 impl Service {
@@ -114,6 +119,7 @@ impl Service {
             processes: 1,
             memory: Vec::new(),
             fresh: None,
+            examined: RefCell::default(),
         }
     }
 
@@ -150,7 +156,7 @@ impl Service {
     pub fn presented(&self) -> Vec<Rc<[u8]>> {
         let mut chains: Vec<Rc<[u8]>> = Vec::new();
         for chain in self.memory.iter().chain(&self.fresh).flatten() {
-            if !chains.contains(chain) {
+            if !chains.iter().any(|known| Rc::ptr_eq(known, chain) || known == chain) {
                 chains.push(chain.clone());
             }
         }
@@ -188,16 +194,21 @@ impl Service {
 
     fn read(&self, disk: &Disk) -> Loaded {
         let file = |path: &Path| disk.read(path).map_err(|errno| format!("{}: {}", path.display(), errno.desc()));
-        match &self.source {
-            Source::Pair { chain, key } => {
-                let (chain, key) = (file(chain)?, file(key)?);
-                pair::fits(&chain, &key).map(|()| chain)
-            }
-            Source::Bundle(path) => {
-                let both = file(path)?;
-                pair::fits(&both, &both).map(|()| pair::certificates(&both).into())
-            }
+        let (chain, key) = match &self.source {
+            Source::Pair { chain, key } => (file(chain)?, file(key)?),
+            Source::Bundle(path) => (file(path)?, file(path)?),
+        };
+        if let Some((known, its, loaded)) = &*self.examined.borrow()
+            && (Rc::ptr_eq(known, &chain), Rc::ptr_eq(its, &key)) == (true, true)
+        {
+            return loaded.clone();
         }
+        let loaded = pair::fits(&chain, &key).map(|()| match &self.source {
+            Source::Pair { .. } => chain.clone(),
+            Source::Bundle(_) => pair::certificates(&chain).into(),
+        });
+        self.examined.replace(Some((chain, key, loaded.clone())));
+        loaded
     }
 }
 

@@ -79,7 +79,7 @@ fn check(chain: &Chain) {
         };
         assert!(param.usage() == 2 || holds(&records, other, 0) == same, "another chain matches");
     }
-    for one in &chain.certificates {
+    for one in chain.certificates.iter() {
         let _ = (pem::is_authority(one), pem::key_type(one), format!("{one:?}"));
     }
 }

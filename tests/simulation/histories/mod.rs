@@ -10,7 +10,11 @@ mod play;
 mod shrink;
 mod tale;
 
-use crate::lab::{Engine, daneroll, tireless};
+use crate::{
+    certs::{Flaw, Renewal},
+    lab::{Engine, daneroll, tireless},
+};
+use daneroll::env::sim::service::Reads;
 use play::{Ending, Met, play};
 use std::{
     rc::Rc,
@@ -21,7 +25,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tale::Tale;
+use tale::{Setting, Step, Tale};
 
 /// How many histories are played where nobody says otherwise.
 const QUICK: u64 = 200;
@@ -136,6 +140,38 @@ fn histories() {
         assert_eq!(sum.met.len(), play::KINDS, "an empty run is no pass: {:?}", sum.met);
         let least = sum.met.values().min().unwrap();
         assert!(*least * 100 >= count, "each kind must be met in a hundredth of the histories: {:?}", sum.met);
+    }
+}
+
+/// Seeds whose histories failed once, and why.
+const FAILED_ONCE: [(u64, &str); 3] = [
+    (441, "the power failed, and a bundle was not on disk that links led to"),
+    (
+        12_118,
+        "renewals broke off one after the other, and certbot pruned the archive files that the dane directory led to",
+    ),
+    (200_506, "a switch left clients alone that know no SHA-512, and went by a record of others"),
+];
+
+#[test]
+fn those_that_failed_once() {
+    for (seed, why) in FAILED_ONCE {
+        let ending = play(&Tale::by(seed), Rc::new(tireless), false, &|_| {});
+        assert!(ending.is_good(), "{why}\n{}", tell(seed, false));
+    }
+}
+
+/// What was left of the history that pruned the archive: settings have changed since, and with them what the seed tells.
+#[test]
+fn renewals_that_break_off_one_after_the_other() {
+    let renewal = |issuer, flaw| Step::Renew(Renewal { issuer, flaw, ..Renewal::default() });
+    let flaws = [Flaw::Unreadable, Flaw::WrongKey, Flaw::WrongKey, Flaw::LinksMoved(2)];
+    for (rfc2136, reads) in [(true, Reads::Anytime), (false, Reads::OnReload)] {
+        let (tlsa, lag, bundle, processes, settle) = ("301 25", 7000, false, 3, 0);
+        let setting = Setting { tlsa, lag, rfc2136, bundle, reads, processes, settle };
+        let steps = [1, 1, 0, 1].into_iter().zip(flaws).map(|(issuer, flaw)| renewal(issuer, flaw)).collect();
+        let ending = play(&Tale { setting, steps }, Rc::new(tireless), false, &|_| {});
+        assert!(ending.is_good(), "{ending:?}");
     }
 }
 
