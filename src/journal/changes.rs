@@ -4,6 +4,7 @@ use super::clock::Stamp;
 use crate::name::DnsName;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     hash::{BuildHasher, Hash, RandomState},
     io,
     path::PathBuf,
@@ -46,23 +47,23 @@ pub(super) struct Changes {
     /// What will be known of each.
     pub known: Vec<Written>,
     /// The paths of all, changed or not.
-    pub there: BTreeSet<PathBuf>,
+    pub there: BTreeSet<OsString>,
 }
 
 impl Changes {
     /// A file that is to say what this is the print of.
     pub fn take(
         &mut self,
-        known: &BTreeMap<PathBuf, Written>,
+        known: &BTreeMap<OsString, Written>,
         path: PathBuf,
         written: Written,
         content: impl FnOnce() -> io::Result<Content>,
     ) -> io::Result<()> {
-        if known.get(&path).map(|known| known.print) != Some(written.print) {
+        if known.get(path.as_os_str()).map(|known| known.print) != Some(written.print) {
             self.files.push((path.clone(), content()?));
             self.known.push(written);
         }
-        self.there.insert(path);
+        self.there.insert(path.into());
         Ok(())
     }
 }
