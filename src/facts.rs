@@ -5,6 +5,7 @@ use crate::{
     lineage::{Generation, GenerationId},
     name::DnsName,
     probe::Protocol,
+    small::Map,
     tlsa::Chain,
 };
 use std::{
@@ -67,7 +68,7 @@ pub struct LineageFacts {
     /// What the dane directory shows to services.
     pub served: Served,
     /// Complete generations in our store.
-    pub stored: BTreeMap<GenerationId, Generation>,
+    pub stored: Map<GenerationId, Generation>,
     /// Do the links of the pinned generation lead to our store, not to the client's archive?
     pub linked_to_store: bool,
     /// Is it pinned by `--pre` and not yet released by `--post`?
@@ -124,7 +125,7 @@ pub struct OwnerView {
     /// The zone that holds it; unknown with `nameservers` and a server that does not tell.
     pub zone: Option<DnsName>,
     /// Each address of each authoritative server; or why they could not be found.
-    pub servers: Result<BTreeMap<SocketAddr, ServerView>, String>,
+    pub servers: Result<Map<SocketAddr, ServerView>, String>,
     /// The provider's word was taken instead (`verify = provider`); the one address is then [`PROVIDER`].
     pub by_provider: bool,
     /// Do the answers validate?

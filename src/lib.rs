@@ -9,6 +9,7 @@ pub mod hosts;
 pub mod idna;
 pub mod name;
 pub mod probe;
+pub mod small;
 pub mod tlsa;
 pub mod trust;
 

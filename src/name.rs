@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     fmt::{self, Write},
     str::{Bytes, FromStr},
+    sync::Arc,
 };
 
 /// An absolute DNS name in lower-case ASCII with the final dot, `_25._tcp.mx.example.com.`.
@@ -14,7 +15,7 @@ use std::{
 /// servers may hold any bytes: they are escaped as in zone files (RFC 1035 section 5.1), so that text and name say the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct DnsName(String);
+pub struct DnsName(Arc<str>);
 
 impl DnsName {
     /// The name as hickory wants it.
@@ -25,7 +26,7 @@ impl DnsName {
     /// The name without its first label; `None` for the root.
     pub fn parent(&self) -> Option<DnsName> {
         match self.0.split_once('.') {
-            _ if self.0 == "." => None,
+            _ if &*self.0 == "." => None,
             _ if self.0.contains('\\') => Some(DnsName::from(&self.to_name().base_name())),
             Some((_, "")) | None => Some(DnsName(".".into())),
             Some((_, rest)) => Some(DnsName(rest.into())),
@@ -55,7 +56,7 @@ impl DnsName {
 
     /// How many labels it has as signatures count them: neither the root nor a leading asterisk (RFC 4034 section 3.1.3).
     pub fn labels(&self) -> u8 {
-        if self.0.contains('\\') || self.0 == "." {
+        if self.0.contains('\\') || &*self.0 == "." {
             return self.to_name().num_labels();
         }
         let dots = self.0.bytes().filter(|byte| *byte == b'.').count();
@@ -64,10 +65,10 @@ impl DnsName {
 
     /// Is this name `zone` or below it?
     pub fn is_within(&self, zone: &DnsName) -> bool {
-        if self.0.contains('\\') || zone.0 == "." {
+        if self.0.contains('\\') || &*zone.0 == "." {
             return zone.to_name().zone_of(&self.to_name());
         }
-        self.0.strip_suffix(&zone.0).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        self.0.strip_suffix(&*zone.0).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 
     /// The name with its final dot.
@@ -100,7 +101,7 @@ impl From<&Name> for DnsName {
             write_label(&mut text, label);
             text.push('.');
         }
-        DnsName(if text.is_empty() { ".".into() } else { text })
+        DnsName(if text.is_empty() { ".".into() } else { text.into() })
     }
 }
 
@@ -164,7 +165,7 @@ impl FromStr for DnsName {
     fn from_str(text: &str) -> Result<DnsName, String> {
         let relative = text.strip_suffix('.').unwrap_or(text);
         if plain_labels(relative) {
-            return Ok(DnsName(format!("{relative}.")));
+            return Ok(DnsName(format!("{relative}.").into()));
         }
         written(text)
     }
@@ -184,7 +185,7 @@ impl TryFrom<String> for DnsName {
     /// Reads what [`DnsName::as_str`] wrote, also what a name server said; for what people write there is [`FromStr`].
     fn try_from(text: String) -> Result<DnsName, String> {
         match text.strip_suffix('.').is_some_and(plain_labels) {
-            true => Ok(DnsName(text)),
+            true => Ok(DnsName(text.into())),
             false => read(&text).map(|name| DnsName::from(&name)),
         }
     }
@@ -192,7 +193,7 @@ impl TryFrom<String> for DnsName {
 
 impl From<DnsName> for String {
     fn from(name: DnsName) -> String {
-        name.0
+        name.0.as_ref().to_owned()
     }
 }
 
@@ -288,7 +289,7 @@ mod tests {
             let parsed: Option<DnsName> = text.parse().ok();
             assert_eq!(parsed, written(text).ok(), "{text:?}");
             if let Some(name) = parsed {
-                assert_eq!(DnsName::try_from(name.0.clone()).as_ref(), Ok(&name), "{text:?}");
+                assert_eq!(DnsName::try_from(name.0.to_string()).as_ref(), Ok(&name), "{text:?}");
                 assert_eq!(DnsName::from(&read(&name.0).unwrap()), name, "{text:?}");
             }
         }

@@ -4,6 +4,7 @@
 mod linked;
 
 use crate::name::DnsName;
+use crate::small::Set;
 use data_encoding::HEXLOWER;
 use ring::digest;
 use serde::{Deserialize, Serialize};
@@ -203,9 +204,9 @@ impl fmt::Debug for Certificate {
 #[derive(Clone, Debug)]
 pub struct Chain {
     /// The leaf first. Never empty.
-    pub certificates: Vec<Certificate>,
+    pub certificates: Arc<[Certificate]>,
     /// DNS names the leaf is valid for (its subjectAltName), as written, with wildcards.
-    pub names: Vec<String>,
+    pub names: Arc<[String]>,
     /// Signatures are verified once somebody asks: usage 3 never does.
     linked: Arc<OnceLock<usize>>,
 }
@@ -232,7 +233,7 @@ impl fmt::Display for NoIssuer {
 impl Chain {
     /// A chain of one certificate at least, and the names of the leaf.
     pub fn new(certificates: Vec<Certificate>, names: Vec<String>) -> Chain {
-        Chain { certificates, names, linked: Arc::default() }
+        Chain { certificates: certificates.into(), names: names.into(), linked: Arc::default() }
     }
 
     /// How many certificates after the leaf are linked to it by valid signatures, counted from the leaf on.
@@ -326,7 +327,7 @@ impl fmt::Display for Mismatch {
 /// by whatever records it can use, also by those of others in other groups (RFC 7671 section 5): that matters where we
 /// publish no digest that it knows.
 pub fn stranded(
-    records: &BTreeSet<Association>,
+    records: &Set<Association>,
     from: &Chain,
     to: &Chain,
     base: &DnsName,
@@ -349,12 +350,12 @@ pub fn stranded(
 /// uses the strongest type that it knows and ignores the others (RFC 7671 section 9). Types that nobody has defined count for
 /// nobody.
 pub fn satisfied(
-    records: &BTreeSet<Association>,
+    records: &Set<Association>,
     chain: &Chain,
     base: &DnsName,
     wall: i64,
-    required: &BTreeSet<Group>,
-    present: &BTreeSet<Group>,
+    required: &Set<Group>,
+    present: &Set<Group>,
 ) -> Result<(), Mismatch> {
     for &group in required {
         if !records.iter().any(|record| record.group() == group && record.matching <= 2) {

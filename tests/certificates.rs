@@ -6,10 +6,10 @@ use daneroll::{
     env::sim::World,
     lineage::{certbot::read_set, pem},
     name::DnsName,
+    small::Set,
     tlsa::{Association, Certificate, Chain, Group, Mismatch, Param, satisfied, stranded},
 };
 use std::{
-    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -241,15 +241,15 @@ fn digest_agility() {
         ("310 311", &[ee], Ok(())),
         ("311 !310", &[ee], Err(Mismatch::Wrong(ee, 0))),
     ] {
-        let records: BTreeSet<Association> = records.split_whitespace().map(record).collect();
+        let records: Set<Association> = records.split_whitespace().map(record).collect();
         let required = required.iter().copied().collect();
-        assert_eq!(satisfied(&records, &chain, &base, WALL, &required, &BTreeSet::new()), expected, "{records:?}");
+        assert_eq!(satisfied(&records, &chain, &base, WALL, &required, &Set::new()), expected, "{records:?}");
     }
     // A group that is ours without being required: what is there must match.
-    let present = BTreeSet::from([ee]);
+    let present = Set::from([ee]);
     for (records, ok) in [("", true), ("311", true), ("!311", false), ("311 !312", false)] {
-        let records: BTreeSet<Association> = records.split_whitespace().map(record).collect();
-        let satisfied = satisfied(&records, &chain, &base, WALL, &BTreeSet::new(), &present);
+        let records: Set<Association> = records.split_whitespace().map(record).collect();
+        let satisfied = satisfied(&records, &chain, &base, WALL, &Set::new(), &present);
         assert_eq!(satisfied.is_ok(), ok, "{records:?}");
     }
 }
@@ -279,7 +279,7 @@ fn nobody_is_stranded() {
         (">312", Ok(())),
         ("", Ok(())),
     ] {
-        let records: BTreeSet<Association> = records.split_whitespace().map(record).collect();
+        let records: Set<Association> = records.split_whitespace().map(record).collect();
         assert_eq!(stranded(&records, &from, &to, &base, WALL), expected, "{records:?}");
     }
 }

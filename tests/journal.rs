@@ -13,6 +13,7 @@ use daneroll::{
     },
     lineage::GenerationId,
     name::DnsName,
+    small::{Map, Set},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,7 +30,7 @@ fn state() -> PathBuf {
 fn owner(name: &str, now: Stamp) -> OwnerDoc {
     let query: DnsName = name.parse().unwrap();
     let record: daneroll::tlsa::Association = "3 1 1 00ff".parse().unwrap();
-    let shown = Shown { records: Some(BTreeSet::from([record.clone()])), ttl: 300 };
+    let shown = Shown { records: Some(Set::from([record.clone()])), ttl: 300 };
     let server = ServerDoc {
         name: "ns1.example.com".into(),
         serial: Some(7),
@@ -40,16 +41,16 @@ fn owner(name: &str, now: Stamp) -> OwnerDoc {
         ns_ttl: 600,
     };
     let state = RecordState::Deleting;
-    let lineages = BTreeSet::from(["mx".into()]);
+    let lineages = Set::from(["mx".into()]);
     let doc =
         RecordDoc { lineages, accepted: Some(now), tried: Some(now), ..RecordDoc::new(Origin::Found, state, now) };
     OwnerDoc {
         zone: Some("example.com".parse().unwrap()),
         asked: Some(now),
         probed: Some(now),
-        servers: BTreeMap::from([("[2001:db8::1]:53".parse().unwrap(), server)]),
-        records: BTreeMap::from([(record, doc)]),
-        lineages: BTreeSet::from(["mx".into()]),
+        servers: Map::from([("[2001:db8::1]:53".parse().unwrap(), server)]),
+        records: Map::from([(record, doc)]),
+        lineages: Set::from(["mx".into()]),
         left_behind: Some(LeftBehind { since: now, wait: 7 }),
         ..OwnerDoc::new(query)
     }
@@ -404,7 +405,8 @@ fn records_and_their_provider() {
         assert_eq!(doc.has_unseen(), unseen, "{now}");
     }
     doc.set(&record, Published, at(7));
-    assert_eq!((doc.records[&record].state, doc.records[&record].since), (Published, at(7)));
+    let known = doc.records.get(&record).unwrap();
+    assert_eq!((known.state, known.since), (Published, at(7)));
 }
 
 #[test]

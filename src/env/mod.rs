@@ -233,6 +233,10 @@ pub trait Files {
         dirs.dedup();
         first.and(self.sync(&dirs))
     }
+    /// The same with bytes that are made one after the other, so that not those of all have to be kept.
+    fn write_each(&self, files: &mut dyn Iterator<Item = (PathBuf, Vec<u8>)>, mode: u32) -> io::Result<()> {
+        self.write_all(&files.collect::<Vec<_>>(), mode)
+    }
     /// Replaces `path` by a file with these bytes in one rename, and waits for no disk: after a loss of power it may be as it was, or
     /// empty. For what nothing hangs on.
     fn note(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {

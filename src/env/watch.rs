@@ -4,10 +4,11 @@ use super::{
     Answered, Ask, Below, Boot, Command, Ended, Env, Files, HttpRequest, HttpResponse, Job, Kind, Lock, Print, Stat,
     Unanswered, Visit, Visited,
 };
+use crate::small::Map;
 use std::{
     cell::RefCell,
     collections::{BTreeSet, HashMap, HashSet},
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{self, ErrorKind},
     net::{IpAddr, SocketAddr},
     ops::Bound,
@@ -21,14 +22,15 @@ const MOST_LINKS: usize = 40;
 /// The world `env`, and what was looked at in it.
 pub(crate) struct Watch<'a> {
     env: &'a dyn Env,
-    /// Paths, and whether more than the way there was looked at.
-    seen: RefCell<HashMap<OsString, bool>>,
+    /// By folder the names that were looked at, and whether more than the way there was; without a name the folder itself.
+    /// Nothing, once something was changed: whoever has something to do has nothing to go by.
+    seen: RefCell<Option<HashMap<OsString, Map<OsString, bool>>>>,
 }
 
 impl<'a> Watch<'a> {
     /// Nothing was looked at yet.
     pub fn new(env: &'a dyn Env) -> Watch<'a> {
-        Watch { env, seen: RefCell::default() }
+        Watch { env, seen: RefCell::new(Some(HashMap::new())) }
     }
 
     /// The world itself: a look at it is not taken down.
@@ -42,10 +44,21 @@ impl<'a> Watch<'a> {
 
     fn take_down(&self, path: &Path, more: bool) {
         let mut seen = self.seen.borrow_mut();
-        match seen.get_mut(path.as_os_str()) {
-            Some(known) => *known |= more,
-            None => drop(seen.insert(path.into(), more)),
+        let Some(seen) = &mut *seen else { return };
+        let (folder, name) = path.parent().zip(path.file_name()).unwrap_or((path, OsStr::new("")));
+        // Bytes are found in less time than the parts of a path.
+        match seen.get_mut(folder.as_os_str()) {
+            Some(names) => match names.get_mut(name) {
+                Some(known) => *known |= more,
+                None => drop(names.insert(name.to_owned(), more)),
+            },
+            None => drop(seen.insert(folder.into(), Map::from([(name.to_owned(), more)]))),
         }
+    }
+
+    /// The next run will find something to do, or what this one changes: nothing need be taken down any more.
+    pub fn stop(&self) {
+        *self.seen.borrow_mut() = None;
     }
 
     /// Paths such that, while a stat of each of them gives the same as now, all that was looked at is as it was: a folder for its
@@ -53,11 +66,14 @@ impl<'a> Watch<'a> {
     pub fn essence(&self) -> Option<BTreeSet<PathBuf>> {
         let mut trails = Trails { env: self.env, real: HashMap::new(), found: BTreeSet::new() };
         let mut passed = Vec::new();
-        for (path, more) in self.seen.borrow().iter() {
-            let path = Path::new(path);
+        let seen = self.seen.borrow();
+        let names = seen.as_ref()?.iter().flat_map(|(folder, names)| names.iter().map(move |name| (folder, name)));
+        for (folder, (name, more)) in names {
+            let folder = Path::new(folder);
+            let path = if name.is_empty() { folder.to_owned() } else { folder.join(name) };
             match more {
-                true => drop(trails.follow(path).ok()?),
-                false => passed.push(trails.step(path, 0).ok()?),
+                true => drop(trails.follow(&path).ok()?),
+                false => passed.push(trails.step(&path, 0).ok()?),
             }
         }
         let Trails { mut found, .. } = trails;
@@ -199,11 +215,17 @@ impl Files for Watch<'_> {
         self.env.write_all(files, mode)
     }
 
+    fn write_each(&self, files: &mut dyn Iterator<Item = (PathBuf, Vec<u8>)>, mode: u32) -> io::Result<()> {
+        self.env.write_each(files, mode)
+    }
+
     fn point(&self, link: &Path, target: &Path) -> io::Result<()> {
+        self.stop();
         self.env.point(link, target)
     }
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.stop();
         self.env.hard_link(from, to)
     }
 
@@ -282,6 +304,7 @@ impl Env for Watch<'_> {
     }
 
     fn side_by_side(&self, jobs: Vec<Job<'_>>, at_once: usize) {
+        self.stop();
         self.env.side_by_side(jobs, at_once);
     }
 }

@@ -1,8 +1,10 @@
 //! Which files of the journal are to be written.
 
 use super::clock::Stamp;
+use crate::name::DnsName;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     hash::{BuildHasher, Hash, RandomState},
     io,
     path::PathBuf,
@@ -30,31 +32,38 @@ pub(super) struct Written {
     pub asked: Option<Stamp>,
 }
 
+/// What a file is to hold: the document of this name, which is put into words when it is written. Those of all would be megabytes.
+pub(super) enum Content {
+    Lineage(String),
+    Owner(DnsName),
+    Bytes(Vec<u8>),
+}
+
 /// The files that are not as they were written.
 #[derive(Default)]
 pub(super) struct Changes {
-    /// Paths and bytes.
-    pub files: Vec<(PathBuf, Vec<u8>)>,
+    /// Paths, and what they are to hold.
+    pub files: Vec<(PathBuf, Content)>,
     /// What will be known of each.
     pub known: Vec<Written>,
     /// The paths of all, changed or not.
-    pub there: BTreeSet<PathBuf>,
+    pub there: BTreeSet<OsString>,
 }
 
 impl Changes {
-    /// A file that is to say what this is the print of; `encode` makes its bytes.
+    /// A file that is to say what this is the print of.
     pub fn take(
         &mut self,
-        known: &BTreeMap<PathBuf, Written>,
+        known: &BTreeMap<OsString, Written>,
         path: PathBuf,
         written: Written,
-        encode: impl FnOnce() -> io::Result<Vec<u8>>,
+        content: impl FnOnce() -> io::Result<Content>,
     ) -> io::Result<()> {
-        if known.get(&path).map(|known| known.print) != Some(written.print) {
-            self.files.push((path.clone(), encode()?));
+        if known.get(path.as_os_str()).map(|known| known.print) != Some(written.print) {
+            self.files.push((path.clone(), content()?));
             self.known.push(written);
         }
-        self.there.insert(path);
+        self.there.insert(path.into());
         Ok(())
     }
 }

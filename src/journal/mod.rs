@@ -15,6 +15,7 @@ use crate::{
     hosts::Hosts,
     lineage::GenerationId,
     name::DnsName,
+    small::{Map, Set},
     tlsa::{Association, Group},
 };
 use clock::{Clock, Stamp};
@@ -33,6 +34,13 @@ pub struct Journal {
     pub lineages: BTreeMap<String, LineageDoc>,
     /// By TLSA query name.
     pub owners: BTreeMap<DnsName, OwnerDoc>,
+}
+
+impl Journal {
+    /// Is no rollover under way, nor anything else of one left?
+    pub fn is_settled(&self) -> bool {
+        self.lineages.values().all(LineageDoc::is_settled)
+    }
 }
 
 /// What we remember of a lineage.
@@ -71,6 +79,24 @@ pub struct LineageDoc {
     /// The hosts of `tlsa` lines that do not name them, as last found: unknown is not absent.
     #[serde(default)]
     pub hosts: BTreeMap<Hosts, BTreeMap<DnsName, HostDoc>>,
+}
+
+impl LineageDoc {
+    /// Is no rollover under way, nor anything else of one left?
+    pub fn is_settled(&self) -> bool {
+        self.waiting.is_empty() && self.presented.iter().all(|presented| presented.left.is_none())
+    }
+
+    /// There are thousands of these: without room for more than they hold.
+    pub(crate) fn shrink(&mut self) {
+        self.presented.shrink_to_fit();
+        self.waiting.shrink_to_fit();
+        self.deploys.shrink_to_fit();
+        self.reloads.shrink_to_fit();
+        for reloaded in self.deploys.iter_mut().chain(&mut self.reloads) {
+            reloaded.command.shrink_to_fit();
+        }
+    }
 }
 
 /// The files of a client are not one complete set, as far as can be told.
@@ -187,19 +213,19 @@ pub struct OwnerDoc {
     pub asked: Option<Stamp>,
     /// What each address of an authoritative server showed.
     #[serde(default)]
-    pub servers: BTreeMap<SocketAddr, ServerDoc>,
+    pub servers: Map<SocketAddr, ServerDoc>,
     /// Our records.
     #[serde(default)]
-    pub records: BTreeMap<Association, RecordDoc>,
+    pub records: Map<Association, RecordDoc>,
     /// When its endpoint was last looked at.
     #[serde(default)]
     pub probed: Option<Stamp>,
     /// Lineages that we ever published for here, until every cache has forgotten their records.
     #[serde(default)]
-    pub lineages: BTreeSet<String>,
+    pub lineages: Set<String>,
     /// Groups that we published in, until every cache has forgotten them: answers that hold them must still match.
     #[serde(default)]
-    pub groups: BTreeSet<Group>,
+    pub groups: Set<Group>,
     /// No query name of ours leads here any more: a CNAME that did was changed. What we published here is left to go.
     #[serde(default)]
     pub left_behind: Option<LeftBehind>,
@@ -250,7 +276,7 @@ pub struct ServerDoc {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Shown {
     /// The records, none for a denial; `None` where nobody knows what was shown, which counts as a mismatch.
-    pub records: Option<BTreeSet<Association>>,
+    pub records: Option<Set<Association>>,
     /// Seconds.
     pub ttl: u64,
 }
@@ -282,7 +308,7 @@ pub struct RecordDoc {
     pub since: Stamp,
     /// Lineages that need or needed it.
     #[serde(default)]
-    pub lineages: BTreeSet<String>,
+    pub lineages: Set<String>,
     /// When the provider first said that it is done; nothing once every server that answers has shown it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<Stamp>,
@@ -294,7 +320,7 @@ pub struct RecordDoc {
 impl RecordDoc {
     /// A record that nobody needs yet.
     pub fn new(origin: Origin, state: RecordState, since: Stamp) -> RecordDoc {
-        RecordDoc { origin, state, since, lineages: BTreeSet::new(), accepted: None, tried: None }
+        RecordDoc { origin, state, since, lineages: Set::new(), accepted: None, tried: None }
     }
 
     /// The provider is about to be asked.
@@ -362,17 +388,17 @@ impl OwnerDoc {
             query,
             zone: None,
             asked: None,
-            servers: BTreeMap::new(),
-            records: BTreeMap::new(),
+            servers: Map::new(),
+            records: Map::new(),
             probed: None,
-            lineages: BTreeSet::new(),
-            groups: BTreeSet::new(),
+            lineages: Set::new(),
+            groups: Set::new(),
             left_behind: None,
         }
     }
 
     /// Our records that are on their way out.
-    pub fn going(&self) -> BTreeSet<Association> {
+    pub fn going(&self) -> Set<Association> {
         let going = self.records.iter().filter(|(_, doc)| doc.state.going());
         going.map(|(record, _)| record.clone()).collect()
     }

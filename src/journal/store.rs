@@ -2,7 +2,7 @@
 
 use super::{
     Journal, LineageDoc, OwnerDoc,
-    changes::{Changes, Print, Prints, Written},
+    changes::{Changes, Content, Print, Prints, Written},
     clock::{Clock, Stamp},
     together::{self, Asked},
 };
@@ -41,8 +41,8 @@ struct File<T> {
 pub struct Store {
     directory: PathBuf,
     journal: Journal,
-    /// What each document's file holds.
-    written: BTreeMap<PathBuf, Written>,
+    /// What each document's file holds; by the bytes of its path, which are compared in less time than the parts of one.
+    written: BTreeMap<OsString, Written>,
     prints: Prints,
     /// Files that could not be used: path and reason. They were set aside.
     pub damaged: Vec<String>,
@@ -81,25 +81,34 @@ impl Store {
             store.journal.clock = known.document;
         }
         store.journal.clock.read(env.boot());
+        // Trees that are made of all their members at once have no half-empty nodes.
+        let mut lineages = Vec::new();
         for path in store.files(env, "lineages")? {
             let Some(file) = store.read::<LineageDoc>(env, &path)? else { continue };
             if !is_lineage(&file.name) {
-                store.written.remove(&path);
+                store.written.remove(path.as_os_str());
                 store.set_aside::<LineageDoc>(env, &path, &Error::custom("no lineage has such a name"))?;
                 continue;
             }
-            let document = store.dated(&file.epoch, file.document, LineageDoc::forget_times);
-            store.journal.lineages.insert(file.name, document);
+            let mut document = store.dated(&file.epoch, file.document, LineageDoc::forget_times);
+            document.shrink();
+            lineages.push((file.name, document));
         }
+        store.journal.lineages = lineages.into_iter().collect();
+        let mut owners = Vec::new();
         for path in store.files(env, "owners")? {
             if let Some(file) = store.read::<OwnerDoc>(env, &path)? {
-                if let Some(written) = store.written.get_mut(&path) {
+                if let Some(written) = store.written.get_mut(path.as_os_str()) {
                     written.asked = file.document.asked;
                 }
-                let document = store.dated(&file.epoch, file.document, OwnerDoc::forget_times);
-                store.journal.owners.insert(document.query.clone(), document);
+                let mut document = store.dated(&file.epoch, file.document, OwnerDoc::forget_times);
+                if document.target == document.query {
+                    document.target = document.query.clone();
+                }
+                owners.push((document.query.clone(), document));
             }
         }
+        store.journal.owners = owners.into_iter().collect();
         store.load_asked(env)?;
         Ok(store)
     }
@@ -127,6 +136,11 @@ impl Store {
         &self.journal
     }
 
+    /// The journal alone, for whoever writes nothing.
+    pub fn into_journal(self) -> Journal {
+        self.journal
+    }
+
     /// The journal, to be changed. Nothing is written before [`Store::commit`].
     pub fn edit(&mut self) -> &mut Journal {
         &mut self.journal
@@ -139,10 +153,27 @@ impl Store {
         let Changes { files, known, there } = self.changes()?;
         if !files.is_empty() {
             self.write_clock(env)?;
-            env.write_all(&files, 0o600)?;
-            self.written.extend(files.into_iter().map(|(path, _)| path).zip(known));
+            let mut broken = Ok(());
+            let mut in_words = files.iter().map_while(|(path, content)| match self.in_words(content) {
+                Ok(bytes) => Some((path.clone(), bytes)),
+                Err(error) => {
+                    broken = Err(error);
+                    None
+                }
+            });
+            env.write_each(&mut in_words, 0o600)?;
+            broken?;
+            self.written.extend(files.into_iter().map(|(path, _)| path.into_os_string()).zip(known));
         }
         self.sweep(env, &there)
+    }
+
+    fn in_words(&self, content: &Content) -> io::Result<Vec<u8>> {
+        match content {
+            Content::Lineage(name) => self.encode(name, self.journal.lineages.get(name)),
+            Content::Owner(name) => self.encode(name.as_str(), self.journal.owners.get(name)),
+            Content::Bytes(bytes) => Ok(bytes.clone()),
+        }
     }
 
     /// Writes the clock, so that the time until now counts for the next run.
@@ -157,12 +188,12 @@ impl Store {
     }
 
     /// Removes the files of documents that are gone; these are there.
-    fn sweep(&mut self, env: &dyn Env, there: &BTreeSet<PathBuf>) -> io::Result<()> {
-        let gone: Vec<PathBuf> = self.written.keys().filter(|path| !there.contains(*path)).cloned().collect();
+    fn sweep(&mut self, env: &dyn Env, there: &BTreeSet<OsString>) -> io::Result<()> {
+        let gone: Vec<PathBuf> = self.written.keys().filter(|path| !there.contains(*path)).map(PathBuf::from).collect();
         for path in gone {
             match env.remove(&path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => drop(self.written.remove(&path)),
+                _ => drop(self.written.remove(path.as_os_str())),
             }
         }
         Ok(())
@@ -173,7 +204,8 @@ impl Store {
         let mut changes = Changes::default();
         for (name, document) in &self.journal.lineages {
             let path = self.directory.join("lineages").join(file_name(name));
-            self.take(&mut changes, path, name, document, None)?;
+            let content = || Ok(Content::Lineage(name.clone()));
+            self.take(&mut changes, path, (name, document, None), content)?;
         }
         let mut owners = std::mem::take(&mut self.journal.owners);
         let taken = self.take_owners(&mut owners, &mut changes);
@@ -186,7 +218,7 @@ impl Store {
         let mut only_asked = Vec::new();
         for (name, owner) in owners.iter_mut() {
             let path = owner_file(&self.directory, name);
-            let known = self.written.get(&path);
+            let known = self.written.get(path.as_os_str());
             match (owner.asked, known.and_then(|known| known.asked)) {
                 (Some(asked), Some(before)) if before < asked => {
                     owner.asked = Some(before);
@@ -194,37 +226,39 @@ impl Store {
                     owner.asked = Some(asked);
                     if known.map(|known| known.print) == Some(print) {
                         only_asked.push((asked, name.clone()));
-                        changes.there.insert(path);
+                        changes.there.insert(path.into());
                         continue;
                     }
                 }
                 _ => {}
             }
-            self.take(changes, path, name.as_str(), owner, owner.asked)?;
+            let content = || Ok(Content::Owner(name.clone()));
+            self.take(changes, path, (name.as_str(), owner, owner.asked), content)?;
         }
         if only_asked.len() < together::WORTH {
             for (asked, name) in only_asked.drain(..) {
                 let Some(owner) = owners.get(&name) else { continue };
-                self.take(changes, owner_file(&self.directory, &name), name.as_str(), owner, Some(asked))?;
+                let path = owner_file(&self.directory, &name);
+                self.take(changes, path, (name.as_str(), owner, Some(asked)), || Ok(Content::Owner(name.clone())))?;
             }
         }
         for (number, document) in together::documents(&only_asked).iter().enumerate() {
             let path = together::file(&self.directory, number);
-            self.take(changes, path, "asked", document, None)?;
+            let content = || self.encode("asked", document).map(Content::Bytes);
+            self.take(changes, path, ("asked", document, None), content)?;
         }
         Ok(())
     }
 
-    fn take<T: Serialize + Hash>(
+    fn take<T: Hash>(
         &self,
         changes: &mut Changes,
         path: PathBuf,
-        name: &str,
-        document: &T,
-        asked: Option<Stamp>,
+        (name, document, asked): (&str, &T, Option<Stamp>),
+        content: impl FnOnce() -> io::Result<Content>,
     ) -> io::Result<()> {
         let written = Written { print: self.print(name, document), asked };
-        changes.take(&self.written, path, written, || self.encode(name, document))
+        changes.take(&self.written, path, written, content)
     }
 
     fn print<T: Hash>(&self, name: &str, document: &T) -> Print {

@@ -4,6 +4,7 @@ use super::{
     LineageDoc, OwnerDoc, Past, Presented, Reloaded, ServerDoc, Shown, Unseen,
     clock::{Clock, Stamp},
 };
+use crate::small::Set;
 use crate::tlsa::Association;
 use std::{collections::BTreeSet, net::SocketAddr};
 
@@ -74,7 +75,7 @@ impl OwnerDoc {
     pub fn published_again(&mut self, record: &Association, now: Stamp) {
         for server in self.servers.values_mut() {
             if let Some(Shown { records: Some(records), ttl }) = &server.now {
-                let without: BTreeSet<_> = records.iter().filter(|shown| *shown != record).cloned().collect();
+                let without: Set<_> = records.iter().filter(|shown| *shown != record).cloned().collect();
                 server.past.push(Past { shown: Shown { records: Some(without), ttl: *ttl }, gone: now });
             }
         }

@@ -5,6 +5,7 @@ use crate::{
     env::{Files, Kind, Print, Stat},
     tlsa::Chain,
 };
+use ring::digest::{Context, SHA256};
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -29,12 +30,14 @@ pub fn lineages(files: &dyn Files, live: &Path) -> std::io::Result<Vec<String>> 
 pub fn read_set(files: &dyn Files, dir: &Path) -> Result<Generation, String> {
     let members = members(files, dir)?;
     let prints = members.prints();
-    let known = prints.and_then(|prints| SETS.with_borrow(|sets| sets.get(&prints).cloned()));
+    let known = prints.and_then(|prints| SETS.with_borrow(|sets| sets.get(&digest(&prints)).cloned()));
     let (id, chain) = match known {
         Some(known) => known,
         None => read_members(files, dir, &members)?,
     };
-    Ok(Generation { id, chain, files: members.0.into_iter().map(|member| (member.name, member.real)).collect() })
+    let mut files = Vec::with_capacity(members.0.len());
+    files.extend(members.0.into_iter().map(|member| (member.name, member.real)));
+    Ok(Generation { id, chain, files })
 }
 
 /// More sets than this are not remembered; all are forgotten then.
@@ -44,7 +47,22 @@ const MOST: usize = 16_384;
 type Prints = [Option<Print>; 4];
 
 thread_local! {
-    static SETS: RefCell<HashMap<Prints, (GenerationId, Chain)>> = RefCell::default();
+    /// By a digest of their prints.
+    static SETS: RefCell<HashMap<[u8; 32], (GenerationId, Chain)>> = RefCell::default();
+}
+
+fn digest(prints: &Prints) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    for print in prints {
+        let numbers = print.map(|Print { device, inode, size, modified: (seconds, nanos) }| {
+            [device, inode, size, seconds as u64, nanos as u64]
+        });
+        context.update(&[u8::from(print.is_some())]);
+        numbers.unwrap_or_default().iter().for_each(|number| context.update(&number.to_be_bytes()));
+    }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
 }
 
 fn read_members(files: &dyn Files, dir: &Path, members: &Members) -> Result<(GenerationId, Chain), String> {
@@ -75,7 +93,7 @@ fn read_members(files: &dyn Files, dir: &Path, members: &Members) -> Result<(Gen
             if sets.len() >= MOST {
                 sets.clear();
             }
-            sets.insert(prints, (id.clone(), chain.clone()));
+            sets.insert(digest(&prints), (id.clone(), chain.clone()));
         });
     }
     Ok((id, chain))
@@ -144,7 +162,11 @@ impl Folders {
             Err(_) => return Ok(None),
         };
         if let (Some(folder), Some(name)) = (target.parent(), target.file_name()) {
-            let real = self.folder(files, folder)?.join(name);
+            let folder = self.folder(files, folder)?;
+            // Thousands of these are kept: no longer than need be.
+            let mut real = PathBuf::with_capacity(folder.as_os_str().len() + 1 + name.len());
+            real.push(folder);
+            real.push(name);
             let stat = files.stat(&real, false)?;
             if stat.kind != Kind::Link {
                 return Ok(is_file(stat).then_some((real, stat.print)));

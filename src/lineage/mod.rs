@@ -20,29 +20,33 @@ use std::{fmt, path::PathBuf};
 /// Names a generation by its contents: the first 16 hex digits of a digest over its certificates. certbot's numbers can start
 /// again, so they name nothing. The key belongs to the leaf, so it needs no part in the name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub struct GenerationId(String);
+#[serde(try_from = "String", into = "String")]
+pub struct GenerationId([u8; 16]);
 
 impl GenerationId {
     /// The name of the generation with this chain.
     pub fn of(chain: &Chain) -> GenerationId {
         let mut context = Context::new(&SHA256);
-        for certificate in &chain.certificates {
+        for certificate in chain.certificates.iter() {
             context.update(&(certificate.der.len() as u64).to_be_bytes());
             context.update(&certificate.der);
         }
-        GenerationId(HEXLOWER.encode(&context.finish().as_ref()[..8]))
+        let mut digits = [0; 16];
+        HEXLOWER.encode_mut(&context.finish().as_ref()[..8], &mut digits);
+        GenerationId(digits)
     }
 
     /// Reads a name, as in a directory's.
     pub fn parse(text: &str) -> Option<GenerationId> {
-        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        (text.len() == 16 && text.bytes().all(hex)).then(|| GenerationId(text.into()))
+        let hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+        let digits: [u8; 16] = text.as_bytes().try_into().ok()?;
+        digits.iter().all(hex).then_some(GenerationId(digits))
     }
 
     /// The 16 digits.
     pub fn as_str(&self) -> &str {
-        &self.0
+        // Nothing but digits of ASCII comes in.
+        str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -54,15 +58,21 @@ impl TryFrom<String> for GenerationId {
     }
 }
 
+impl From<GenerationId> for String {
+    fn from(id: GenerationId) -> String {
+        id.as_str().to_owned()
+    }
+}
+
 impl fmt::Display for GenerationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for GenerationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 

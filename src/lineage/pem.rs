@@ -24,6 +24,7 @@ thread_local! {
     static CHAINS: Memo<Chain> = Memo::default();
     static SENT: Memo<Chain> = Memo::default();
     static KEYS: Memo<()> = Memo::default();
+    static ISSUERS: Memo<Certificate> = Memo::default();
 }
 
 /// The certificates of a PEM file in their order; anything else in it is passed over. None at all is not an error here.
@@ -42,7 +43,12 @@ fn parse(pem: &[u8]) -> Result<Vec<Certificate>, String> {
     sections
         .map(|(at, der)| {
             let der = der.map_err(|error| format!("broken PEM: {}", pem_error(error)))?;
-            certificate(&der).map_err(|error| format!("certificate {}: {error}", at + 1))
+            let read = match at {
+                0 => certificate(&der),
+                // Thousands of chains have these in common.
+                _ => known(&ISSUERS, &[&der], || certificate(&der)),
+            };
+            read.map_err(|error| format!("certificate {}: {error}", at + 1))
         })
         .collect()
 }

@@ -11,6 +11,7 @@ use crate::{
     env::Env,
     facts::{OwnerView, Security, ServerView},
     name::DnsName,
+    small::Map,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,7 +39,7 @@ struct Step {
     query: DnsName,
     at: DnsName,
     ttl: u64,
-    silent: BTreeMap<SocketAddr, ServerView>,
+    silent: Map<SocketAddr, ServerView>,
     /// Of the chain so far.
     security: Security,
 }
@@ -46,7 +47,7 @@ struct Step {
 impl Step {
     fn new(query: &DnsName) -> Step {
         let security = Security::Secure;
-        Step { query: query.clone(), at: query.clone(), ttl: 0, silent: BTreeMap::new(), security }
+        Step { query: query.clone(), at: query.clone(), ttl: 0, silent: Map::new(), security }
     }
 }
 
@@ -219,7 +220,7 @@ fn judge(env: &dyn Env, step: Step, authorities: &Authorities, heard: Heard) -> 
 }
 
 /// Bogus if any answer is, unknown if none counts, else what those that count are worth.
-fn overall(of_answers: Security, servers: &BTreeMap<SocketAddr, ServerView>) -> Security {
+fn overall(of_answers: Security, servers: &Map<SocketAddr, ServerView>) -> Security {
     let errors = |bogus: bool| {
         let wanted = servers.values().filter(move |server| server.bogus == bogus);
         wanted.filter_map(|server| Some(format!("{}: {}", server.name, server.answer.as_ref().err()?)))

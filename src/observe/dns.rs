@@ -1,6 +1,6 @@
 //! From DNS messages to facts. Every message is hostile: it counts only for the very question that was asked.
 
-use crate::{env::Answered, journal::Shown, name::DnsName, tlsa::Association};
+use crate::{env::Answered, journal::Shown, name::DnsName, small::Set, tlsa::Association};
 use hickory_resolver::proto::{
     dnssec::rdata::DNSSECRData,
     op::{Message, ResponseCode},
@@ -47,11 +47,11 @@ pub fn said(answered: &Answered, query: &DnsName) -> Result<Said, String> {
             return Ok(Said::Elsewhere { to: at, ttl: chain_ttl });
         }
         let ttl = chain_ttl + u64::from(denial_ttl(message, &at)?);
-        return Ok(Said::Answer { at, shown: Shown { records: Some(BTreeSet::new()), ttl } });
+        return Ok(Said::Answer { at, shown: Shown { records: Some(Set::new()), ttl } });
     }
     let ttl = chain_ttl + u64::from(ttl_of(message, &at, RecordType::TLSA));
     let records = match synthesised(message, &at) {
-        true => BTreeSet::new(),
+        true => Set::new(),
         false => records.iter().filter_map(|record| association(record)).collect(),
     };
     Ok(Said::Answer { at, shown: Shown { records: Some(records), ttl } })

@@ -10,9 +10,9 @@ use crate::{
         layout::{KEPT, Places, SERVED, pinned_to},
         set::doubt,
     },
+    small::Map,
 };
 use std::{
-    collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
 };
@@ -51,7 +51,7 @@ fn doubting(mut facts: LineageFacts) -> LineageFacts {
 }
 
 /// The complete generations in our store; anything else in it is left over from an interruption and passed over.
-fn stored(files: &dyn Files, store: &Path) -> BTreeMap<GenerationId, Generation> {
+fn stored(files: &dyn Files, store: &Path) -> Map<GenerationId, Generation> {
     let names = files.list(store).unwrap_or_default();
     let ids = names.iter().filter_map(|name| GenerationId::parse(name.to_str()?));
     let read = |id: GenerationId| {
@@ -122,7 +122,7 @@ fn unlinked(files: &dyn Files, dane: &Path, shown: &[(String, PathBuf)], bundle:
 mod tests {
     use super::*;
     use crate::env::real::Real;
-    use std::fs;
+    use std::{collections::BTreeMap, fs};
 
     /// A dane directory with this in it, of a lineage that was never laid out.
     fn served_with(path: &str) -> Served {

@@ -8,6 +8,7 @@ use crate::{
     lineage::GenerationId,
     name::DnsName,
     observe::in_place,
+    small::Set,
     tlsa::{Association, Group},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,6 +103,7 @@ impl LineageDoc {
             self.unfinished = in_place::unfinished(self.unfinished.take(), seen, now);
         }
         self.candidates(seen);
+        self.shrink();
     }
 
     /// The oldest generation still waiting, and the one that `live/` shows. Nothing waits once `live/` is served.
@@ -205,7 +207,7 @@ impl OwnerDoc {
     /// What a provider said is borne out once every address that answers shows it.
     fn read_back<'a>(&mut self, views: impl Iterator<Item = &'a ServerView>) {
         let shown = |view: &'a ServerView| view.answer.as_ref().ok()?.records.as_ref();
-        let answers: Vec<&BTreeSet<Association>> = views.filter_map(shown).collect();
+        let answers: Vec<&Set<Association>> = views.filter_map(shown).collect();
         for (record, doc) in &mut self.records {
             let everywhere = !answers.is_empty() && answers.iter().all(|records| records.contains(record));
             doc.accepted.take_if(|_| everywhere && doc.state == RecordState::Published);
@@ -229,7 +231,7 @@ impl OwnerDoc {
             self.servers.values().filter(|server| server.left.is_some()).filter_map(|server| server.now.as_ref());
         let past = self.servers.values().flat_map(|server| &server.past).map(|past| &past.shown);
         let records = left.chain(past).filter_map(|shown| shown.records.as_ref()).flatten();
-        let held: BTreeSet<Group> = records.map(Association::group).collect();
+        let held: Set<Group> = records.map(Association::group).collect();
         self.groups.retain(|group| held.contains(group));
         self.groups.extend(self.records.keys().map(Association::group));
     }
@@ -285,6 +287,7 @@ impl ServerDoc {
             }
         }
         kept.reverse();
+        kept.shrink_to_fit();
         self.past = kept;
     }
 

@@ -10,9 +10,10 @@ use super::{
 use crate::{
     facts::Security,
     journal::Presented,
+    small::Set,
     tlsa::{Association, Chain},
 };
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::net::SocketAddr;
 
 /// Tells of what nobody but an operator can mend.
 pub fn raise(model: &Model<'_>, plan: &mut Plan) {
@@ -79,7 +80,7 @@ fn strange(model: &Model<'_>, owner: &Owner<'_>) -> Vec<Trouble> {
 /// Is there a server whose records a chain does not match at all?
 fn is_unmatched(model: &Model<'_>, owner: &Owner<'_>, chain: &Chain) -> bool {
     let matches = |record: &Association| chain.matches(record, &owner.base, model.wall());
-    let fails = |records: &BTreeSet<Association>| !records.is_empty() && !records.iter().any(matches);
+    let fails = |records: &Set<Association>| !records.is_empty() && !records.iter().any(matches);
     owner.answers().iter().any(|(_, _, records)| fails(records))
 }
 

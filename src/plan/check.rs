@@ -12,6 +12,7 @@ use crate::{
     journal::{Presented, clock::Stamp},
     lineage::GenerationId,
     name::DnsName,
+    small::Set,
     tlsa::{Association, Chain, Param},
 };
 use std::{
@@ -32,7 +33,7 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
     for edit in plan.actions.iter().filter_map(addition) {
         adding.entry(target(&model, edit)).or_default().push(edit.record.clone());
     }
-    let mut added: BTreeMap<DnsName, BTreeSet<Association>> = BTreeMap::new();
+    let mut added: BTreeMap<DnsName, Set<Association>> = BTreeMap::new();
     let mut deleted = at_once(&model, &plan.actions);
     let (mut sound, mut unsound) = (Vec::new(), Vec::new());
     let mut switched: BTreeMap<String, GenerationId> = BTreeMap::new();
@@ -72,8 +73,8 @@ pub fn check(input: Input<'_>, mut plan: Plan) -> Plan {
 }
 
 /// What one change deletes of an RRset, where the provider of all of it can do so.
-fn at_once(model: &Model<'_>, actions: &[Action]) -> BTreeMap<DnsName, BTreeSet<Association>> {
-    let mut found: BTreeMap<DnsName, (BTreeSet<Association>, Vec<Option<&Api>>)> = BTreeMap::new();
+fn at_once(model: &Model<'_>, actions: &[Action]) -> BTreeMap<DnsName, Set<Association>> {
+    let mut found: BTreeMap<DnsName, (Set<Association>, Vec<Option<&Api>>)> = BTreeMap::new();
     for action in actions {
         let Action::Delete(edit) = action else { continue };
         let section = model.lineages.get(edit.lineage.as_str()).and_then(|lineage| lineage.section);
@@ -110,7 +111,7 @@ fn serves_next(model: &Model<'_>, edit: &Edit, switched: &BTreeMap<String, Gener
 
 /// Every answer that a cache may hold of an owner: what each address shows, and what it showed until not long ago. `None`
 /// stands for an answer that nobody knows. Whoever is silent was [`heard`] before, or may be left out.
-fn cacheable<'a>(owner: &Owner<'a>, now: Stamp, floor: u64) -> Vec<Option<&'a BTreeSet<Association>>> {
+fn cacheable<'a>(owner: &Owner<'a>, now: Stamp, floor: u64) -> Vec<Option<&'a Set<Association>>> {
     let silent: BTreeSet<SocketAddr> = owner.silent().into_iter().map(|(address, ..)| address).collect();
     let shown = owner.doc.servers.iter().flat_map(|(address, server)| {
         let past = server.past.iter().filter(|past| past.forgotten(floor) > now).map(|past| &past.shown);
@@ -158,7 +159,7 @@ fn switch(model: &Model<'_>, lineage: &str, to: &GenerationId, cause: Cause) -> 
             let records = answer.ok_or("an earlier answer is not known")?;
             // A record on its way out cannot be counted on, and while it is shown some clients count on it.
             judge(records, &generation.chain, model, owner, false)?;
-            let records: BTreeSet<Association> = records.difference(&owner.going).cloned().collect();
+            let records: Set<Association> = records.difference(&owner.going).cloned().collect();
             let needs_some = owner.configured.contains(lineage);
             judge(&records, &generation.chain, model, owner, needs_some)?;
         }
@@ -218,7 +219,7 @@ fn reload(model: &Model<'_>, lineages: &BTreeSet<String>) -> Result<(), String> 
 
 /// RFC 7671 matching, written down a second time: every group of ours, every digest type in it.
 fn judge(
-    records: &BTreeSet<Association>,
+    records: &Set<Association>,
     chain: &Chain,
     model: &Model<'_>,
     owner: &Owner<'_>,
@@ -338,7 +339,7 @@ fn turned_on_for(model: &Model<'_>, owner: &Owner<'_>, adding: &Adding) -> Resul
 }
 
 /// A record is added only beside those that presented chains need in its group.
-fn add(model: &Model<'_>, edit: &Edit, added: &mut BTreeSet<Association>) -> Result<(), String> {
+fn add(model: &Model<'_>, edit: &Edit, added: &mut Set<Association>) -> Result<(), String> {
     let owner = model.owners.get(&edit.query).ok_or("no such owner")?;
     if owner.answers().is_empty() {
         return Err("no server answers".into());
@@ -397,7 +398,7 @@ fn comes_alone(model: &Model<'_>, owner: &Owner<'_>, lineage: &Lineage<'_>, edit
 }
 
 /// What remains matches, at every address, every chain that may be presented.
-fn delete(model: &Model<'_>, edit: &Edit, deleted: &mut BTreeSet<Association>) -> Result<(), String> {
+fn delete(model: &Model<'_>, edit: &Edit, deleted: &mut Set<Association>) -> Result<(), String> {
     let owner = model.owners.get(&edit.query).ok_or("no such owner")?;
     if !owner.doc.records.contains_key(&edit.record) {
         return Err("the record is not ours".into());
@@ -413,11 +414,11 @@ fn delete(model: &Model<'_>, edit: &Edit, deleted: &mut BTreeSet<Association>) -
             let chain = chain.ok_or(format!("generation {} cannot be read", presented.generation))?;
             heard(model, &lineage, owner)?;
             for (_, _, records) in owner.answers() {
-                let left: BTreeSet<Association> = records.difference(deleted).cloned().collect();
+                let left: Set<Association> = records.difference(deleted).cloned().collect();
                 judge(&left, chain, model, other, other.configured.contains(lineage.name))?;
             }
             // What was deleted before is gone when it is seen to be gone; the rest of this plan comes with it, or one by one.
-            let only = BTreeSet::from([edit.record.clone()]);
+            let only = Set::from([edit.record.clone()]);
             for (_, _, records) in other.shown() {
                 let left = records.difference(if at_once { &*deleted } else { &only });
                 let fits = |record: &Association| chain.matches(record, &other.base, model.wall());
@@ -436,10 +437,10 @@ fn delete(model: &Model<'_>, edit: &Edit, deleted: &mut BTreeSet<Association>) -
 }
 
 /// Where services can be looked at, all of them were, and what each presents matches what remains, if anything does.
-fn presented_matches(model: &Model<'_>, owner: &Owner<'_>, deleted: &BTreeSet<Association>) -> Result<(), String> {
+fn presented_matches(model: &Model<'_>, owner: &Owner<'_>, deleted: &Set<Association>) -> Result<(), String> {
     let left = owner.answers().into_iter().map(|(_, _, records)| records.difference(deleted).cloned().collect());
-    let left: Vec<BTreeSet<Association>> = left.collect();
-    if owner.endpoint.is_none() || left.iter().all(BTreeSet::is_empty) {
+    let left: Vec<Set<Association>> = left.collect();
+    if owner.endpoint.is_none() || left.iter().all(Set::is_empty) {
         return Ok(());
     }
     let view = owner.presents.ok_or("its services were not looked at")?;

@@ -12,9 +12,10 @@ use crate::{
     config::Api,
     journal::{Origin, Presented, RecordDoc, RecordState, clock::Stamp},
     name::DnsName,
+    small::Set,
     tlsa::{Association, Chain},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A delete without visible effect is repeated after this many seconds: not in the run that made it, which looks on for a
 /// while and has to tell that it still waits.
@@ -24,13 +25,13 @@ const AGAIN: u64 = 300;
 /// same RRset.
 pub fn delete(model: &Model<'_>, plan: &mut Plan) {
     let switched = plan.switched();
-    let mut gone_at: BTreeMap<&DnsName, BTreeSet<Association>> = BTreeMap::new();
+    let mut gone_at: BTreeMap<&DnsName, Set<Association>> = BTreeMap::new();
     for owner in model.owners.values() {
         let sharing = &model.sharing(owner)[..];
         if sharing.iter().any(|owner| owner.concerned().iter().any(|name| switched.contains(*name))) {
             continue;
         }
-        let needed: BTreeSet<Association> = sharing.iter().flat_map(|owner| desired_records(model, owner)).collect();
+        let needed: Set<Association> = sharing.iter().flat_map(|owner| desired_records(model, owner)).collect();
         let all = || if needed.is_empty() { whole(model, sharing) } else { None };
         if !gone_at.contains_key(&owner.doc.target)
             && let Some(edits) = all()
@@ -78,7 +79,7 @@ fn whole(model: &Model<'_>, sharing: &[&Owner<'_>]) -> Option<Vec<Edit>> {
     if edits.len() < 2 || !at_once || !sharing.iter().all(ours) {
         return None;
     }
-    let gone: BTreeSet<Association> = edits.keys().map(|record| (*record).clone()).collect();
+    let gone: Set<Association> = edits.keys().map(|record| (*record).clone()).collect();
     let free = |(record, (owner, doc, _)): (&&Association, &(&Owner<'_>, &RecordDoc, Lineage<'_>))| {
         blockers(model, owner, sharing, record, doc, &gone).is_empty()
     };
@@ -107,7 +108,7 @@ fn blockers(
     sharing: &[&Owner<'_>],
     record: &Association,
     doc: &RecordDoc,
-    gone: &BTreeSet<Association>,
+    gone: &Set<Association>,
 ) -> Vec<Reason> {
     if doc.state == RecordState::Deleted && doc.since.elapsed(model.now()) < AGAIN {
         return vec![Reason::NotVisible { owner: owner.query.clone() }];
@@ -120,8 +121,8 @@ fn blockers(
     let presented = sharing().flat_map(|at| model.presented_at(at).into_iter().map(move |found| (*at, found)));
     for (at, (lineage, presented, chain)) in presented {
         let Some(chain) = chain else { continue };
-        let remains = |records: &BTreeSet<Association>| {
-            let left: BTreeSet<Association> =
+        let remains = |records: &Set<Association>| {
+            let left: Set<Association> =
                 records.iter().filter(|shown| *shown != record && !gone.contains(shown)).cloned().collect();
             gate::fits(model, &lineage, at, chain, &left)
         };
@@ -133,7 +134,7 @@ fn blockers(
         }
     }
     let at_once = author(model, owner, doc).is_some_and(|author| author.changes_at_once());
-    let before = if at_once { gone.clone() } else { BTreeSet::new() };
+    let before = if at_once { gone.clone() } else { Set::new() };
     if reasons.is_empty() && sharing().any(|at| outlived(model, at, record, &before)) {
         reasons.push(Reason::NotVisible { owner: owner.query.clone() });
     }
@@ -147,7 +148,7 @@ fn blockers(
 
 /// Would a presented chain that matches by this record be left with others of its kind that do not match, because those are on
 /// their way out and still shown? A provider may have said that it deleted them and have done nothing. `gone` goes with it.
-fn outlived(model: &Model<'_>, at: &Owner<'_>, record: &Association, gone: &BTreeSet<Association>) -> bool {
+fn outlived(model: &Model<'_>, at: &Owner<'_>, record: &Association, gone: &Set<Association>) -> bool {
     let fits = |chain: &Chain, other: &Association| chain.matches(other, &at.base, model.wall());
     let chains = model.presented_at(at).into_iter().filter_map(|(_, _, chain)| chain);
     chains.filter(|chain| fits(chain, record)).any(|chain| {
@@ -180,16 +181,16 @@ fn unprobed(
     at: &Owner<'_>,
     record: &Association,
     doc: &RecordDoc,
-    gone: &BTreeSet<Association>,
+    gone: &Set<Association>,
 ) -> Vec<Reason> {
     if at.endpoint.is_none() {
         return Vec::new();
     }
-    let left = |records: BTreeSet<Association>| -> BTreeSet<Association> {
+    let left = |records: Set<Association>| -> Set<Association> {
         records.into_iter().filter(|shown| shown != record && !gone.contains(shown)).collect()
     };
     let left: Vec<_> = at.answers().into_iter().map(|(_, _, records)| left(records)).collect();
-    if left.iter().all(BTreeSet::is_empty) && doc.origin == Origin::Published {
+    if left.iter().all(Set::is_empty) && doc.origin == Origin::Published {
         return Vec::new();
     }
     let fits = |chain: &Chain| match at.configured.is_empty() {

@@ -8,9 +8,10 @@ use crate::{
     facts::ServerView,
     journal::{ServerDoc, clock::Stamp},
     lineage::GenerationId,
+    small::Set,
     tlsa::{Association, Chain, Mismatch, stranded},
 };
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::net::SocketAddr;
 
 /// Everything that still speaks against presenting `generation` of a lineage; empty when its gate is open.
 pub fn blockers(model: &Model<'_>, lineage: &Lineage<'_>, generation: &GenerationId) -> Vec<Reason> {
@@ -25,7 +26,7 @@ pub fn blockers(model: &Model<'_>, lineage: &Lineage<'_>, generation: &Generatio
 /// Everything at one owner that speaks against presenting `chain`.
 pub fn owner_blockers(model: &Model<'_>, lineage: &Lineage<'_>, owner: &Owner<'_>, chain: &Chain) -> Vec<Reason> {
     let served = lineage.facts.served().map(|served| &served.chain);
-    let fits = |records: &BTreeSet<Association>| match owner.configured.contains(lineage.name) {
+    let fits = |records: &Set<Association>| match owner.configured.contains(lineage.name) {
         true if lineage.is_installed() => {
             owner.matches(records, chain, model.wall())?;
             served.map_or(Ok(()), |served| stranded(records, served, chain, &owner.base, model.wall()))
@@ -50,7 +51,7 @@ pub fn fits(
     lineage: &Lineage<'_>,
     owner: &Owner<'_>,
     chain: &Chain,
-    records: &BTreeSet<Association>,
+    records: &Set<Association>,
 ) -> Result<(), Mismatch> {
     match owner.configured.contains(lineage.name) {
         true => owner.matches(records, chain, model.wall()),
@@ -74,7 +75,7 @@ fn lingering(owner: &Owner<'_>, fits: &Fits<'_>, known: &[Reason]) -> Vec<Reason
     owner.servers().into_iter().flatten().filter_map(reason).filter(|reason| !told(reason)).collect()
 }
 
-type Fits<'a> = dyn Fn(&BTreeSet<Association>) -> Result<(), Mismatch> + 'a;
+type Fits<'a> = dyn Fn(&Set<Association>) -> Result<(), Mismatch> + 'a;
 
 /// What the addresses say now.
 pub fn current(model: &Model<'_>, lineage: &Lineage<'_>, owner: &Owner<'_>, fits: &Fits<'_>) -> Vec<Reason> {

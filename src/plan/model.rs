@@ -7,6 +7,7 @@ use crate::{
     journal::{LineageDoc, Origin, OwnerDoc, Presented, Shown, clock::Stamp},
     lineage::{Generation, GenerationId},
     name::DnsName,
+    small::{Map, Set},
     tlsa::{Association, Chain, Group, Mismatch, NoIssuer, Param, satisfied},
 };
 use std::{
@@ -27,9 +28,9 @@ pub struct Model<'a> {
     pub lineages: BTreeMap<&'a str, Lineage<'a>>,
     /// Owners by query name.
     pub owners: BTreeMap<&'a DnsName, Owner<'a>>,
-    owned: BTreeMap<&'a str, BTreeSet<&'a DnsName>>,
+    owned: BTreeMap<&'a str, Set<&'a DnsName>>,
     /// Query names of the `tlsa` lines of each section, also of one that is withdrawn.
-    lined: BTreeMap<&'a str, BTreeSet<DnsName>>,
+    lined: BTreeMap<&'a str, Set<DnsName>>,
     /// Query names by where they lead.
     pub(super) targets: BTreeMap<&'a DnsName, Vec<&'a DnsName>>,
 }
@@ -73,15 +74,15 @@ pub struct Owner<'a> {
     /// What its endpoint presented in this round.
     pub presents: Option<&'a EndpointView>,
     /// Lineages with a `tlsa` line for it.
-    pub configured: BTreeSet<&'a str>,
+    pub configured: Set<&'a str>,
     /// Base domain that clients connect to.
     pub base: DnsName,
     /// The parameters to publish for every chain: those of all lines for this owner, since a chain must match in every group.
-    pub params: BTreeSet<Param>,
+    pub params: Set<Param>,
     /// Our records that are on their way out; they count as absent.
-    pub going: BTreeSet<Association>,
+    pub going: Set<Association>,
     /// Groups that are ours where its name leads, because of other query names that lead there.
-    pub(super) beside: BTreeSet<Group>,
+    pub(super) beside: Set<Group>,
 }
 
 impl<'a> Model<'a> {
@@ -104,7 +105,7 @@ impl<'a> Model<'a> {
         let mut owners: BTreeMap<&DnsName, Owner<'_>> = journal.owners.iter().map(owner).collect();
         let targets = sharing::targets(&owners);
         targets.values().for_each(|queries| sharing::share(&mut owners, queries));
-        let mut owned: BTreeMap<&str, BTreeSet<&DnsName>> = BTreeMap::new();
+        let mut owned: BTreeMap<&str, Set<&DnsName>> = BTreeMap::new();
         for owner in owners.values().filter(|owner| owner.doc.left_behind.is_none()) {
             for lineage in owner.concerned() {
                 owned.entry(lineage).or_default().insert(owner.query);
@@ -185,7 +186,7 @@ impl<'a> Lineage<'a> {
 
     /// Is a rollover under way, or is anything else of it left?
     pub fn is_settled(&self) -> bool {
-        self.doc.waiting.is_empty() && self.doc.presented.iter().all(|presented| presented.left.is_none())
+        self.doc.is_settled()
     }
 
     /// Is its dane directory to stay on a generation also when idle? A lineage without a section stays where it is.
@@ -211,12 +212,12 @@ impl<'a> Owner<'a> {
         let (_, _, base) = endpoint(query);
         let endpoint = probe::endpoint(query, doc, input, lines);
         let lines = lines.iter().filter(|(name, _)| active(name));
-        let configured: BTreeSet<&str> = lines.clone().map(|(name, _)| *name).collect();
-        let params: BTreeSet<Param> = lines.map(|(_, line)| line.param).collect();
+        let configured: Set<&str> = lines.clone().map(|(name, _)| *name).collect();
+        let params: Set<Param> = lines.map(|(_, line)| line.param).collect();
         let (view, presents) = (facts.owners.get(query), facts.endpoints.get(query));
         let going = doc.going();
         let mut owner =
-            Owner { query, doc, view, endpoint, presents, configured, base, params, going, beside: BTreeSet::new() };
+            Owner { query, doc, view, endpoint, presents, configured, base, params, going, beside: Set::new() };
         owner.params.extend(owner.foreign_types());
         owner
     }
@@ -243,12 +244,12 @@ impl<'a> Owner<'a> {
     }
 
     /// The groups in which a chain must have a record here.
-    pub fn required(&self) -> BTreeSet<Group> {
+    pub fn required(&self) -> Set<Group> {
         self.params.iter().map(|param| param.group()).collect()
     }
 
     /// The groups that are ours here: required ones, and those of our records, also of deleted ones while caches hold them.
-    pub fn ours(&self) -> BTreeSet<Group> {
+    pub fn ours(&self) -> Set<Group> {
         let published = self.doc.records.keys().map(Association::group);
         let kept = self.doc.groups.iter().chain(&self.beside).copied();
         self.required().into_iter().chain(published).chain(kept).collect()
@@ -256,7 +257,7 @@ impl<'a> Owner<'a> {
 
     /// Does an answer match a chain, with a record for every one of the parameters? What is not there yet can come at any
     /// moment, for another chain first.
-    pub fn matches(&self, records: &BTreeSet<Association>, chain: &Chain, wall: i64) -> Result<(), Mismatch> {
+    pub fn matches(&self, records: &Set<Association>, chain: &Chain, wall: i64) -> Result<(), Mismatch> {
         satisfied(records, chain, &self.base, wall, &self.required(), &self.ours())?;
         let lacks = |param: &&Param| records.iter().all(|record| record.kind() != (param.group(), param.matching()));
         match self.params.iter().find(lacks) {
@@ -266,19 +267,14 @@ impl<'a> Owner<'a> {
     }
 
     /// Does an answer match a chain as far as it has records of ours at all?
-    pub fn tolerates(&self, records: &BTreeSet<Association>, chain: &Chain, wall: i64) -> Result<(), Mismatch> {
-        satisfied(records, chain, &self.base, wall, &BTreeSet::new(), &self.ours())
+    pub fn tolerates(&self, records: &Set<Association>, chain: &Chain, wall: i64) -> Result<(), Mismatch> {
+        satisfied(records, chain, &self.base, wall, &Set::new(), &self.ours())
     }
 
     /// Does an answer match a chain in every group that it has, whosever they are?
-    pub fn matches_all_groups(
-        &self,
-        records: &BTreeSet<Association>,
-        chain: &Chain,
-        wall: i64,
-    ) -> Result<(), Mismatch> {
+    pub fn matches_all_groups(&self, records: &Set<Association>, chain: &Chain, wall: i64) -> Result<(), Mismatch> {
         let groups = records.iter().map(Association::group).collect();
-        satisfied(records, chain, &self.base, wall, &BTreeSet::new(), &groups)
+        satisfied(records, chain, &self.base, wall, &Set::new(), &groups)
     }
 
     /// What a chain publishes here.
@@ -287,12 +283,12 @@ impl<'a> Owner<'a> {
     }
 
     /// The addresses, if they could be found.
-    pub fn servers(&self) -> Option<&'a BTreeMap<SocketAddr, ServerView>> {
+    pub fn servers(&self) -> Option<&'a Map<SocketAddr, ServerView>> {
         self.view?.servers.as_ref().ok()
     }
 
     /// The records that each answering address shows.
-    pub fn shown(&self) -> impl Iterator<Item = (SocketAddr, &'a ServerView, &'a BTreeSet<Association>)> {
+    pub fn shown(&self) -> impl Iterator<Item = (SocketAddr, &'a ServerView, &'a Set<Association>)> {
         let servers = self.servers().into_iter().flatten();
         servers.filter_map(|(address, server)| match &server.answer {
             Ok(Shown { records: Some(records), .. }) => Some((*address, server, records)),
@@ -301,8 +297,8 @@ impl<'a> Owner<'a> {
     }
 
     /// The same without those on their way out.
-    pub fn answers(&self) -> Vec<(SocketAddr, &'a ServerView, BTreeSet<Association>)> {
-        let staying = |records: &BTreeSet<Association>| records.difference(&self.going).cloned().collect();
+    pub fn answers(&self) -> Vec<(SocketAddr, &'a ServerView, Set<Association>)> {
+        let staying = |records: &Set<Association>| records.difference(&self.going).cloned().collect();
         self.shown().map(|(address, server, records)| (address, server, staying(records))).collect()
     }
 

@@ -11,6 +11,7 @@ use crate::{
     config::Section,
     journal::{RecordDoc, RecordState},
     name::DnsName,
+    small::Set,
     tlsa::{Association, Chain, Group, Mismatch, Param},
 };
 use std::collections::BTreeSet;
@@ -42,7 +43,7 @@ pub struct Desired<'a> {
 /// Plans the records that are missing, owner by owner, those of served chains first.
 pub fn publish(model: &Model<'_>, plan: &mut Plan) {
     for owners in model.targets() {
-        let (mut additions, mut records, mut planned) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        let (mut additions, mut records, mut planned) = (Vec::new(), Set::new(), BTreeSet::new());
         for owner in &owners {
             let wanted = desired(model, owner);
             records.extend(wanted.0.iter().map(|wanted| wanted.record.clone()));
@@ -91,7 +92,7 @@ fn at_owner<'a>(
 
 /// Going from no record to some turns DANE on for all who connect, so every address has to present what the records will match:
 /// those of every name that leads there.
-fn first(model: &Model<'_>, owner: &Owner<'_>, records: &BTreeSet<Association>, additions: &[Action]) -> Option<Wait> {
+fn first(model: &Model<'_>, owner: &Owner<'_>, records: &Set<Association>, additions: &[Action]) -> Option<Wait> {
     let added = || additions.iter().filter(|action| matches!(action, Action::Add(_))).filter_map(Action::lineage);
     let lineage = added().find(|lineage| owner.configured.contains(lineage)).or(added().next())?;
     let answers = owner.answers();
@@ -163,7 +164,7 @@ fn one_after_the_other<'a>(
         presented.extend(found.filter_map(|(_, _, chain)| chain).map(|chain| (&at.base, chain)));
     }
     let lacks = |kind: (Group, u8)| {
-        let unseen = |(base, chain): &(&DnsName, &Chain), records: &BTreeSet<Association>| {
+        let unseen = |(base, chain): &(&DnsName, &Chain), records: &Set<Association>| {
             !records.iter().any(|record| record.kind() == kind && chain.matches(record, base, model.wall()))
         };
         answers.iter().find(|(_, _, records)| presented.iter().any(|presented| unseen(presented, records)))
@@ -198,7 +199,7 @@ fn kind(action: &Action) -> Option<(Group, u8)> {
 /// is added once more where some server lacks it, for nobody can tell whether it comes or goes there.
 fn additions(model: &Model<'_>, owner: &Owner<'_>, desired: &[Desired<'_>]) -> Vec<Action> {
     let steps = |again: bool| -> Vec<Action> {
-        let mut planned = BTreeSet::new();
+        let mut planned = Set::new();
         desired.iter().filter_map(|wanted| missing(model, owner, wanted, again, &mut planned)).collect()
     };
     let once = steps(false);
@@ -258,7 +259,7 @@ fn minds(model: &Model<'_>, owner: &Owner<'_>, chain: &Chain) -> bool {
 }
 
 /// The records that ought to be published at an owner.
-pub fn desired_records(model: &Model<'_>, owner: &Owner<'_>) -> BTreeSet<Association> {
+pub fn desired_records(model: &Model<'_>, owner: &Owner<'_>) -> Set<Association> {
     desired(model, owner).0.into_iter().map(|wanted| wanted.record).collect()
 }
 
@@ -287,7 +288,7 @@ fn missing(
     owner: &Owner<'_>,
     wanted: &Desired<'_>,
     again: bool,
-    planned: &mut BTreeSet<Association>,
+    planned: &mut Set<Association>,
 ) -> Option<Action> {
     if !wanted.fits {
         return None;

@@ -3,9 +3,10 @@
 use super::model::{Model, Owner};
 use crate::{
     name::DnsName,
+    small::Set,
     tlsa::{Association, Group, Param},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 impl<'a> Model<'a> {
     /// The owners by the RRset to which their names lead, through CNAMEs or none.
@@ -39,9 +40,9 @@ pub(super) fn share<'a>(owners: &mut BTreeMap<&'a DnsName, Owner<'a>>, queries: 
         return;
     }
     let all = || queries.iter().filter_map(|query| owners.get(query));
-    let params: BTreeSet<Param> = all().flat_map(|owner| owner.params.clone()).collect();
-    let groups: BTreeSet<Group> = all().flat_map(Owner::ours).collect();
-    let going: BTreeSet<Association> = all().flat_map(|owner| owner.going.clone()).collect();
+    let params: Set<Param> = all().flat_map(|owner| owner.params.clone()).collect();
+    let groups: Set<Group> = all().flat_map(Owner::ours).collect();
+    let going: Set<Association> = all().flat_map(|owner| owner.going.clone()).collect();
     for query in queries {
         if let Some(owner) = owners.get_mut(query) {
             if !owner.configured.is_empty() {

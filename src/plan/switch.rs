@@ -5,7 +5,7 @@ use super::{
     model::{Lineage, Model, Owner},
     reason::{Reason, Step, span},
 };
-use crate::{config::Section, facts::Served, lineage::GenerationId, name::DnsName};
+use crate::{config::Section, facts::Served, lineage::GenerationId, name::DnsName, small::Set};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A rollover that is still blocked so long before the certificate expires is a failure, seconds.
@@ -104,7 +104,7 @@ pub fn is_broken(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
     let breaks = |owner: &Owner<'_>| {
         let configured = owner.configured.contains(lineage.name);
         let ours = owner.ours();
-        let fails = |records: &BTreeSet<_>| owner.tolerates(records, &served.chain, model.wall()).is_err();
+        let fails = |records: &Set<_>| owner.tolerates(records, &served.chain, model.wall()).is_err();
         configured
             && owner
                 .answers()

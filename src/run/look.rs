@@ -21,6 +21,7 @@ use crate::{
         model::{Model, Owner, floor},
         probe::{self, Sighting},
     },
+    small::{Map, Set},
 };
 use std::{
     borrow::Cow,
@@ -294,8 +295,8 @@ fn take_down(journal: &mut Journal, sighting: Sighting, at: Stamp, oldest: Stamp
 
 /// Are our records others than those that ought to be there, or is one of them on its way, or yet to be seen?
 fn differs(model: &Model<'_>, owner: &Owner<'_>) -> bool {
-    let desired: BTreeSet<_> = crate::plan::desired_records(model, owner);
-    let ours: BTreeSet<_> = owner.doc.records.keys().cloned().collect();
+    let desired: Set<_> = crate::plan::desired_records(model, owner);
+    let ours: Set<_> = owner.doc.records.keys().cloned().collect();
     desired != ours || owner.doc.records.values().any(|doc| doc.state != RecordState::Published || doc.is_unseen())
 }
 
@@ -306,7 +307,7 @@ pub(super) fn providers_word(journal: &Journal, query: &DnsName) -> OwnerView {
     let answer = Ok(Shown { records: Some(up.collect()), ttl: 0 });
     let name = "the provider's word".to_string();
     let server = ServerView { name, answer, bogus: false, serial: None, listed: true, ns_ttl: 0, no_route: false };
-    let servers = Ok(BTreeMap::from([(PROVIDER, server)]));
+    let servers = Ok(Map::from([(PROVIDER, server)]));
     let security = Security::Unknown("no name server was asked".into());
     OwnerView { target: query.clone(), zone: None, servers, by_provider: true, security }
 }

@@ -101,8 +101,8 @@ pub struct Run<'a> {
     mode: Mode,
     /// The configuration has errors.
     flawed: bool,
-    /// For whoever wants to know for how many seconds nothing becomes due.
-    rests: Option<&'a Cell<Option<u64>>>,
+    /// Takes down what is looked at, for whoever wants to know for how many seconds nothing becomes due.
+    rests: Option<(&'a Watch<'a>, &'a Cell<Option<u64>>)>,
 }
 
 /// Runs one call of the program with a configuration that was read before.
@@ -140,7 +140,7 @@ pub fn run(env: &dyn Env, arguments: &Arguments, hints: &Hints, loaded: &Result<
 fn watched(env: &dyn Env, arguments: &Arguments, hints: &Hints, loaded: &Loaded) -> Report {
     let (began, watch, rests) = (env.wall(), Watch::new(env), Cell::new(None));
     let mut run = Run::new(&watch, arguments, hints, loaded);
-    run.rests = Some(&rests);
+    run.rests = Some((&watch, &rests));
     let report = run.command();
     if let (0, Some(seconds)) = (report.exit, rests.get()) {
         quiet::write_down(&watch, arguments, loaded, began, seconds);
@@ -237,16 +237,18 @@ impl<'a> Run<'a> {
     fn match_sections(&mut self, known: &BTreeSet<String>) -> Vec<String> {
         let mut unmatched = Vec::new();
         let exact: HashSet<String> = self.live.iter().chain(known).cloned().collect();
+        let mut sections = Vec::with_capacity(self.config.sections.len());
         for section in &self.config.sections {
             match self.lineage_to(section, known, &exact) {
                 Ok(name) => {
                     let source = section.source.in_place().cloned();
                     self.places.sources.extend(source.map(|source| (name.clone(), source)));
-                    self.sections.insert(name, section.clone());
+                    sections.push((name, section.clone()));
                 }
                 Err(why) => unmatched.push(format!("section [{}]: {why}", section.name)),
             }
         }
+        self.sections = sections.into_iter().collect();
         unmatched
     }
 
@@ -302,6 +304,9 @@ impl<'a> Run<'a> {
             }
         };
         self.keeper().tidy(self.live.iter().chain(self.sections.keys()).chain(store.journal().lineages.keys()));
+        if let Some((watch, _)) = self.rests.filter(|_| !store.journal().is_settled()) {
+            watch.stop();
+        }
         let damaged = std::mem::take(&mut store.damaged);
         troubles.extend(damaged.into_iter().map(|text| Trouble { lineage: None, text }));
         if let Some(file) = self.left_by_alnitak() {
@@ -309,7 +314,7 @@ impl<'a> Run<'a> {
         }
         let mut summary = work(self, &mut store);
         summary.troubles.splice(0..0, troubles);
-        if let (Some(rests), Some(now)) = (self.rests, summary.now) {
+        if let (Some((_, rests)), Some(now)) = (self.rests, summary.now) {
             rests.set(self.rests_for(&summary, now, &store));
         }
         self.conclude(summary, &mut store)

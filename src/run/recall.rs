@@ -7,6 +7,7 @@ use crate::{
     journal::{Journal, OwnerDoc, ServerDoc, clock::Stamp},
     name::DnsName,
     report::status::LastRun,
+    small::Map,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -140,11 +141,7 @@ impl Recalled {
     }
 }
 
-fn shown(
-    target: &DnsName,
-    zone: Option<DnsName>,
-    servers: Result<BTreeMap<SocketAddr, ServerView>, String>,
-) -> OwnerView {
+fn shown(target: &DnsName, zone: Option<DnsName>, servers: Result<Map<SocketAddr, ServerView>, String>) -> OwnerView {
     let security = Security::Unknown("no name server was asked now".into());
     OwnerView { target: target.clone(), zone, servers, by_provider: false, security }
 }
@@ -152,8 +149,8 @@ fn shown(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::small::Set;
     use crate::{env::Boot, journal::Shown, journal::clock::Clock};
-    use std::collections::BTreeSet;
 
     const OWNER: &str = "_25._tcp.mx.example.com.";
 
@@ -167,7 +164,7 @@ mod tests {
         let mut journal = Journal { clock, lineages: BTreeMap::new(), owners: BTreeMap::new() };
         let owner: DnsName = OWNER.parse().unwrap();
         let mut doc = OwnerDoc::new(owner.clone());
-        let now = Some(Shown { records: Some(BTreeSet::new()), ttl: 60 });
+        let now = Some(Shown { records: Some(Set::new()), ttl: 60 });
         for (last, left) in [(1, None), (2, None), (3, Some(Stamp(0)))] {
             let server = ServerDoc { name: format!("ns{last}"), now: now.clone(), left, ..ServerDoc::default() };
             doc.servers.insert(address(last), server);

@@ -224,17 +224,17 @@ impl Run<'_> {
             by_hand: &summary.by_hand,
             troubles: &summary.troubles,
         };
-        let mut text = serde_json::to_string_pretty(&told).unwrap_or_default();
-        text.push('\n');
-        let written = store
-            .tick(self.env)
-            .and_then(|()| self.env.write_all(&[(self.places.state.join("run.json"), text.clone().into())], 0o600));
+        let mut text = serde_json::to_vec_pretty(&told).unwrap_or_default();
+        text.push(b'\n');
+        let file = [(self.places.state.join("run.json"), text)];
+        let written = store.tick(self.env).and_then(|()| self.env.write_all(&file, 0o600));
+        let [(_, text)] = file;
         if let Some(file) = &self.config.prometheus_file {
             let (ended, waits, troubles) = (told.ended, &summary.waits, summary.troubles.len());
             Ran { exit, ended, next_in, now, waits, troubles, journal: store.journal() }.write(self.env, file);
         }
         let pending = summary.is_pending().then_some(next_in);
-        let text = if self.arguments.json { text } else { String::new() };
+        let text = if self.arguments.json { String::from_utf8(text).unwrap_or_default() } else { String::new() };
         let mut report = Report { exit, text, pending, awaited: summary.awaited(now), timed: summary.is_timed() };
         if let Err(error) = written {
             tracing::error!("the journal cannot be written: {error}");

@@ -13,6 +13,7 @@ use crate::{
     report::status::{Sources, make, text},
 };
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     io::ErrorKind,
 };
@@ -41,7 +42,7 @@ impl Run<'_> {
             false => self.remembered_facts(&mut journal, &recalled),
         };
         let names = self.told(wanted, &known, &mut problems);
-        let file = |name: &String| facts.lineages.get(name).cloned().unwrap_or_else(|| self.files(name));
+        let file = |name: &String| facts.lineages.get(name).map_or_else(|| Cow::Owned(self.files(name)), Cow::Borrowed);
         let input = Input { config: self.config, sections: &self.sections, facts: &facts, journal: &journal };
         let plan = check(input, plan(input));
         for problem in &problems {
@@ -79,7 +80,7 @@ impl Run<'_> {
         match Store::look(self.env, &self.places.state) {
             Ok(store) => {
                 problems.extend_from_slice(&store.damaged);
-                Memory { journal: store.journal().clone(), blind: false, damaged: !store.damaged.is_empty() }
+                Memory { blind: false, damaged: !store.damaged.is_empty(), journal: store.into_journal() }
             }
             Err(error) => {
                 problems.push(format!("cannot read the journal: {error}"));

@@ -6,6 +6,7 @@ use daneroll::{
     journal::Shown,
     observe::audit::{Cover, Endpoint, MailDomain, NOT_IN_TIME, Seen},
     report::check::{Severity, Subject, owner},
+    small::{Map, Set},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,7 +34,7 @@ fn scene() -> (Subject, Seen) {
         base: name("mx.example.com"),
         smtp: true,
         lineages: BTreeSet::from(["mx.example.com".to_owned()]),
-        groups: BTreeSet::from([(3, 1)]),
+        groups: Set::from([(3, 1)]),
         one_by_one: true,
         floor: 3600,
         files: BTreeMap::new(),
@@ -41,7 +42,7 @@ fn scene() -> (Subject, Seen) {
     let view = OwnerView {
         target: query,
         zone: Some(name("example.com")),
-        servers: Ok(BTreeMap::from([server(1, Ok("A")), server(2, Ok("A"))])),
+        servers: Ok(Map::from([server(1, Ok("A")), server(2, Ok("A"))])),
         by_provider: false,
         security: Security::Secure,
     };
@@ -106,7 +107,7 @@ fn records_and_chains() {
         let (mut subject, mut seen) = scene();
         let group = |param: &str| (param.as_bytes()[0] - b'0', param.as_bytes()[1] - b'0');
         subject.groups = ours.split_whitespace().map(group).collect();
-        seen.view.servers = Ok(BTreeMap::from([server(1, Ok(shown))]));
+        seen.view.servers = Ok(Map::from([server(1, Ok(shown))]));
         seen.endpoint = visited([address(25, presented, None)], []);
         assert_eq!(judged(&subject, &seen, 0.0), expected, "{ours:?}: {shown:?} and {presented:?}");
     }
@@ -267,7 +268,7 @@ fn mail(seen: &mut Seen, security: Security, cover: Cover) {
 
 fn alias(seen: &mut Seen, answer: Result<&str, &str>) {
     let query = name("_25._tcp.host.example.net");
-    let servers = Ok(BTreeMap::from([server(9, answer)]));
+    let servers = Ok(Map::from([server(9, answer)]));
     seen.alias = Some((query.clone(), OwnerView { target: query, servers, ..seen.view.clone() }));
 }
 

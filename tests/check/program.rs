@@ -2,11 +2,11 @@
 
 use crate::{dns_server::DnsServer, generations::name};
 use daneroll::lineage::pem;
+use daneroll::small::Set;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{ServerConfig, ServerConnection};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{
-    collections::BTreeSet,
     fs,
     io::Write,
     net::{Ipv4Addr, TcpListener, UdpSocket},
@@ -195,7 +195,7 @@ fn a_real_service_behind_a_real_name_server() {
     fs::write(&conf, text).unwrap();
     for (published, expected) in [(Some(&cert), "match"), (Some(&other), "mismatch"), (None, "no-records")] {
         let record = |pem: &String| pem::chain(pem.as_bytes()).unwrap().association("311".parse().unwrap()).unwrap();
-        let records: BTreeSet<_> = published.map(record).into_iter().collect();
+        let records: Set<_> = published.map(record).into_iter().collect();
         dns.state().rrsets.clear();
         if !records.is_empty() {
             dns.state().rrsets.insert(owner.clone(), (60, records));

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, dead_code, reason = "a test may stop at the first surprise; not each uses everything")]
 
-use daneroll::{name::DnsName, tlsa::Association};
+use daneroll::{name::DnsName, small::Set, tlsa::Association};
 use hickory_resolver::proto::{
     op::{Message, OpCode, ResponseCode},
     rr::{
@@ -15,7 +15,7 @@ use hickory_resolver::proto::{
     },
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     sync::{Arc, Mutex, MutexGuard},
@@ -76,7 +76,7 @@ pub struct State {
 }
 
 /// TLSA RRsets: TTL and records.
-pub type Rrsets = BTreeMap<DnsName, (u32, BTreeSet<Association>)>;
+pub type Rrsets = BTreeMap<DnsName, (u32, Set<Association>)>;
 
 /// A running server.
 pub struct DnsServer {
@@ -290,7 +290,7 @@ fn update(state: &mut State, zone: &DnsName, request: &Message) -> ResponseCode 
 }
 
 fn unmet(state: &State, prerequisites: &[Record]) -> Option<ResponseCode> {
-    let mut expected = BTreeMap::<DnsName, BTreeSet<Association>>::new();
+    let mut expected = BTreeMap::<DnsName, Set<Association>>::new();
     let there =
         |owner: &DnsName| state.rrsets.get(owner).filter(|_| !state.faults.contains(&Fault::Wildcard(owner.clone())));
     for record in prerequisites {
@@ -312,7 +312,7 @@ fn unmet(state: &State, prerequisites: &[Record]) -> Option<ResponseCode> {
         }
     }
     let differs =
-        |(owner, records): (DnsName, BTreeSet<Association>)| there(&owner).is_none_or(|(_, there)| *there != records);
+        |(owner, records): (DnsName, Set<Association>)| there(&owner).is_none_or(|(_, there)| *there != records);
     expected.into_iter().any(differs).then_some(ResponseCode::NXRRSet)
 }
 

@@ -5,11 +5,12 @@
 use daneroll::{
     lineage::{Generation, GenerationId, pem},
     name::DnsName,
+    small::Set,
     tlsa::{Association, Chain},
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{LazyLock, Mutex},
     time::Duration,
 };
@@ -104,7 +105,7 @@ fn make_record(spec: &str) -> Association {
 }
 
 /// Records by name; `-` for none.
-pub fn records<'a>(specs: impl IntoIterator<Item = &'a str>) -> BTreeSet<Association> {
+pub fn records<'a>(specs: impl IntoIterator<Item = &'a str>) -> Set<Association> {
     specs.into_iter().filter(|spec| *spec != "-").map(record).collect()
 }
 

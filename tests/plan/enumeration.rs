@@ -7,9 +7,9 @@ use crate::{
 use daneroll::{
     journal::Past,
     plan::{Action, Plan, check::check, plan},
+    small::Set,
     tlsa::Association,
 };
-use std::collections::BTreeSet;
 
 /// What an address shows; a foreign record stands beside ours everywhere.
 #[derive(Clone, Copy, PartialEq)]
@@ -220,7 +220,7 @@ fn spoil(scene: &Scene, plan: &Plan) {
         let owner = scene.journal.owners.values_mut().next().unwrap();
         spoiling(owner.servers.values_mut().next().unwrap());
     };
-    let nothing = daneroll::journal::Shown { records: Some(BTreeSet::from([record("x")])), ttl: 60 };
+    let nothing = daneroll::journal::Shown { records: Some(Set::from([record("x")])), ttl: 60 };
     let mut cached = scene.clone();
     owner(&mut cached, &|server| server.past.push(Past { shown: nothing.clone(), gone: ago(1) }));
     assert!(!switches(&cached), "an answer in a cache");

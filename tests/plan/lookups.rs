@@ -11,6 +11,7 @@ use daneroll::{
     journal::{HostDoc, LeftBehind, Origin, OwnerDoc, RecordDoc, RecordState},
     name::DnsName,
     plan::{Action, Cause, Edit, Plan, check::check, desired_records, model::Model},
+    small::{Map, Set},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -122,11 +123,11 @@ fn place() -> DnsName {
 /// The scene, and a place to which a CNAME led until so long ago, with the record of A.
 fn left_behind(script: &str, age: u64, wait: u64) -> Scene {
     let mut scene = Scene::new(script);
-    let lineages = BTreeSet::from(["mx".to_owned()]);
+    let lineages = Set::from(["mx".to_owned()]);
     let doc = RecordDoc { lineages, ..RecordDoc::new(Origin::Published, RecordState::Published, ago(9000)) };
     let left = OwnerDoc {
-        records: BTreeMap::from([(record("A"), doc)]),
-        lineages: BTreeSet::from(["mx".into()]),
+        records: Map::from([(record("A"), doc)]),
+        lineages: Set::from(["mx".into()]),
         left_behind: Some(LeftBehind { since: ago(age), wait }),
         asked: Some(NOW),
         ..OwnerDoc::new(place())

@@ -8,6 +8,7 @@ use daneroll::{
     facts::{OwnerView, Security, ServerView},
     journal::{OwnerDoc, Shown, clock::Stamp},
     observe::remember::{Configured, remember},
+    small::Set,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,7 +61,7 @@ impl Watch {
     }
 
     fn doc(&self, server: &str) -> &daneroll::journal::ServerDoc {
-        &self.scene.journal.owners[&query(25)].servers[&address(server)]
+        self.scene.journal.owners[&query(25)].servers.get(&address(server)).unwrap()
     }
 }
 
@@ -80,7 +81,7 @@ fn parse(text: &str) -> (std::net::SocketAddr, ServerView) {
 }
 
 fn shown(shown: &Shown) -> String {
-    let names = |records: &BTreeSet<_>| match records.is_empty() {
+    let names = |records: &Set<_>| match records.is_empty() {
         true => "-".to_owned(),
         false => records.iter().map(crate::certs::record_name).collect::<BTreeSet<_>>().into_iter().collect::<String>(),
     };
@@ -340,7 +341,8 @@ fn published_again() {
     let mut scene = Scene::new("ours A B; ns1 A B; past ns1 A 60 5");
     let owner = scene.journal.owners.get_mut(&query(25)).unwrap();
     owner.published_again(&record("B"), ago(1));
-    let past: Vec<_> = owner.servers[&address("ns1")].past.iter().map(|past| (shown(&past.shown), past.gone)).collect();
+    let past: Vec<_> =
+        owner.servers.get(&address("ns1")).unwrap().past.iter().map(|past| (shown(&past.shown), past.gone)).collect();
     assert_eq!(past, [("A/60".to_owned(), ago(5)), ("A/3600".to_owned(), ago(1))]);
     assert_eq!(owner.wait(100), 7200);
     assert_eq!(owner.wait(10_000), 10_000);

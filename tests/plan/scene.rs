@@ -41,6 +41,7 @@ use daneroll::{
         exec::Exec,
         rfc2136::{Place, Rfc2136},
     },
+    small::Map,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -164,7 +165,7 @@ impl Scene {
             in_place: false,
             doubted: None,
             served: Served::Missing,
-            stored: BTreeMap::new(),
+            stored: Map::new(),
             linked_to_store: true,
             held: false,
             unlinked: Vec::new(),
@@ -202,7 +203,7 @@ impl Scene {
         self.facts.owners.entry(query.clone()).or_insert_with(|| OwnerView {
             target: query,
             zone: Some(name("example.com")),
-            servers: Ok(BTreeMap::new()),
+            servers: Ok(Map::new()),
             by_provider: false,
             security: Security::Secure,
         })

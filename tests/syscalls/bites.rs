@@ -7,8 +7,8 @@ use crate::{
     oracle::Watcher,
     world::{Generations, World, owner},
 };
+use daneroll::small::Set;
 use std::{
-    collections::BTreeSet,
     fs,
     thread::sleep,
     time::{Duration, Instant},
@@ -16,7 +16,7 @@ use std::{
 
 /// Shows the records of these generations.
 fn show(world: &World<'_>, generations: &[usize], ttl: u32) {
-    let records: BTreeSet<_> = generations.iter().map(|generation| world.generations.record(*generation)).collect();
+    let records: Set<_> = generations.iter().map(|generation| world.generations.record(*generation)).collect();
     let mut state = world.server.state();
     state.rrsets.insert(owner(), (ttl, records));
     let shown = state.rrsets.clone();

@@ -124,9 +124,11 @@ impl Files for Real {
     }
 
     fn write_all(&self, files: &[(PathBuf, Vec<u8>)], mode: u32) -> io::Result<()> {
-        let written = write::replace_all(files, mode);
-        let dirs: BTreeSet<_> = files.iter().map(|(path, _)| write::dir_of(path).to_owned()).collect();
-        written.and(self.sync(&Vec::from_iter(dirs)))
+        write::replace_all(files.iter().map(|(path, bytes)| (path, bytes)), mode)
+    }
+
+    fn write_each(&self, files: &mut dyn Iterator<Item = (PathBuf, Vec<u8>)>, mode: u32) -> io::Result<()> {
+        write::replace_all(files, mode)
     }
 
     fn point(&self, link: &Path, target: &Path) -> io::Result<()> {

@@ -53,18 +53,27 @@ fn not_put(path: &Path, error: &io::Error) -> io::Error {
     failed("put a new file in place of", path, error)
 }
 
-/// Replaces each file; the first error is returned after all others have been written.
-pub(super) fn replace_all(files: &[(PathBuf, Vec<u8>)], mode: u32) -> io::Result<()> {
+/// Replaces each file; the first error is returned after all others have been written. Then their folders are brought to disk.
+pub(super) fn replace_all<P: AsRef<Path>, B: AsRef<[u8]>>(
+    mut files: impl Iterator<Item = (P, B)>,
+    mode: u32,
+) -> io::Result<()> {
+    let begin: Vec<(P, B)> = files.by_ref().take(FEW + 1).collect();
     let mut first = Ok(());
     let mut note = |result: io::Result<()>| {
         if first.is_ok() {
             first = result;
         }
     };
-    let mut disks = Disks { few: files.len() <= FEW, systems: BTreeMap::new() };
-    let mut written = Vec::new();
-    for (path, bytes) in files {
-        match temporary(path, bytes, mode).and_then(|temporary| disks.take(temporary, path)) {
+    let mut disks = Disks { few: begin.len() <= FEW, systems: BTreeMap::new() };
+    let (mut written, mut dirs) = (Vec::new(), BTreeSet::new());
+    for (path, bytes) in begin.into_iter().chain(files) {
+        let dir = dir_of(path.as_ref());
+        if !dirs.contains(dir) {
+            dirs.insert(dir.to_owned());
+        }
+        let made = temporary(path.as_ref(), bytes.as_ref(), mode);
+        match made.and_then(|temporary| disks.take(temporary, path.as_ref())) {
             Ok(on) => written.push((on, path)),
             Err(error) => note(Err(error)),
         }
@@ -72,13 +81,13 @@ pub(super) fn replace_all(files: &[(PathBuf, Vec<u8>)], mode: u32) -> io::Result
     let synced = disks.sync();
     for ((temporary, device), path) in written {
         let safe = match device.and_then(|device| synced.get(&device)) {
-            Some(Err(errno)) => Err(failed("write", path, &(*errno).into())),
+            Some(Err(errno)) => Err(failed("write", path.as_ref(), &(*errno).into())),
             _ => Ok(()),
         };
-        let named = || temporary.persist(path).map_err(|error| not_put(path, &error.error));
+        let named = || temporary.persist(&path).map_err(|error| not_put(path.as_ref(), &error.error));
         note(safe.and_then(|()| named()));
     }
-    first
+    first.and(sync(&dirs.iter().collect()))
 }
 
 /// Sees to it that the entries of these folders are on disk: one by one, or with all that their file systems hold.

@@ -10,9 +10,10 @@ use crate::{
     facts::OwnerView,
     name::DnsName,
     observe::audit::{Endpoint, Seen},
+    small::Set,
     tlsa::{Association, Chain},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Each different chain with the places where it is: addresses, else what the dane directory shows.
 pub(super) fn chains<'a>(subject: &'a Subject, endpoint: &'a Endpoint) -> Vec<(&'a Chain, Vec<String>)> {
@@ -65,7 +66,7 @@ impl Found<'_> {
 
     /// Matches a chain against what each server answers.
     pub(super) fn matches(&mut self, at: &DnsName, view: &OwnerView, chain: &Chain, place: &str, wall: i64) {
-        let mut shown: BTreeMap<&BTreeSet<Association>, Vec<String>> = BTreeMap::new();
+        let mut shown: BTreeMap<&Set<Association>, Vec<String>> = BTreeMap::new();
         let mut all = 0;
         for (server, answer) in answers(view) {
             let Some(records) = &answer.records else { continue };

@@ -6,19 +6,17 @@ use super::{
 };
 use crate::{
     name::DnsName,
+    small::Set,
     tlsa::{Association, Chain, Group},
 };
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{cmp::Reverse, collections::BTreeMap};
 
 /// What an RRset means for a chain.
 pub struct Match<'a> {
     /// The records that count: of usage 2 and 3 and types that are defined.
     groups: BTreeMap<Group, BTreeMap<u8, bool>>,
     /// The groups that are ours.
-    ours: &'a BTreeSet<Group>,
+    ours: &'a Set<Group>,
     issuer_sent: bool,
 }
 
@@ -30,11 +28,11 @@ pub fn is_defined(record: &Association) -> bool {
 impl<'a> Match<'a> {
     /// Matches; `wall` in Unix seconds.
     pub fn new(
-        records: &BTreeSet<Association>,
+        records: &Set<Association>,
         chain: &Chain,
         base: &DnsName,
         wall: i64,
-        ours: &'a BTreeSet<Group>,
+        ours: &'a Set<Group>,
     ) -> Match<'a> {
         let mut groups: BTreeMap<Group, BTreeMap<u8, bool>> = BTreeMap::new();
         for record in records.iter().filter(|record| is_defined(record) && record.usage >= 2) {

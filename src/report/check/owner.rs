@@ -13,6 +13,7 @@ use crate::{
     name::DnsName,
     observe::audit::{NOT_IN_TIME, Seen},
     plan::span,
+    small::Set,
     tlsa::{Association, Chain, Group},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +33,7 @@ pub struct Subject {
     /// Lineages with a `tlsa` line for it.
     pub lineages: BTreeSet<String>,
     /// The groups that the configuration publishes.
-    pub groups: BTreeSet<Group>,
+    pub groups: Set<Group>,
     /// Records are published one by one.
     pub one_by_one: bool,
     /// Least wait before a switch, seconds.
@@ -64,7 +65,7 @@ pub fn owner(subject: &Subject, seen: &Seen, wall: i64) -> Vec<Finding> {
 }
 
 /// Every record that any server shows.
-pub fn union(view: &OwnerView) -> BTreeSet<Association> {
+pub fn union(view: &OwnerView) -> Set<Association> {
     answers(view).flat_map(|(_, shown)| shown.records.iter().flatten().cloned()).collect()
 }
 
@@ -115,7 +116,7 @@ impl Found<'_> {
     }
 
     /// The records themselves.
-    fn records(&mut self, records: &BTreeSet<Association>) {
+    fn records(&mut self, records: &Set<Association>) {
         let usable = |record: &&Association| is_defined(record) && record.usage >= 2;
         let of = |wanted: &dyn Fn(&&Association) -> bool| {
             let found: Vec<String> = records.iter().filter(wanted).map(brief).collect();

@@ -8,9 +8,10 @@ use super::{
 use crate::{
     facts::{OwnerView, ServerView},
     observe::audit::NOT_IN_TIME,
+    small::Set,
     tlsa::Association,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 impl Found<'_> {
     /// Each of them answers, and all the same.
@@ -43,7 +44,7 @@ impl Found<'_> {
     }
 
     fn agree(&mut self, view: &OwnerView) {
-        let mut shown: BTreeMap<&Option<BTreeSet<Association>>, Vec<String>> = BTreeMap::new();
+        let mut shown: BTreeMap<&Option<Set<Association>>, Vec<String>> = BTreeMap::new();
         for (server, answer) in answers(view) {
             shown.entry(&answer.records).or_default().push(server);
         }

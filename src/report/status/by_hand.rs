@@ -9,9 +9,9 @@ use crate::{
         model::{Model, Owner},
     },
     provider::{Operation, line},
+    small::Set,
     tlsa::Association,
 };
-use std::collections::BTreeSet;
 
 /// For one lineage.
 pub fn by_hand(model: &Model<'_>, plan: &Plan, name: &str) -> Vec<ByHand> {
@@ -46,7 +46,7 @@ pub fn by_hand(model: &Model<'_>, plan: &Plan, name: &str) -> Vec<ByHand> {
 fn asked_for(owner: &Owner<'_>, name: &str) -> Vec<(Operation, Association)> {
     // As they are: for the planner a record that is on its way out is not there any more.
     let shown = owner.servers().into_iter().flatten().filter_map(|(_, server)| server.answer.as_ref().ok());
-    let answers: Vec<&BTreeSet<Association>> = shown.filter_map(|shown| shown.records.as_ref()).collect();
+    let answers: Vec<&Set<Association>> = shown.filter_map(|shown| shown.records.as_ref()).collect();
     let shown = |record: &Association| answers.iter().filter(|records| records.contains(record)).count();
     let asked = owner.doc.records.iter().filter(|(_, doc)| doc.lineages.contains(name));
     let asked = asked.filter_map(|(record, doc)| match doc.state {

@@ -49,7 +49,7 @@ fn generation(
     Generation {
         id: id.clone(),
         roles,
-        names: chain.map(|chain| chain.names.clone()).unwrap_or_default(),
+        names: chain.map(|chain| chain.names.to_vec()).unwrap_or_default(),
         key: chain.and_then(|chain| chain.certificates.first()).map(key_type),
         not_before: chain.map(|chain| chain.not_before()),
         not_after,

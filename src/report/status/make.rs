@@ -10,7 +10,10 @@ use crate::{
     journal::clock::Stamp,
     plan::{Action, Input, Plan, model::Model},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// What a status is made from.
 #[derive(Clone, Debug)]
@@ -22,7 +25,7 @@ pub struct Sources<'a> {
     /// Were name servers asked?
     pub live: bool,
     /// The lineages to tell of, with their files.
-    pub files: BTreeMap<String, LineageFacts>,
+    pub files: BTreeMap<String, Cow<'a, LineageFacts>>,
     /// Those that no run has looked at.
     pub fresh: BTreeSet<String>,
     /// No part of the journal could be read.

@@ -9,6 +9,7 @@ use crate::{
         desired_records,
         model::{self, Lineage, Model},
     },
+    small::Set,
     tlsa::{Association, Chain},
 };
 use std::{collections::BTreeSet, net::SocketAddr};
@@ -18,7 +19,9 @@ const LOST: u64 = 60;
 
 /// The owners at which a lineage publishes or published.
 pub fn owners(model: &Model<'_>, lineage: Option<&Lineage<'_>>, name: &str) -> Vec<Owner> {
-    model.owners_of(name).map(|at| owner(model, lineage, name, at)).collect()
+    let mut owners: Vec<Owner> = model.owners_of(name).map(|at| owner(model, lineage, name, at)).collect();
+    owners.shrink_to_fit();
+    owners
 }
 
 fn owner(model: &Model<'_>, lineage: Option<&Lineage<'_>>, name: &str, at: &model::Owner<'_>) -> Owner {
@@ -79,7 +82,7 @@ fn dnssec(security: Option<&Security>) -> Dnssec {
 
 fn records(model: &Model<'_>, at: &model::Owner<'_>, chains: &[(GenerationId, &Chain)]) -> Vec<Record> {
     let shown = |server: &ServerView| server.answer.as_ref().ok().and_then(|shown| shown.records.clone());
-    let answers: Vec<BTreeSet<Association>> =
+    let answers: Vec<Set<Association>> =
         at.servers().into_iter().flatten().filter_map(|(_, server)| shown(server)).collect();
     let desired = desired_records(model, at);
     let all: BTreeSet<&Association> =
@@ -98,6 +101,7 @@ fn records(model: &Model<'_>, at: &model::Owner<'_>, chains: &[(GenerationId, &C
         }
     };
     let mut records: Vec<Record> = all.into_iter().map(record).collect();
+    records.shrink_to_fit();
     records.sort_by(|a, b| (a.state, &a.record).cmp(&(b.state, &b.record)));
     records
 }

@@ -62,7 +62,7 @@ fn found(
             None => BTreeSet::new(),
         },
         Hosts::San => {
-            let names = || chains.iter().flat_map(|chain| &chain.names).cloned().collect::<BTreeSet<String>>();
+            let names = || chains.iter().flat_map(|chain| chain.names.iter()).cloned().collect::<BTreeSet<String>>();
             let names: Vec<String> = names().into_iter().collect();
             let (hosts, others) = of_certificate(&names);
             if hosts.is_empty() {

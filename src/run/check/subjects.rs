@@ -14,6 +14,7 @@ use crate::{
     plan::model::floor,
     probe::Protocol,
     report::check::{Finding, Kind, Severity, Subject},
+    small::Set,
     tlsa::Chain,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,7 +68,7 @@ impl Subjects {
                 base: line.domain.clone(),
                 smtp: Protocol::by_port(line.port) == Protocol::Smtp,
                 lineages: BTreeSet::new(),
-                groups: BTreeSet::new(),
+                groups: Set::new(),
                 one_by_one: false,
                 floor: 0,
                 files: BTreeMap::new(),
@@ -124,7 +125,7 @@ impl Subjects {
             base,
             smtp: protocol == Protocol::Smtp,
             lineages: BTreeSet::new(),
-            groups: BTreeSet::new(),
+            groups: Set::new(),
             one_by_one: false,
             floor: 0,
             files: BTreeMap::new(),

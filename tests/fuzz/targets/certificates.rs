@@ -6,10 +6,10 @@ use daneroll::{
     lineage::{GenerationId, pem},
     name::DnsName,
     observe::endpoints::address_view,
+    small::Set,
     tlsa::{Association, Certificate, Chain, Param, satisfied},
 };
 use data_encoding::BASE64;
-use std::collections::BTreeSet;
 
 /// A PEM file: a chain, and perhaps its key.
 pub fn pem(data: &[u8]) {
@@ -55,17 +55,17 @@ fn check(chain: &Chain) {
     let other = &pem::chain(B.cert.as_bytes()).unwrap();
     for number in 0..12 {
         let param: Param = format!("{}{}{}", 2 + number / 6, number / 3 % 2, number % 3).parse().unwrap();
-        let required = BTreeSet::from([param.group()]);
-        let holds = |records: &BTreeSet<Association>, chain: &Chain, wall| {
-            satisfied(records, chain, &base, wall, &required, &BTreeSet::new()).is_ok()
+        let required = Set::from([param.group()]);
+        let holds = |records: &Set<Association>, chain: &Chain, wall| {
+            satisfied(records, chain, &base, wall, &required, &Set::new()).is_ok()
         };
-        assert!(!holds(&BTreeSet::new(), chain, 0), "no record at all matches");
+        assert!(!holds(&Set::new(), chain, 0), "no record at all matches");
         let Ok(record) = chain.association(param) else {
             assert!(param.usage() == 2 && chain.linked() == 0);
             continue;
         };
         assert_eq!(record.to_string().parse().as_ref(), Ok(&record));
-        let records = BTreeSet::from([record]);
+        let records = Set::from([record]);
         let within = chain.certificates.iter().take(2).all(|one| one.not_before <= one.not_after);
         let walls = [chain.not_before(), chain.not_after(), i64::MIN, i64::MAX, 1_800_000_000];
         for wall in walls {
@@ -79,7 +79,7 @@ fn check(chain: &Chain) {
         };
         assert!(param.usage() == 2 || holds(&records, other, 0) == same, "another chain matches");
     }
-    for one in &chain.certificates {
+    for one in chain.certificates.iter() {
         let _ = (pem::is_authority(one), pem::key_type(one), format!("{one:?}"));
     }
 }

@@ -12,10 +12,11 @@ use daneroll::{
     journal::store::Store,
     lineage::{certbot::read_set, layout::SERVED},
     name::DnsName,
+    small::Set,
     tlsa::satisfied,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -134,9 +135,9 @@ fn read_and_written(world: &World) {
 fn still_right(world: &World) {
     let Ok(served) = read_set(world, &Path::new(DANE).join(LINEAGE).join(SERVED)) else { return };
     let base: DnsName = LINEAGE.parse().unwrap();
-    let records: BTreeSet<_> = world::published(world).into_iter().collect();
-    let required = BTreeSet::from([world::record(&A).group()]);
-    let matches = satisfied(&records, &served.chain, &base, 1_800_000_000, &required, &BTreeSet::new());
+    let records: Set<_> = world::published(world).into_iter().collect();
+    let required = Set::from([world::record(&A).group()]);
+    let matches = satisfied(&records, &served.chain, &base, 1_800_000_000, &required, &Set::new());
     assert!(records.is_empty() || matches.is_ok(), "{matches:?}: {records:?}");
     assert!(world.stat(&Path::new(DANE).join(LINEAGE), true).is_ok());
 }

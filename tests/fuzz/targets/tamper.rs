@@ -9,6 +9,7 @@ use daneroll::{
     env::{Ask, sim::World},
     facts::Security,
     observe::dnssec::Validator,
+    small::Set,
     tlsa::Association,
 };
 use hickory_resolver::proto::{
@@ -19,7 +20,7 @@ use hickory_resolver::proto::{
     op::{Message, ResponseCode},
     rr::{Name, RData, Record},
 };
-use std::{cell::RefCell, collections::BTreeSet, path::Path, rc::Rc};
+use std::{cell::RefCell, path::Path, rc::Rc};
 
 /// The query names, where each leads, and what is there.
 const OWNERS: [(&str, &str); 3] =
@@ -66,8 +67,7 @@ pub fn tampered(data: &[u8]) {
     });
     assert!(view.security != Security::Insecure, "a signed zone was made to look unsigned");
     assert!(!edits.is_empty() || view.security == Security::Secure, "the truth is {:?}", view.security);
-    let truth: BTreeSet<Association> =
-        if target == QUERY { BTreeSet::from([world::record(&A)]) } else { BTreeSet::new() };
+    let truth: Set<Association> = if target == QUERY { Set::from([world::record(&A)]) } else { Set::new() };
     for server in view.servers.iter().flat_map(|servers| servers.values()) {
         let Ok(shown) = &server.answer else { continue };
         assert_eq!(shown.records.as_ref(), Some(&truth), "a forged answer counts ({:?})", view.security);
