@@ -408,8 +408,8 @@ fn delete(model: &Model<'_>, edit: &Edit, deleted: &mut Set<Association>) -> Res
     }
     deleted.insert(edit.record.clone());
     let at_once = model.lineages.get(edit.lineage.as_str()).is_some_and(Lineage::changes_at_once);
-    let leads = |other: &&Owner<'_>| other.doc.target == owner.doc.target && other.doc.left_behind.is_none();
-    for other in model.owners.values().filter(leads) {
+    let leads = |other: &&Owner<'_>| other.doc.left_behind.is_none();
+    for other in model.sharing(owner).into_iter().filter(leads) {
         for (lineage, presented, chain) in model.presented_at(other) {
             let chain = chain.ok_or(format!("generation {} cannot be read", presented.generation))?;
             heard(model, &lineage, owner)?;
