@@ -11,7 +11,10 @@ use crate::{
         plan,
         standing::{Standing, standings},
     },
-    report::{prometheus::Ran, status::by_hand},
+    report::{
+        prometheus::Ran,
+        status::{Planned, by_hand},
+    },
 };
 use serde::Serialize;
 use std::{
@@ -154,7 +157,7 @@ impl Run<'_> {
         if names.is_empty() {
             return Vec::new();
         }
-        let (model, none) = (Model::new(input), Plan::default());
+        let (model, none) = (Model::new(input), Planned::default());
         let of = |name: &&String| -> Vec<String> {
             let told = by_hand(&model, &none, name).into_iter();
             told.map(|todo| format!("{name}: {}: {}", todo.says, todo.line)).collect()

@@ -14,7 +14,7 @@ use crate::{
 };
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     io::ErrorKind,
 };
 
@@ -150,8 +150,8 @@ impl Run<'_> {
 
     /// The lineages to tell of; all that have a section or are remembered, if none is wanted by name.
     fn told(&self, wanted: &[String], known: &BTreeSet<String>, problems: &mut Vec<String>) -> BTreeSet<String> {
-        let has_lineage = |section: &&crate::config::Section| !self.sections.values().any(|s| s.name == section.name);
-        let unmatched = self.config.sections.iter().filter(has_lineage).map(|section| &section.name);
+        let matched: HashSet<&String> = self.sections.values().map(|section| &section.name).collect();
+        let unmatched = self.config.sections.iter().map(|section| &section.name).filter(|name| !matched.contains(name));
         let spelt = |broken: &String| {
             let same = |name: &&String| idna::same(name, broken);
             self.live.iter().chain(known).find(same).unwrap_or(broken).clone()

@@ -1,11 +1,11 @@
 //! What somebody has to do, where no provider does it: what a run would ask for now, and what was asked for and does not show yet.
 
-use super::ByHand;
+use super::{ByHand, planned::Planned};
 use crate::{
     act::edits::{change, edit_of},
     journal::RecordState,
     plan::{
-        Edit, Plan,
+        Edit,
         model::{Model, Owner},
     },
     provider::{Operation, line},
@@ -14,9 +14,9 @@ use crate::{
 };
 
 /// For one lineage.
-pub fn by_hand(model: &Model<'_>, plan: &Plan, name: &str) -> Vec<ByHand> {
+pub fn by_hand(model: &Model<'_>, planned: &Planned<'_>, name: &str) -> Vec<ByHand> {
     let Some(section) = model.input.sections.get(name) else { return Vec::new() };
-    let planned = plan.actions.iter().filter_map(edit_of).filter(|(_, edit)| edit.lineage == name);
+    let planned = planned.actions.iter().copied().filter_map(edit_of);
     let mut edits: Vec<(Operation, Edit)> = planned.map(|(operation, edit)| (operation, edit.clone())).collect();
     for owner in model.owners_of(name) {
         for (operation, record) in asked_for(owner, name) {

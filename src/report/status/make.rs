@@ -2,13 +2,17 @@
 
 use super::{
     Configured, Dane, DaneState, LastRun, Lineage, Record, RecordState, Status, Time, VERSION, awaits,
-    certificates::generations, hosts::looked_up, owners, phase::Scene,
+    certificates::generations,
+    hosts::looked_up,
+    owners,
+    phase::Scene,
+    planned::{self, Planned},
 };
 use crate::{
     facts::{LineageFacts, Served},
     idna,
     journal::clock::Stamp,
-    plan::{Action, Input, Plan, model::Model},
+    plan::{Input, Plan, model::Model},
 };
 use std::{
     borrow::Cow,
@@ -41,7 +45,10 @@ pub struct Sources<'a> {
 /// Puts it together.
 pub fn make(sources: Sources<'_>) -> Status {
     let model = Model::new(sources.input);
-    let lineages = sources.files.iter().map(|(name, files)| lineage(&sources, &model, name, files)).collect();
+    let planned = planned::by_lineage(sources.plan);
+    let none = Planned::default();
+    let of = |name: &str| planned.get(name).unwrap_or(&none);
+    let lineages = sources.files.iter().map(|(name, files)| lineage(&sources, &model, of(name), name, files)).collect();
     let next_run = next_run(&sources);
     let Sources { input, live, unconfigured, problems, last_run, .. } = sources;
     Status {
@@ -79,11 +86,16 @@ fn next_run(sources: &Sources<'_>) -> Option<Time> {
     Some(in_seconds(input, u64::try_from(due.saturating_sub(input.facts.wall)).unwrap_or(0)))
 }
 
-fn lineage(sources: &Sources<'_>, model: &Model<'_>, name: &str, files: &LineageFacts) -> Lineage {
-    let (input, plan) = (sources.input, sources.plan);
+fn lineage(
+    sources: &Sources<'_>,
+    model: &Model<'_>,
+    planned: &Planned<'_>,
+    name: &str,
+    files: &LineageFacts,
+) -> Lineage {
+    let input = sources.input;
     let known = model.lineages.get(name);
-    let mut troubles: Vec<String> =
-        plan.troubles.iter().filter(|t| t.lineage.as_deref() == Some(name)).map(|t| t.text.clone()).collect();
+    let mut troubles: Vec<String> = planned.troubles.iter().map(|trouble| trouble.text.clone()).collect();
     let section = configured(input, name);
     let owners = owners::owners(model, known, name);
     let unshown = |record: &Record| matches!(record.state, RecordState::Publishing | RecordState::Missing);
@@ -93,7 +105,7 @@ fn lineage(sources: &Sources<'_>, model: &Model<'_>, name: &str, files: &Lineage
         lineage: known,
         files,
         model,
-        plan,
+        planned,
         fresh: sources.fresh.contains(name),
         blind: sources.blind,
         troubled: !troubles.is_empty(),
@@ -105,7 +117,6 @@ fn lineage(sources: &Sources<'_>, model: &Model<'_>, name: &str, files: &Lineage
     let before: Vec<String> = before.map(|trouble| format!("in the last run: {}", trouble.text)).collect();
     troubles.extend(before);
     let later = sources.last_run.iter().flat_map(|last| last.later_of(name)).map(str::to_owned).collect();
-    let awaits = plan.waits.iter().filter(|wait| wait.lineage == name);
     let owes = known.map(|lineage| {
         let left = lineage.doc.presented.iter().filter_map(|presented| presented.left);
         let owed = left.flat_map(|left| lineage.undeployed(left).chain(lineage.owed(left)));
@@ -122,21 +133,13 @@ fn lineage(sources: &Sources<'_>, model: &Model<'_>, name: &str, files: &Lineage
         generations: generations(input, known, files),
         hosts: hosts.unwrap_or_default(),
         owners,
-        awaits: awaits.map(|wait| awaits::told(input, wait)).collect(),
+        awaits: planned.waits.iter().map(|wait| awaits::told(input, wait)).collect(),
         owes: owes.unwrap_or_default(),
-        by_hand: super::by_hand(model, plan, name),
-        next: plan.actions.iter().filter(|action| is_for(action, name)).map(Action::to_string).collect(),
+        by_hand: super::by_hand(model, planned, name),
+        next: planned.actions.iter().map(ToString::to_string).collect(),
         troubles,
         later,
         barred: known.and_then(|lineage| lineage.doc.barred.clone()),
-    }
-}
-
-/// Is the action one for this lineage?
-pub fn is_for(action: &Action, name: &str) -> bool {
-    match action {
-        Action::Reload { lineages, .. } => lineages.contains(name),
-        other => other.lineage() == Some(name),
     }
 }
 

@@ -9,12 +9,14 @@ mod hosts;
 mod make;
 mod owners;
 mod phase;
+mod planned;
 mod table;
 pub mod text;
 
 pub use by_hand::by_hand;
 pub use make::{Sources, make};
 pub use phase::Phase;
+pub use planned::Planned;
 
 use crate::{lineage::GenerationId, name::DnsName, tlsa::Association};
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,10 @@
 //! Where a lineage is, named by what is awaited.
 
-use super::{Configured, make::is_for};
+use super::{Configured, planned::Planned};
 use crate::{
     facts::{LineageFacts, Served},
     plan::{
-        Action, Plan, Reason, Step, Wait, is_broken,
+        Action, Reason, Step, Wait, is_broken,
         model::{Lineage, Model},
     },
 };
@@ -163,8 +163,8 @@ pub struct Scene<'a> {
     pub files: &'a LineageFacts,
     /// What the plan was made from.
     pub model: &'a Model<'a>,
-    /// What a run would do now.
-    pub plan: &'a Plan,
+    /// What a run would do for it now.
+    pub planned: &'a Planned<'a>,
     /// No run has looked at it yet.
     pub fresh: bool,
     /// The journal cannot be read.
@@ -209,11 +209,11 @@ impl Scene<'_> {
     }
 
     fn waits(&self) -> impl Iterator<Item = &Wait> {
-        self.plan.waits.iter().filter(|wait| wait.lineage == self.name)
+        self.planned.waits.iter().copied()
     }
 
     fn does(&self, what: fn(&Action) -> bool) -> bool {
-        self.plan.actions.iter().any(|action| what(action) && is_for(action, self.name))
+        self.planned.actions.iter().copied().any(what)
     }
 
     /// On the way to a newer certificate. The newest candidate's wait comes first.
