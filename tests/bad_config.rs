@@ -228,10 +228,10 @@ proptest! {
 
 #[test]
 fn too_long() {
-    let loaded = parse(Path::new("x.conf"), &vec![b'\n'; 2 << 20], &Overrides::default(), &Machine);
+    let loaded = parse(Path::new("x.conf"), &vec![b'\n'; 33 << 20], &Overrides::default(), &Machine);
     assert_eq!(
         loaded.errors.iter().map(ToString::to_string).collect::<String>(),
-        "x.conf: a configuration file is at most 1 MiB long"
+        "x.conf: a configuration file is at most 32 MiB long"
     );
 }
 

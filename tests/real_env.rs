@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use daneroll::env::{Command, Ended, Env, Files, Kind, Status, User, real::Real};
+use daneroll::env::{Command, Ended, Env, Files, Kind, LONGEST_FILE, Status, User, real::Real};
 use std::{
     fs,
     io::{Read, Write},
@@ -85,10 +85,10 @@ fn errors_name_the_path_and_keep_their_kind() {
 fn reads_refuse_what_is_no_small_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f");
-    fs::write(&path, vec![0; 1 << 20]).unwrap();
-    assert_eq!(real().read(&path).unwrap().len(), 1 << 20);
-    fs::write(&path, vec![0; (1 << 20) + 1]).unwrap();
-    assert!(real().read(&path).unwrap_err().to_string().contains("longer than 1 MiB"));
+    fs::write(&path, vec![0; LONGEST_FILE]).unwrap();
+    assert_eq!(real().read(&path).unwrap().len(), LONGEST_FILE);
+    fs::write(&path, vec![0; LONGEST_FILE + 1]).unwrap();
+    assert!(real().read(&path).unwrap_err().to_string().contains("longer than 32 MiB"));
     assert!(real().read(dir.path()).unwrap_err().to_string().contains("not a regular file"));
     nix::unistd::mkfifo(&dir.path().join("p"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(real().read(&dir.path().join("p")).unwrap_err().to_string().contains("not a regular file"));

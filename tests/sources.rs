@@ -142,7 +142,7 @@ fn only_regular_files_are_read() {
     symlink("loop", at("loop")).unwrap();
     symlink("nowhere", at("dangling")).unwrap();
     symlink("/dev/zero", at("zero")).unwrap();
-    fs::write(at("huge"), vec![b'-'; 3 << 20]).unwrap();
+    fs::write(at("huge"), vec![b'-'; 33 << 20]).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
     let mut cases = vec![
         ("pipe", "is not a regular file"),
@@ -152,7 +152,7 @@ fn only_regular_files_are_read() {
         ("loop", "loop"),
         ("dangling", "dangling"),
         ("missing", "missing"),
-        ("huge", "longer than 1 MiB"),
+        ("huge", "longer than 32 MiB"),
     ];
     if mknod(&at("device"), nix::sys::stat::SFlag::S_IFCHR, mode, makedev(1, 5)).is_ok() {
         cases.push(("device", "is not a regular file"));

@@ -313,6 +313,10 @@ fn the_last_run_is_told() {
     assert_eq!(status["last_run"]["exit"], 1);
     let trouble = status["lineages"][0]["troubles"][0].as_str().unwrap();
     assert!(trouble.starts_with("in the last run: "), "{trouble}");
+    // Where ten thousand lineages roll over at once there is much to tell.
+    let text = fs::read_to_string(lab.path("state/run.json")).unwrap();
+    fs::write(lab.path("state/run.json"), text + &" ".repeat(9 << 20)).unwrap();
+    assert_eq!(told(&lab, &[], 0)["last_run"], status["last_run"]);
     fs::write(lab.path("state/run.json"), "{").unwrap();
     let status = told(&lab, &[], 1);
     assert!(status["problems"][0].as_str().unwrap().contains("run.json is damaged"), "{status:#}");

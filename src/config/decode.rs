@@ -1,10 +1,8 @@
 //! From bytes to text: what no configuration file may hold.
 
 use super::diagnostic::Fault;
+use crate::env::LONGEST_FILE;
 use std::borrow::Cow;
-
-/// Longest configuration file, bytes.
-pub(super) const LONGEST: usize = 1 << 20;
 
 /// A file as text.
 pub(super) struct Decoded<'a> {
@@ -22,8 +20,8 @@ pub(super) fn decode(bytes: &[u8]) -> Decoded<'_> {
         Some(rest) => (rest, true),
         None => (bytes, false),
     };
-    if bytes.len() > LONGEST {
-        let fault = Fault::at(1, 1, "a configuration file is at most 1 MiB long");
+    if bytes.len() > LONGEST_FILE {
+        let fault = Fault::at(1, 1, "a configuration file is at most 32 MiB long");
         return Decoded { text: Cow::Borrowed(""), fault: Some((0, fault)), fatal: true };
     }
     let text = String::from_utf8_lossy(bytes);

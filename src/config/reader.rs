@@ -3,7 +3,7 @@
 use super::{
     Config, System,
     api::Scene,
-    decode::{self, Decoded, LONGEST},
+    decode::{self, Decoded},
     diagnostic::{Diagnostic, Fault, Report},
     grammar::{self, Entry, Header, Scope},
     keys::{self, Reach},
@@ -11,7 +11,7 @@ use super::{
     settings::{Everywhere, Settings},
 };
 use crate::{
-    env::{Env, Kind},
+    env::{Env, Kind, LONGEST_FILE},
     idna,
     lineage::source::{Source, lineage_name},
     name,
@@ -116,8 +116,8 @@ pub fn load_from(lookups: &dyn Lookups, path: &Path, overrides: &Overrides) -> R
     // What others may have written says nothing: not even which lineages there are.
     lookup::trusted(lookups, Use::Configuration, path, &stat)
         .map_err(|(message, hint)| unreadable(format!("{message}: {}", hint.unwrap_or_default())))?;
-    let bytes = match stat.size > LONGEST as u64 {
-        true => vec![b'\n'; LONGEST + 1],
+    let bytes = match stat.size > LONGEST_FILE as u64 {
+        true => vec![b'\n'; LONGEST_FILE + 1],
         false => lookups.read(path).map_err(|error| unreadable(lookup::reason(&error, path)))?,
     };
     Ok(parse(path, &bytes, overrides, lookups))

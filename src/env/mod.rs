@@ -189,12 +189,15 @@ impl std::fmt::Debug for Lock {
 /// Temporary names begin so: a file that bears one when nobody can be writing it was left behind by an interrupted run.
 pub const TEMPORARY: &str = ".daneroll-tmp-";
 
+/// No file that is read is longer, bytes: what a run of ten thousand lineages tells is eight million.
+pub const LONGEST_FILE: usize = 32 << 20;
+
 /// Looks at what is below a folder.
 pub type Below<'a> = Box<dyn Fn(&Path) -> io::Result<Stat> + 'a>;
 
 /// Files and directories. Every error of the real world names the path.
 pub trait Files {
-    /// The whole file, an error if it is longer than 1 MiB.
+    /// The whole file, an error if it is longer than [`LONGEST_FILE`].
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// The same, and the print of the file that was read, if there is one.
     fn read_printed(&self, path: &Path) -> io::Result<(Vec<u8>, Option<Print>)> {

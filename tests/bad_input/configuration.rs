@@ -60,7 +60,7 @@ fn is_not_text() {
         ([text.as_slice(), b"# caf\xe9\n"].concat(), "byte 0xe9 is not UTF-8"),
         (b"\xff\xfe[\0a\0".to_vec(), "byte 0xff is not UTF-8"),
         ([text.as_slice(), b"log\0 = x\n"].concat(), "control character"),
-        (vec![b'x'; 2 << 20], "1 MiB"),
+        (vec![b'x'; 33 << 20], "32 MiB"),
     ] {
         let before = lab.picture();
         lab.write_configuration(&bytes);

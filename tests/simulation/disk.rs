@@ -1,7 +1,7 @@
 //! The simulated file system against the real one: the same operations, the same outcomes.
 
 use daneroll::env::{
-    Files, Kind,
+    Files, Kind, LONGEST_FILE,
     sim::{World, disk::Disk},
 };
 use nix::errno::Errno;
@@ -160,7 +160,7 @@ fn files() {
         assert_eq!(error.kind(), io::Error::from(wanted).kind(), "{at}: {error}");
         assert!(error.to_string().starts_with(at), "{error}");
     }
-    world.change(|state| state.disk.create(path("/big"), &vec![0; (1 << 20) + 1], 0o600)).unwrap();
+    world.change(|state| state.disk.create(path("/big"), &vec![0; LONGEST_FILE + 1], 0o600)).unwrap();
     assert_eq!(world.read(path("/big")).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
 }
 

@@ -1,7 +1,7 @@
 //! Files of this machine.
 
 use super::{Real, lock, write};
-use crate::env::{Below, Files, Kind, Lock, Print, Stat};
+use crate::env::{Below, Files, Kind, LONGEST_FILE, Lock, Print, Stat};
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::{
@@ -19,9 +19,6 @@ use std::{
     time::Duration,
 };
 
-/// Certificates, keys, configurations and journals are a few KiB; whatever is larger is not what we take it for.
-const LARGEST: u64 = 1 << 20;
-
 impl Files for Real {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.read_printed(path).map(|(bytes, _)| bytes)
@@ -36,10 +33,11 @@ impl Files for Real {
             return Err(wrong(path, "is not a regular file"));
         }
         // What the system says of its size is no more than a hint.
-        let mut bytes = Vec::with_capacity(usize::try_from(metadata.size().min(LARGEST)).unwrap_or_default() + 1);
-        file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(wrong(path, "is longer than 1 MiB and so cannot be what it should be"));
+        let size = usize::try_from(metadata.size()).unwrap_or(LONGEST_FILE).min(LONGEST_FILE);
+        let mut bytes = Vec::with_capacity(size + 1);
+        file.take(LONGEST_FILE as u64 + 1).read_to_end(&mut bytes)?;
+        if bytes.len() > LONGEST_FILE {
+            return Err(wrong(path, "is longer than 32 MiB and so cannot be what it should be"));
         }
         Ok((bytes, print_of(&metadata)))
     }

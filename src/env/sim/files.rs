@@ -4,7 +4,7 @@ use super::{
     World,
     disk::{Disk, Done},
 };
-use crate::env::{Files, Kind, Lock, Print, Stat};
+use crate::env::{Files, Kind, LONGEST_FILE, Lock, Print, Stat};
 use nix::errno::Errno;
 use std::{
     collections::BTreeMap,
@@ -62,8 +62,6 @@ fn error(path: &Path, errno: Errno) -> io::Error {
     let source = io::Error::from(errno);
     io::Error::new(source.kind(), PathError { path: path.to_owned(), source })
 }
-
-const LONGEST_FILE: usize = 1 << 20;
 
 impl World {
     fn reading<T>(&self, path: &Path, read: impl FnOnce(&Disk) -> Done<T>) -> io::Result<T> {
