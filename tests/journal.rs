@@ -42,8 +42,8 @@ fn owner(name: &str, now: Stamp) -> OwnerDoc {
     };
     let state = RecordState::Deleting;
     let lineages = Set::from(["mx".into()]);
-    let doc =
-        RecordDoc { lineages, accepted: Some(now), tried: Some(now), ..RecordDoc::new(Origin::Found, state, now) };
+    let (accepted, tried, unsure) = (Some(now), Some(now), Some(now));
+    let doc = RecordDoc { lineages, accepted, tried, unsure, ..RecordDoc::new(Origin::Found, state, now) };
     OwnerDoc {
         zone: Some("example.com".parse().unwrap()),
         asked: Some(now),
@@ -386,13 +386,16 @@ fn records_and_their_provider() {
     let mut doc = owner("a.example", at(0));
     let record = doc.records.keys().next().unwrap().clone();
     doc.records.insert(record.clone(), RecordDoc::new(Origin::Published, Publishing, at(0)));
-    for (now, accepts, state, accepted, tried, unseen) in [
-        (1, false, Publishing, None, Some(1), false),
-        (2, false, Publishing, None, Some(1), false),
-        (3, true, Published, Some(3), None, true),
-        (4, true, Published, Some(3), None, true),
-        (5, false, Deleting, None, Some(5), false),
-        (6, true, Deleted, Some(6), None, false),
+    for (now, accepts, state, accepted, tried, unsure, unseen) in [
+        (1, false, Publishing, None, Some(1), None, false),
+        (2, false, Publishing, None, Some(1), Some(1), false), // what became of the first call?
+        (3, true, Published, Some(3), None, Some(1), true),
+        (4, true, Published, Some(3), None, Some(1), true),
+        (5, false, Deleting, None, Some(5), Some(1), false),
+        (6, true, Deleted, Some(6), None, Some(1), false),
+        (7, false, Publishing, None, Some(7), Some(1), false),
+        (8, false, Deleting, None, Some(8), Some(7), false),
+        (9, false, Deleting, None, Some(8), Some(7), false),
     ] {
         let noted = doc.records.get_mut(&record).unwrap();
         if accepts {
@@ -400,13 +403,13 @@ fn records_and_their_provider() {
         } else {
             noted.intend(state, at(now))
         }
-        let told = (noted.since, noted.accepted, noted.tried, noted.is_unseen());
-        assert_eq!(told, (at(now), accepted.map(at), tried.map(at), unseen), "{now}");
+        let told = (noted.since, noted.accepted, noted.tried, noted.unsure, noted.is_unseen());
+        assert_eq!(told, (at(now), accepted.map(at), tried.map(at), unsure.map(at), unseen), "{now}");
         assert_eq!(doc.has_unseen(), unseen, "{now}");
     }
-    doc.set(&record, Published, at(7));
+    doc.set(&record, Published, at(10));
     let known = doc.records.get(&record).unwrap();
-    assert_eq!((known.state, known.since), (Published, at(7)));
+    assert_eq!((known.state, known.since), (Published, at(10)));
 }
 
 #[test]

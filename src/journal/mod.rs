@@ -315,16 +315,22 @@ pub struct RecordDoc {
     /// When the provider was first asked, if it has not said since that it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tried: Option<Stamp>,
+    /// When a provider was last asked to publish it and nobody knows what became of that, though it was asked again since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsure: Option<Stamp>,
 }
 
 impl RecordDoc {
     /// A record that nobody needs yet.
     pub fn new(origin: Origin, state: RecordState, since: Stamp) -> RecordDoc {
-        RecordDoc { origin, state, since, lineages: Set::new(), accepted: None, tried: None }
+        RecordDoc { origin, state, since, lineages: Set::new(), accepted: None, tried: None, unsure: None }
     }
 
     /// The provider is about to be asked.
     pub fn intend(&mut self, state: RecordState, now: Stamp) {
+        if self.state == RecordState::Publishing && self.tried.is_some() {
+            self.unsure = Some(self.since);
+        }
         if self.state.going() != state.going() {
             (self.accepted, self.tried) = (None, None);
         }

@@ -97,6 +97,7 @@ impl OwnerDoc {
         for doc in self.records.values_mut() {
             doc.since = sound(doc.since);
             (doc.accepted, doc.tried) = (doc.accepted.map(sound), doc.tried.map(sound));
+            doc.unsure = doc.unsure.map(sound);
         }
         if let Some(left) = &mut self.left_behind {
             left.since = sound(left.since);

@@ -20,6 +20,8 @@ use std::collections::BTreeMap;
 /// A delete without visible effect is repeated after this many seconds: not in the run that made it, which looks on for a
 /// while and has to tell that it still waits.
 const AGAIN: u64 = 300;
+/// A provider's call of which nobody knows what became takes effect within so many seconds, if ever.
+const LATE: u64 = 3600;
 
 /// Plans the deletes, owner by owner. Each is judged with the ones before it done, and for all owners whose CNAMEs lead to the
 /// same RRset.
@@ -113,6 +115,9 @@ fn blockers(
     if doc.state == RecordState::Deleted && doc.since.elapsed(model.now()) < AGAIN {
         return vec![Reason::NotVisible { owner: owner.query.clone() }];
     }
+    if let Some(until) = may_come(model, owner, record, doc) {
+        return vec![Reason::MayCome { until }];
+    }
     let mut reasons = left_behind(model, owner, doc);
     // No name of ours leads to what was left behind, so nobody presents anything there.
     let sharing = || sharing.iter().filter(|owner| owner.doc.left_behind.is_none());
@@ -144,6 +149,15 @@ fn blockers(
     reasons.sort();
     reasons.dedup();
     reasons
+}
+
+/// Until when a record may yet be published by a call that nobody knows the outcome of. Once deleted it would be somebody else's
+/// when it comes.
+fn may_come(model: &Model<'_>, owner: &Owner<'_>, record: &Association, doc: &RecordDoc) -> Option<Stamp> {
+    let is_shown = || owner.shown().any(|(_, _, records)| records.contains(record));
+    let last = (doc.state == RecordState::Publishing && !is_shown()).then_some(doc.since);
+    let until = last.into_iter().chain(doc.unsure).max()?.after(LATE);
+    (!doc.state.going() && until > model.now()).then_some(until)
 }
 
 /// Would a presented chain that matches by this record be left with others of its kind that do not match, because those are on

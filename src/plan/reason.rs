@@ -201,6 +201,11 @@ pub enum Reason {
         /// Then, when no cache follows the old CNAME; `None`: the provider cannot name it.
         until: Option<Stamp>,
     },
+    /// Nobody knows what became of the last call that was to publish it: it can come yet, and would come back after a delete.
+    MayCome {
+        /// It is deleted then, if it has not come.
+        until: Stamp,
+    },
     /// The provider said that it is done, and the servers have yet to show it.
     NotVisible {
         /// Of this owner.
@@ -227,7 +232,10 @@ impl Reason {
     /// When it is worth looking again, if that is known.
     pub fn until(&self) -> Option<Stamp> {
         match self {
-            Reason::Cached { until, .. } | Reason::Hold { until } | Reason::Seen { until, .. } => Some(*until),
+            Reason::Cached { until, .. }
+            | Reason::Hold { until }
+            | Reason::Seen { until, .. }
+            | Reason::MayCome { until } => Some(*until),
             Reason::LeftBehind { until, .. }
             | Reason::NotProbed { due: until, .. }
             | Reason::Unseen { until }
@@ -343,6 +351,11 @@ impl Reason {
             Reason::LeftBehind { owner, until: None } => format!(
                 "a CNAME led to {owner} and does so no longer; a program cannot be told to delete there (the name is \
                  not made of port, protocol and domain), so delete it by hand"
+            ),
+            Reason::MayCome { until } => format!(
+                "what became of the last try to publish it is not known, and it may come yet: it is deleted when it \
+                 has, or in {}",
+                span(until.until(now))
             ),
             Reason::NotVisible { owner } => format!("the name servers of {owner} have yet to show that it is gone"),
             Reason::WithoutEffect { owner, record, publishes, servers, nowhere, accepted } => {

@@ -1,9 +1,10 @@
 //! What is deleted, in which order, and who stands against it.
 
 use crate::{
-    certs::generation,
-    scene::{Scene, action, table, table_of},
+    certs::{generation, record},
+    scene::{Scene, action, ago, table, table_of},
 };
+use daneroll::journal::RecordState;
 
 /// A is left, B served; both records are ours.
 const DONE: &str = "pinned B; live B; stored A B; presented B; ours A B; held; ";
@@ -74,6 +75,40 @@ fn what_servers_show() {
         // What caches hold is no concern of a delete.
         ("ns1 A B; past ns1 A 60 5; left A 9000; reloaded R 8000", "switch! A", ""), // a cache may hold A alone
     ]);
+}
+
+/// A call that was to publish a record and ended in nobody knows what may do so yet: a delete before that would leave it behind.
+#[test]
+fn what_may_come_yet_is_waited_for() {
+    let left = "left A 9000; reloaded R 8000; ";
+    let at = |verb: &str, since: u64, servers: &str| {
+        let mut scene = Scene::new(&format!("{DONE}{left}{verb} x; {servers}"));
+        let docs = scene.journal.owners.values_mut().flat_map(|owner| owner.records.iter_mut());
+        for (_, doc) in docs.filter(|(its, _)| **its == record("x")) {
+            match doc.state {
+                RecordState::Publishing => doc.since = ago(since),
+                _ => doc.unsure = Some(ago(since)),
+            }
+        }
+        (scene.actions(), scene.waits())
+    };
+    for (verb, since, servers, deletes, waits) in [
+        ("publishing", 0, "ns1 B", false, "delete x: maycome"),
+        ("publishing", 3599, "ns1 B", false, "delete x: maycome"),
+        ("publishing", 3600, "ns1 B", true, ""),
+        ("publishing", 0, "ns1 B x", true, ""), // it came
+        ("publishing", 0, "ns1 B; ns2 B x", true, ""),
+        // It was tried again, and that is what came.
+        ("ours", 3599, "ns1 B x", false, "delete x: maycome"),
+        ("ours", 3600, "ns1 B x", true, ""),
+        // It is on its way out already.
+        ("deleting", 0, "ns1 B x", true, ""),
+    ] {
+        let (actions, told) = at(verb, since, servers);
+        let case = format!("{verb} {since} s, {servers}: {actions}");
+        assert_eq!((actions.contains("delete x"), told.as_str()), (deletes, waits), "{case}");
+        assert!(actions.contains("delete A"), "{case}");
+    }
 }
 
 /// Records that were found, and owners that others use, need a probe.

@@ -91,6 +91,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::Unreadable { .. } => "unreadable",
         Reason::Unconfigured { .. } => "unconfigured",
         Reason::NotVisible { .. } => "not visible",
+        Reason::MayCome { .. } => "may come",
         // No world here has a CNAME or sets of hosts.
         Reason::LeftBehind { .. } => "left behind",
         Reason::HostsUnknown { .. } => "hosts unknown",
