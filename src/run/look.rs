@@ -3,7 +3,10 @@
 use super::{Mode, Run};
 use crate::{
     config::{Section, Verify, Wanted as Line},
-    facts::{Endpoint, EndpointView, Facts, MailHosts, NoHosts, OwnerView, PROVIDER, Security, ServerView},
+    facts::{
+        Endpoint, EndpointView, Facts, LineageFacts, MailHosts, NoHosts, OwnerView, PROVIDER, Security, Served,
+        ServerView,
+    },
     hosts::Hosts,
     journal::{Journal, Presented, RecordState, Shown, clock::Stamp},
     lineage::layout::has_bundle,
@@ -38,6 +41,9 @@ const SERVERS_FRESH: u64 = 60;
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
 /// A view of a service is good for so long within a run, unless something was reloaded meanwhile, seconds.
 const VIEWS_FRESH: u64 = 20;
+/// Files are good for so long within a run, unless it changed them itself, seconds. Each step about files looks at what it is about
+/// to replace once more, under the lineage's lock.
+const FILES_FRESH: u64 = 20;
 
 type Views = BTreeMap<DnsName, OwnerView>;
 
@@ -48,6 +54,8 @@ pub struct Known {
     pub endpoints: BTreeMap<DnsName, (Stamp, EndpointView)>,
     /// What follows from the last look, where that was worked out at its end.
     pub planned: Option<Plan>,
+    /// The files of lineages that are as they were, and when the first of them were looked at.
+    files: Option<(Stamp, BTreeMap<String, LineageFacts>)>,
     servers: BTreeMap<DnsName, Rc<Authorities>>,
     mail: BTreeMap<DnsName, Result<MailHosts, NoHosts>>,
     validator: Option<Rc<Validator>>,
@@ -55,21 +63,32 @@ pub struct Known {
     since: Option<Stamp>,
 }
 
+impl Known {
+    /// Keeps what was seen of files for the next look, but for these lineages, which a step was about. What a client is writing, or
+    /// has not finished, and what is not as it ought to be, is looked at each time.
+    pub(super) fn keep_files(&mut self, mut lineages: BTreeMap<String, LineageFacts>, changed: &BTreeSet<&str>) {
+        let is_plain = |facts: &LineageFacts| {
+            let stands = matches!(facts.served, Served::Live | Served::Pinned(_));
+            stands && facts.live.is_ok() && !facts.in_place && facts.unlinked.is_empty()
+        };
+        lineages.retain(|name, facts| !changed.contains(name.as_str()) && is_plain(facts));
+        if let Some((_, kept)) = &mut self.files {
+            *kept = lineages;
+        }
+    }
+}
+
 impl Run<'_> {
     /// Looks at files, then at the name servers of those owners on which something hangs, and takes it all into the journal.
     pub(super) fn look(&self, journal: &mut Journal, known: &mut Known) -> Facts {
         let now = journal.clock.read(self.env.boot());
-        let names: BTreeSet<&String> = self.sections.keys().chain(journal.lineages.keys()).collect();
-        let lineage =
-            |name: &&String| ((*name).clone(), files::lineage(self.env, &self.places, name, self.bundle(name)));
-        let mut lineages = names.iter().map(lineage).collect();
-        in_place::look_again(self.env, &self.places, &mut lineages, |name| self.bundle(name));
-        in_place::believe(&mut lineages, journal, now);
+        let lineages = self.all_files(journal, known, now);
         known.planned = None;
         let mut facts = Facts { now, wall: self.env.wall(), lineages, ..Facts::empty() };
         if known.since.is_none_or(|since| since.elapsed(now) >= SERVERS_FRESH) {
             let (endpoints, verified) = (std::mem::take(&mut known.endpoints), known.verified.take());
-            *known = Known { endpoints, verified, since: Some(now), ..Known::default() };
+            let files = known.files.take();
+            *known = Known { endpoints, verified, files, since: Some(now), ..Known::default() };
         }
         facts.mail = self.mail(known);
         self.remember(journal, &facts);
@@ -80,6 +99,20 @@ impl Run<'_> {
         self.remember(journal, &facts);
         self.probe(journal, &mut facts, known);
         facts
+    }
+
+    /// The files of all lineages, as far as they are not known from a look shortly before.
+    fn all_files(&self, journal: &Journal, known: &mut Known, now: Stamp) -> BTreeMap<String, LineageFacts> {
+        let names: BTreeSet<&String> = self.sections.keys().chain(journal.lineages.keys()).collect();
+        let fresh = known.files.take().filter(|(since, _)| since.elapsed(now) < FILES_FRESH);
+        let (since, mut before) = fresh.unwrap_or((now, BTreeMap::new()));
+        known.files = Some((since, BTreeMap::new()));
+        let look = |name: &String| files::lineage(self.env, &self.places, name, self.bundle(name));
+        let lineage = |name: &String| (name.clone(), before.remove(name).unwrap_or_else(|| look(name)));
+        let mut lineages = names.into_iter().map(lineage).collect();
+        in_place::look_again(self.env, &self.places, &mut lineages, |name| self.bundle(name));
+        in_place::believe(&mut lineages, journal, now);
+        lineages
     }
 
     /// Looks at the services that a step waits for. The facts keep the time of the answers, which are the older part.

@@ -110,6 +110,7 @@ impl Run<'_> {
                 let stay = *stay.get_or_insert_with(|| Stay::new(now, self.settle()));
                 let looks = unseen || self.settles(&summary.waits);
                 if let Some(pause) = stay.until_next_look(looks, self.mode == Mode::Plain, &summary.waits, now) {
+                    known.keep_files(facts.lineages, &BTreeSet::new());
                     self.env.sleep(pause);
                     continue;
                 }
@@ -130,6 +131,7 @@ impl Run<'_> {
             // What servers showed has become the plan.
             (facts.owners, facts.endpoints) = (BTreeMap::new(), BTreeMap::new());
             let came = self.actor().carry_out(&actions, &facts, store)?;
+            known.keep_files(facts.lineages, &changed_files(&actions));
             for (action, came) in actions.into_iter().zip(came) {
                 if matches!(action, Action::Add(_) | Action::Delete(_)) && came == Came::Done {
                     let published = Stamp(store.journal().clock.total);
@@ -282,6 +284,12 @@ impl Run<'_> {
         let recheck = self.sections.values().map(|section| section.recheck).filter(|recheck| *recheck > 0).min();
         reasons.map(wait).chain(failed).chain(recheck).min().unwrap_or(86_400)
     }
+}
+
+/// The lineages whose files are no longer known after these steps: those that a step about files was for, whatever came of it.
+fn changed_files(actions: &[Action]) -> BTreeSet<&str> {
+    let records = |action: &&Action| matches!(action, Action::Adopt { .. } | Action::Add(_) | Action::Delete(_));
+    actions.iter().filter(|action| !records(action)).filter_map(Action::lineage).collect()
 }
 
 fn texts(wait: &Wait, now: Stamp) -> Vec<String> {
