@@ -306,6 +306,16 @@ impl Setup {
         self
     }
 
+    /// Do services read one file with key and chain?
+    pub fn has_bundle(&self) -> bool {
+        self.bundle
+    }
+
+    /// How many processes each service has.
+    pub fn processes_each(&self) -> usize {
+        self.processes
+    }
+
     /// Certificates last so long; 90 days by default.
     pub fn valid_days(mut self, days: i64) -> Setup {
         self.valid_days = days;
