@@ -185,7 +185,7 @@ impl Play<'_> {
                 self.met(fault.name());
             }
         }
-        if self.site.half {
+        if self.site.half.is_some_and(|effect| effects >= effect) {
             self.met("a run finds half of a renewal");
         }
         if self.presents() > 1 {

@@ -20,8 +20,8 @@ pub struct Site {
     setting: Setting,
     pub far: Option<Far>,
     pub news: Option<News>,
-    /// The client has begun to write and is not done.
-    pub half: bool,
+    /// The client is not done with its writing, which it begins at this effect of the next run; 0: it has begun.
+    pub half: Option<usize>,
 }
 
 impl Site {
@@ -29,7 +29,7 @@ impl Site {
         let lab = setting.setup().strategy(move |world, args| engine(world, args)).start();
         let news = setting.notify.then(|| News::listen(&lab));
         setting.way.iter().for_each(|way| way.write(&lab, 1));
-        Site { lab, setting, far: None, news, half: false }
+        Site { lab, setting, far: None, news, half: None }
     }
 
     /// The services start.
@@ -52,7 +52,7 @@ impl Site {
             Flaw::LinksMoved(_) => self.write(way, SoFar { eighths: 4, whole: true }, 0),
             _ => way.write(&self.lab, self.lab.certbot.number(MX)),
         }
-        self.half = false;
+        self.half = None;
     }
 
     /// It has written so much and goes on later; `effect`: as of that effect of the next run, or now if it is 0.
@@ -60,7 +60,7 @@ impl Site {
         let Some(way) = self.setting.way else { return self.renew(renewal) };
         self.lab.certbot.renew(MX, renewal);
         self.write(way, so_far, effect);
-        self.half = true;
+        self.half = Some(effect);
     }
 
     fn write(&self, way: Way, so_far: SoFar, effect: usize) {
@@ -74,7 +74,7 @@ impl Site {
 
     /// The client writes what is left.
     pub fn finish(&mut self) {
-        if std::mem::take(&mut self.half) {
+        if self.half.take().is_some() {
             self.setting.way.iter().for_each(|way| way.write(&self.lab, self.lab.certbot.number(MX)));
         }
     }
