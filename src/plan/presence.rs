@@ -1,7 +1,10 @@
 //! May a process still present a generation? (DESIGN: "Delete")
 
 use super::model::Lineage;
-use crate::journal::{Presented, Reloaded, clock::Stamp};
+use crate::{
+    config::Section,
+    journal::{Presented, Reloaded, clock::Stamp},
+};
 
 /// Least `hold` where it is not set, seconds.
 const HOLD: u64 = 3600;
@@ -73,13 +76,20 @@ impl<'a> Lineage<'a> {
             return Presence::UntilReload;
         }
         let ended = self.reloaded(left).unwrap_or(now);
-        let end = ended.max(presented.seen.unwrap_or(ended)).after(self.hold(presented));
+        let end = ended.max(self.seen(section, presented).unwrap_or(ended)).after(self.hold(presented));
         let unseen = || presented.unseen.as_ref().is_some_and(|unseen| unseen.last >= end);
         match end <= now {
             false => Presence::UntilHold(end),
             true if self.probed && !unseen() => Presence::UntilProbe,
             true => Presence::Gone,
         }
+    }
+
+    /// When a probe last saw it, or any that was left where files are taken to services: one that presents what it should not
+    /// after all deploys and reloads may have been given others in between, and may read them at any time.
+    fn seen(&self, section: &Section, presented: &Presented) -> Option<Stamp> {
+        let others = self.doc.presented.iter().filter(|other| !section.deploy.is_empty() && other.left.is_some());
+        others.chain([presented]).filter_map(|presented| presented.seen).max()
     }
 
     /// How long after a reload its records stay, seconds.

@@ -49,6 +49,23 @@ fn reload_and_hold() {
     ]);
 }
 
+/// A host that still presents C after all that was run may have been given A since, where files are taken to hosts.
+#[test]
+fn who_presents_an_older_one() {
+    const C: &str =
+        "pinned B; live B; stored A B C; left C 9000; left A 8500; presented B; ours A B C; held; ns1 A B C; ";
+    table_of(
+        C,
+        &[
+            ("deployed D 8000; reloaded R 8000", "delete C, delete A", ""),
+            ("deployed D 8000; reloaded R 8000; seen C 60", "", "retire A: hold, retire C: seen"),
+            ("deployed D 8000; reloaded R 8000; seen C 7200", "delete C, delete A", ""),
+            ("deployed D 8000; reloaded R 8000; seen A 60", "", "retire A: seen, retire C: hold"),
+            ("reloaded R 8000; seen C 60", "delete A", "retire C: seen"),
+        ],
+    );
+}
+
 /// Without a reload a certificate is presented as long as it is valid: its last second included (RFC 5280 section 4.1.2.5).
 #[test]
 fn expired() {

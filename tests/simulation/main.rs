@@ -6,6 +6,7 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+mod acme;
 mod asking;
 mod certs;
 #[path = "../common/clients.rs"]

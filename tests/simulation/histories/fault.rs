@@ -1,21 +1,20 @@
 //! What goes wrong, or is done by somebody.
 
-use super::tale::{Chance, MX, OWNER, SECONDARY};
-use crate::{
-    clients::record_of,
-    lab::{DANE, Lab, RESOLVER, STATE, service_name},
+use super::{
+    elsewhere::{FAR, Push},
+    news::Call,
+    site::Site,
+    tale::{Chance, MX, OWNER, SECONDARY},
 };
-use daneroll::{
-    env::{
-        Files,
-        sim::{
-            When,
-            dns::{Mode, Updates},
-            service::Reload,
-            zone::{self, name},
-        },
+use crate::lab::{Lab, RESOLVER, STATE, service_name};
+use daneroll::env::{
+    Files,
+    sim::{
+        When,
+        dns::{Mode, Updates},
+        service::{Reload, Service},
+        zone::{self, name},
     },
-    tlsa::Association,
 };
 use nix::errno::Errno;
 use std::path::Path;
@@ -49,6 +48,13 @@ pub enum Fault {
     SectionGone,
     /// A line in the section that means nothing.
     SectionBroken,
+    /// The next push to the other host.
+    Push(Push),
+    FarReload(Reload),
+    FarRefuses,
+    FarRestarts,
+    /// So many calls of `notify`.
+    Notify(Call, usize),
     Mended,
 }
 
@@ -67,6 +73,8 @@ const UPDATES: [Updates; 8] = [
 ];
 const RELOADS: [Reload; 5] =
     [Reload::Fails(1), Reload::DoesNothing, Reload::Reaches(1), Reload::Checks, Reload::Takes(400)];
+const PUSHES: [Push; 7] =
+    [Push::Fails, Push::FailsDone, Push::Lies, Push::Lies, Push::Takes(200), Push::Takes(290), Push::Takes(400)];
 const ERRORS: [Errno; 5] = [Errno::ENOSPC, Errno::EIO, Errno::EACCES, Errno::EROFS, Errno::EMFILE];
 const PARAMETERS: [&[&str]; 6] = [&["311"], &["312"], &["301"], &["311", "312"], &["311", "301"], &["300"]];
 
@@ -100,6 +108,21 @@ impl Fault {
         }
     }
 
+    /// What goes wrong with the other host.
+    pub fn elsewhere(chance: &mut Chance) -> Fault {
+        match chance.below(8) {
+            0..=4 => Push(chance.of(&PUSHES)),
+            5 => FarReload(chance.of(&RELOADS)),
+            6 => FarRefuses,
+            _ => FarRestarts,
+        }
+    }
+
+    /// What goes wrong with the command of `notify`.
+    pub fn of_notify(chance: &mut Chance) -> Fault {
+        Notify(chance.of(&[Call::Fails, Call::Hangs, Call::Missing]), 1 + chance.below(3) as usize)
+    }
+
     /// What it is called in tables.
     pub fn name(self) -> &'static str {
         match self {
@@ -130,6 +153,12 @@ impl Fault {
             Parameters(_) => "other parameters in the configuration",
             SectionGone => "the section is gone",
             SectionBroken => "the section has an error",
+            Push(Push::Lies) => "a deploy does nothing",
+            Push(Push::Takes(_)) => "a deploy is slow",
+            Push(_) => "a deploy fails",
+            FarReload(_) => "reload of the other host goes wrong",
+            FarRefuses | FarRestarts => "the other host refuses probes or restarts",
+            Notify(..) => "notify fails or hangs",
             Mended => "all is mended",
         }
     }
@@ -140,8 +169,9 @@ impl Fault {
     }
 
     /// Brings it about. What hits a process waits for the next one.
-    pub fn strike(self, lab: &mut Lab) {
+    pub fn strike(self, site: &mut Site) {
         let service = service_name(25, MX);
+        let lab = &mut site.lab;
         match self {
             Kill(effect, when) | KillAndPower(effect, when, _) => lab.world.kill_at(effect, when),
             Error(effect, errno) => lab.world.fail_effect(effect, errno),
@@ -150,10 +180,8 @@ impl Fault {
             ServerFrozen => lab.world.set_server(SECONDARY, |server| server.frozen = true),
             ResolverMode(mode) => resolver(lab, mode),
             Signatures(flaw) => signatures(lab, Some(flaw)),
-            Reload(reload) => lab.world.change(|s| s.services.get_mut(&service).unwrap().reload = reload),
-            Refuses => {
-                lab.world.change(|s| s.services.get_mut(&service).unwrap().refuses = Some("greylisted".into()));
-            }
+            Reload(reload) => at(lab, &service, |service| service.reload = reload),
+            Refuses => at(lab, &service, |service| service.refuses = Some("greylisted".into())),
             ServiceRestarts => lab.world.change(|state| state.restart_service(&service)),
             ClockJumps(seconds) => lab.world.jump_wall(bearable(lab, seconds)),
             Reboot => lab.world.reboot(),
@@ -162,14 +190,24 @@ impl Fault {
             JournalLost if has_former_groups(lab) => {}
             JournalLost => lose(lab, Path::new(STATE)),
             Reset => drop(lab.run(&["--reset"])),
-            RecordLost => lose_record(lab),
+            RecordLost => site.lose_record(),
             Parameters(_) if uses_dates(lab) || !knows_records(lab) => {}
             Parameters(parameters) => lab.reconfigure(|setup| setup.parameters(parameters, 25)),
             SectionGone => lab.reconfigure(|setup| setup.without_section(true)),
             SectionBroken => lab.reconfigure(|setup| setup.line("tslv = 311 25")),
-            Mended => mend(lab),
+            Push(push) => site.far.iter().for_each(|far| far.next.set(push)),
+            FarReload(reload) => at(lab, FAR, |service| service.reload = reload),
+            FarRefuses => at(lab, FAR, |service| service.refuses = Some("greylisted".into())),
+            FarRestarts => lab.world.change(|state| state.restart_service(FAR)),
+            Notify(call, times) => site.news.iter().for_each(|news| news.next.set(Some((call, times)))),
+            Mended => site.mend(),
         }
     }
+}
+
+/// Changes a service, if there is one of that name.
+fn at(lab: &Lab, service: &str, change: impl FnOnce(&mut Service)) {
+    lab.world.change(|state| state.services.get_mut(service).map(change));
 }
 
 /// Is a record published in a group that the configuration has no parameters for?
@@ -223,31 +261,14 @@ fn lose(lab: &Lab, dir: &Path) {
     }
 }
 
-/// A hand deletes a record that nobody needs: one that deletes what is served breaks the service by itself.
-fn lose_record(lab: &Lab) {
-    let service = service_name(25, MX);
-    let shown = lab.world.read(&Path::new(DANE).join(MX).join("fullchain.pem")).unwrap_or_default();
-    let whole = shown.ends_with(b"-----END CERTIFICATE-----\n");
-    let needed = |record: &Association| {
-        let kind = [record.usage, record.selector, record.matching];
-        let presented = lab.world.look(|state| state.services[&service].presented());
-        (whole && record_of(&shown, kind) == *record) || presented.iter().any(|chain| record_of(chain, kind) == *record)
-    };
-    if let Some(record) = lab.published(OWNER).iter().find(|record| !needed(record)) {
-        lab.unpublish(OWNER, record);
-    }
-}
-
-/// Ends every fault.
+/// Ends every fault of the laboratory.
 pub fn mend(lab: &mut Lab) {
     lab.world.clear_faults();
     lab.world.set_server(SECONDARY, |server| (server.mode, server.frozen) = (Mode::Answers, false));
     resolver(lab, Mode::Answers);
     signatures(lab, None);
-    let service = service_name(25, MX);
-    lab.world.change(|state| {
-        state.dns.next_updates.clear();
-        let service = state.services.get_mut(&service).unwrap();
+    lab.world.change(|state| state.dns.next_updates.clear());
+    at(lab, &service_name(25, MX), |service| {
         (service.reload, service.refuses) = (daneroll::env::sim::service::Reload::Works, None);
     });
     lab.reconfigure(|setup| setup.without_section(false).without_line("tslv = 311 25"));

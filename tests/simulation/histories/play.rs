@@ -1,13 +1,14 @@
 //! Plays a tale: what happens in it, and how it ends.
 
 use super::{
-    fault::{Fault, lose_power, mend},
-    tale::{MX, OWNER, Step, Tale},
+    elsewhere::FAR,
+    fault::{Fault, lose_power},
+    site::Site,
+    tale::{MX, Step, Tale},
 };
 use crate::{
     certs::Renewal,
-    clients::record_of,
-    lab::{Engine, HOUR, KILLED, Lab, last_wish, service_name},
+    lab::{Engine, HOUR, KILLED, last_wish, service_name},
 };
 use std::{
     collections::BTreeMap,
@@ -18,7 +19,7 @@ use std::{
 pub const SETTLES_WITHIN: usize = 24;
 
 /// How many kinds of things can be met.
-pub const KINDS: usize = 30;
+pub const KINDS: usize = 37;
 
 /// What was met in histories, by name.
 pub type Met = BTreeMap<&'static str, u64>;
@@ -49,12 +50,12 @@ enum Ordered {
     Effect(usize, Fault),
     /// How many updates were ordered before it.
     Update(usize, Fault),
-    /// How many reloads had gone wrong before it.
-    Reload(usize, Fault),
+    /// How many calls of that command had gone wrong before it.
+    Call(usize, Fault),
 }
 
 struct Play<'a> {
-    lab: Lab,
+    site: Site,
     ending: Ending,
     ordered: Vec<Ordered>,
     updates: usize,
@@ -74,13 +75,11 @@ pub fn play(tale: &Tale, engine: Engine, others: bool, aloud: &dyn Fn(String)) -
 
 fn whole(tale: &Tale, engine: Engine, others: bool, aloud: &dyn Fn(String)) -> Ending {
     let setting = if others { tale.setting.for_others() } else { tale.setting };
-    let setup = setting.setup();
-    let lab = setup.strategy(move |world, args| engine(world, args)).start();
-    let (ending, ordered) = (Ending::default(), Vec::new());
-    let mut play = Play { lab, ending, ordered, updates: 0, forgets: false, aloud };
+    let (site, ending, ordered) = (Site::new(setting, engine), Ending::default(), Vec::new());
+    let mut play = Play { site, ending, ordered, updates: 0, forgets: false, aloud };
     play.begin();
     for step in &tale.steps {
-        aloud(format!("{:>9} {step:?}", play.lab.world.now() / 1000));
+        aloud(format!("{:>9} {step:?}", play.site.lab.world.now() / 1000));
         play.step(*step);
     }
     play.end();
@@ -90,28 +89,36 @@ fn whole(tale: &Tale, engine: Engine, others: bool, aloud: &dyn Fn(String)) -> E
 impl Play<'_> {
     /// First use: records are published, and all is settled.
     fn begin(&mut self) {
-        assert_eq!(self.run(&["--reset"]), 0, "{}", self.lab.told());
-        self.lab.serve();
+        assert_eq!(self.run(&["--reset"]), 0, "{}", self.site.lab.told());
+        self.site.serve();
         for _ in 0..3 {
             self.run(&[]);
-            self.lab.pass(3 * HOUR);
+            self.site.lab.pass(3 * HOUR);
         }
     }
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Pass(seconds) => self.lab.pass(seconds),
-            Step::Due => self.lab.pass(last_wish().clamp(1, 12 * HOUR)),
+            Step::Pass(seconds) => self.site.lab.pass(seconds),
+            Step::Due => self.site.lab.pass(last_wish().clamp(1, 12 * HOUR)),
             Step::Run => drop(self.run(&[])),
             Step::Pre => drop(self.run(&["--pre"])),
             Step::Post => drop(self.run(&["--post"])),
             Step::Deploy => drop(self.run(&["deploy"])),
-            Step::Renew(renewal) => self.renew(renewal),
+            Step::Renew(renewal) => {
+                self.renewed(renewal);
+                self.site.renew(renewal);
+            }
+            Step::Begin(renewal, so_far, effect) => {
+                self.renewed(renewal);
+                self.site.begin(renewal, so_far, effect);
+            }
+            Step::Finish => self.site.finish(),
             Step::Fault(fault) => self.fault(fault),
         }
     }
 
-    fn renew(&mut self, renewal: Renewal) {
+    fn renewed(&mut self, renewal: Renewal) {
         self.ending.renewals += 1;
         if self.is_under_way() {
             self.met("renewed during a rollover");
@@ -119,7 +126,6 @@ impl Play<'_> {
         if renewal.flaw != crate::certs::Flaw::None {
             self.met("a renewal breaks off");
         }
-        self.lab.certbot.renew(MX, renewal);
     }
 
     fn met(&mut self, what: &'static str) {
@@ -139,9 +145,11 @@ impl Play<'_> {
                 self.updates += 1;
                 self.ordered.push(Ordered::Update(self.updates, fault));
             }
-            Fault::Reload(_) => {
-                self.ordered.retain(|ordered| !matches!(ordered, Ordered::Reload(..)));
-                self.ordered.push(Ordered::Reload(self.failed_reloads(), fault));
+            _ if self.gone_wrong(fault).is_some() => {
+                let same = std::mem::discriminant(&fault);
+                self.ordered
+                    .retain(|ordered| !matches!(ordered, Ordered::Call(_, f) if std::mem::discriminant(f) == same));
+                self.ordered.push(Ordered::Call(self.gone_wrong(fault).unwrap_or(0), fault));
             }
             Fault::Mended => {
                 self.ordered.clear();
@@ -150,32 +158,35 @@ impl Play<'_> {
             _ if self.is_under_way() => self.met(fault.name()),
             _ => {}
         }
-        fault.strike(&mut self.lab);
+        fault.strike(&mut self.site);
     }
 
     fn run(&mut self, args: &[&str]) -> i32 {
         let under_way = !self.ordered.is_empty() && self.is_under_way();
-        let exit = self.lab.run(args);
+        let exit = self.site.lab.run(args);
         self.ending.runs += 1;
-        (self.aloud)(format!("{}{:>9} {args:?} exit {exit}", self.lab.told(), self.lab.world.now() / 1000));
-        let effects = self.lab.world.effects();
-        let left = self.lab.world.look(|state| state.dns.next_updates.len());
-        let (carried_out, reloads) = (self.updates - left.min(self.updates), self.failed_reloads());
+        (self.aloud)(format!("{}{:>9} {args:?} exit {exit}", self.site.lab.told(), self.site.lab.world.now() / 1000));
+        let effects = self.site.lab.world.effects();
+        let left = self.site.lab.world.look(|state| state.dns.next_updates.len());
+        let carried_out = self.updates - left.min(self.updates);
         for ordered in std::mem::take(&mut self.ordered) {
             let (hit, waits, fault) = match ordered {
                 Ordered::Kill(fault) => (exit == KILLED, false, fault),
                 Ordered::Effect(effect, fault) => (effects >= effect, false, fault),
                 Ordered::Update(number, fault) => (carried_out >= number, true, fault),
-                Ordered::Reload(before, fault) => (reloads > before, true, fault),
+                Ordered::Call(before, fault) => (self.gone_wrong(fault).is_some_and(|n| n > before), true, fault),
             };
             match (hit, fault) {
                 (false, _) if waits => self.ordered.push(ordered),
-                (true, Fault::KillAndPower(.., on_disk)) => lose_power(&self.lab, on_disk),
+                (true, Fault::KillAndPower(.., on_disk)) => lose_power(&self.site.lab, on_disk),
                 _ => {}
             }
             if hit && under_way {
                 self.met(fault.name());
             }
+        }
+        if self.site.half.is_some_and(|effect| effects >= effect) {
+            self.met("a run finds half of a renewal");
         }
         if self.presents() > 1 {
             self.met("run with old and new presented side by side");
@@ -183,54 +194,51 @@ impl Play<'_> {
         exit
     }
 
-    fn failed_reloads(&self) -> usize {
-        self.lab.world.look(|state| state.services.get(&service_name(25, MX)).map_or(0, |s| s.failed_reloads))
+    /// How often the command had done wrong that this fault is for, if it is for one.
+    fn gone_wrong(&self, fault: Fault) -> Option<usize> {
+        let reloads = |name: &str| self.site.lab.world.look(|state| state.services.get(name).map(|s| s.failed_reloads));
+        match fault {
+            Fault::Reload(_) => reloads(&service_name(25, MX)),
+            Fault::FarReload(_) => reloads(FAR),
+            Fault::Push(_) => self.site.far.as_ref().map(|far| far.gone_wrong.get()),
+            Fault::Notify(..) => self.site.news.as_ref().map(|news| news.gone_wrong.get()),
+            _ => None,
+        }
     }
 
     fn presents(&self) -> usize {
-        self.lab.world.look(|state| state.services.get(&service_name(25, MX)).map_or(0, |s| s.presented().len()))
+        self.site.lab.world.look(|state| state.services.get(&service_name(25, MX)).map_or(0, |s| s.presented().len()))
     }
 
     /// Is anything else presented or published than what a settled rollover leaves?
     fn is_under_way(&self) -> bool {
-        self.wrong(true).is_some()
-    }
-
-    /// What is not as it is when the newest certificate has been rolled over to; `exactly`: without other records.
-    fn wrong(&self, exactly: bool) -> Option<String> {
-        let newest = self.lab.certbot.fullchain(MX, self.lab.certbot.number(MX));
-        let presented = self.lab.world.look(|state| state.services[&service_name(25, MX)].presented());
-        if presented.len() != 1 || *presented[0] != newest[..] {
-            return Some(format!("{} chains are presented, and not the newest alone", presented.len()));
-        }
-        let mut wanted: Vec<_> = self.lab.setup.published_at(25).map(|kind| record_of(&newest, kind)).collect();
-        let mut published = self.lab.published(OWNER);
-        wanted.sort();
-        published.sort();
-        let right = if exactly { published == wanted } else { wanted.iter().all(|r| published.contains(r)) };
-        (!right).then(|| format!("{published:?} are published, {wanted:?} ought to be"))
+        self.site.wrong(true).is_some()
     }
 
     /// Faults end, a last sound renewal comes, and everything settles.
     fn end(&mut self) {
-        mend(&mut self.lab);
+        self.site.mend();
         self.ordered.clear();
         self.step(Step::Pre);
         self.step(Step::Renew(Renewal::default()));
         self.step(Step::Post);
-        // Who was told that a reload did nothing restarts the service.
-        self.lab.world.change(|state| state.restart_service(&service_name(25, MX)));
+        self.site.repair();
         let mut unsettled = Some(String::new());
         let mut runs = 0;
         while unsettled.is_some() && runs < SETTLES_WITHIN {
-            self.lab.pass(2 * HOUR);
+            self.site.lab.pass(2 * HOUR);
             self.run(&[]);
             runs += 1;
-            unsettled = self.wrong(!self.forgets);
+            unsettled = self.site.wrong(!self.forgets).or_else(|| self.untold());
         }
-        let violations = self.lab.oracle.violations();
+        let violations = self.site.lab.oracle.violations();
         self.ending.mismatches = violations.len();
         self.ending.first = violations.first().map(|first| format!("{first:?}")).unwrap_or_default();
         self.ending.unsettled = unsettled;
+    }
+
+    /// What is wrong with what was told of the last rollover.
+    fn untold(&self) -> Option<String> {
+        self.site.news.as_ref()?.wrong(&self.site.newest())
     }
 }

@@ -1,6 +1,6 @@
 //! Files that are taken to other hosts (`deploy`), before anything is reloaded there.
 
-use super::{MX, OWNER, count, ready, settle};
+use super::{MX, OWNER, count, ready, serves, settle};
 use crate::{
     certs::Renewal,
     lab::{HOUR, KILLED, Lab, MINUTE, service_name},
@@ -9,7 +9,7 @@ use daneroll::env::{
     Command, Ended, Files, Status,
     sim::{
         When, World,
-        service::Service,
+        service::{Reload, Service},
         zone::{address, name},
     },
 };
@@ -169,6 +169,38 @@ fn a_push_that_lies() {
     }
     assert_eq!((far(&lab), count(&lab, OWNER)), (vec![1], 2));
     lab.assert_clean();
+}
+
+/// The other host was not reloaded although its reload said so, and then not given the next files although the push said so: it
+/// presents the first certificate, and reads the second when it starts again. The records of both stay until it is repaired.
+#[test]
+fn a_reload_and_a_push_that_lie() {
+    let (lab, _) = two_hosts();
+    lab.world.change(|state| state.services.get_mut("far").unwrap().reload = Reload::DoesNothing);
+    lab.renew(MX, Renewal::default());
+    lab.cron(3 * HOUR, 3 * HOUR);
+    lab.run(&[]);
+    assert_eq!((serves(&lab), far(&lab)), (vec![2], vec![1]));
+    lab.world.program("/sim/push", |_, _| exit(0));
+    lab.renew(MX, Renewal::default());
+    for _ in 0..8 {
+        lab.pass(6 * HOUR);
+        lab.run(&[]);
+    }
+    assert_eq!((serves(&lab), far(&lab), count(&lab, OWNER)), (vec![3], vec![1], 3));
+    lab.assert_told(&["ERROR", "192.0.2.26:25 presented generation", "its records stay"]);
+    lab.world.change(|state| state.restart_service("far"));
+    lab.assert_clean();
+    assert_eq!(far(&lab), [2]);
+    lab.world.program("/sim/push", push);
+    lab.world.change(|state| state.services.get_mut("far").unwrap().reload = Reload::Works);
+    lab.certbot.renew(MX, Renewal::default());
+    for _ in 0..12 {
+        lab.run(&[]);
+        lab.pass(3 * HOUR);
+    }
+    lab.assert_settled(MX);
+    assert_eq!(far(&lab), [4]);
 }
 
 /// Killed at each effect of the run that switches, deploys and reloads; the next runs go on.

@@ -3,6 +3,7 @@
 
 use super::{MX, count, serves, settle};
 use crate::{
+    acme::{Way, Written, overwrite},
     certs::{Flaw, Renewal},
     lab::{DANE, DAY, HOUR, KILLED, LETSENCRYPT, Lab, STATE, Setup, last_wish},
 };
@@ -14,77 +15,10 @@ use daneroll::{
 };
 use std::path::{Path, PathBuf};
 
-/// What a client writes, in its order: path and bytes.
-type Written = Vec<(PathBuf, Vec<u8>)>;
-
-/// The way of a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// Key, leaf and chain in one file, in this order of the letters.
-    One(&'static str),
-    /// Three files, in this order.
-    Apart(&'static str),
-    Lego,
-    AcmeSh,
-    Dehydrated,
-}
-
 const WAYS: [Way; 7] =
     [Way::One("kfc"), Way::One("cfk"), Way::Apart("fck"), Way::Apart("kfc"), Way::Lego, Way::AcmeSh, Way::Dehydrated];
 
 impl Way {
-    fn source(self) -> &'static str {
-        match self {
-            Way::One(_) => "source = pem /etc/ssl/mx.pem",
-            Way::Apart(_) => "source = pem /etc/ssl/f.pem /etc/ssl/c.pem /etc/ssl/k.pem",
-            Way::Lego => "source = lego /etc/ssl",
-            Way::AcmeSh => "source = acme.sh /etc/ssl",
-            Way::Dehydrated => "source = dehydrated /etc/ssl",
-        }
-    }
-
-    /// What it writes for this archive number.
-    fn files(self, lab: &Lab, number: usize) -> Written {
-        let part = |kind: &str| {
-            let path = format!("{LETSENCRYPT}/archive/{MX}/{kind}{number}.pem");
-            lab.world.look(|state| state.disk.read(Path::new(&path))).unwrap().to_vec()
-        };
-        let letter = |letter: char| match letter {
-            'k' => part("privkey"),
-            'f' => part("cert"),
-            _ => part("chain"),
-        };
-        let files = |named: &[(&str, &str)]| {
-            named.iter().map(|(name, kind)| (Path::new("/etc/ssl").join(name), part(kind))).collect()
-        };
-        match self {
-            Way::One(order) => vec![("/etc/ssl/mx.pem".into(), order.chars().flat_map(letter).collect())],
-            Way::Apart(order) => order.chars().map(|l| (format!("/etc/ssl/{l}.pem").into(), letter(l))).collect(),
-            Way::Lego => files(&[
-                ("certificates/mx.example.com.crt", "fullchain"),
-                ("certificates/mx.example.com.issuer.crt", "chain"),
-                ("certificates/mx.example.com.key", "privkey"),
-            ]),
-            Way::AcmeSh => files(&[
-                ("mx.example.com_ecc/mx.example.com.key", "privkey"),
-                ("mx.example.com_ecc/mx.example.com.cer", "cert"),
-                ("mx.example.com_ecc/ca.cer", "chain"),
-                ("mx.example.com_ecc/fullchain.cer", "fullchain"),
-            ]),
-            Way::Dehydrated => files(&[
-                ("mx.example.com/privkey.pem", "privkey"),
-                ("mx.example.com/cert.pem", "cert"),
-                ("mx.example.com/chain.pem", "chain"),
-                ("mx.example.com/fullchain.pem", "fullchain"),
-            ]),
-        }
-    }
-
-    /// Writes all of it at once.
-    fn write(self, lab: &Lab, number: usize) {
-        self.files(lab, number).iter().for_each(|(path, bytes)| overwrite(lab, path, bytes));
-    }
-
     fn setup(self) -> Setup {
         Lab::with(MX, "311 25").line(self.source())
     }
@@ -115,12 +49,6 @@ fn places(lab: &Lab) -> Places {
     Places { live, dane: DANE.into(), state: STATE.into(), sources: [(MX.to_owned(), source)].into() }
 }
 
-fn overwrite(lab: &Lab, path: &Path, bytes: &[u8]) {
-    let above = path.parent().unwrap();
-    lab.world.as_world(|world| world.make_dir(above, 0o700)).unwrap();
-    lab.world.change(|state| state.disk.overwrite(path, bytes, 0o600)).unwrap();
-}
-
 /// All states that the files go through while a client truncates them and writes them anew byte by byte, `every` so many bytes and
 /// around each line end. `look` is called in each, with whether all is written.
 fn tear(lab: &Lab, files: &Written, every: usize, mut look: impl FnMut(bool)) {
@@ -129,7 +57,7 @@ fn tear(lab: &Lab, files: &Written, every: usize, mut look: impl FnMut(bool)) {
         for end in 0..=bytes.len() {
             let at_line = bytes[end.saturating_sub(1)..bytes.len().min(end + 1)].contains(&b'\n');
             if end % every == 0 || at_line || end == bytes.len() {
-                overwrite(lab, path, &bytes[..end]);
+                overwrite(&lab.world, path, &bytes[..end]);
                 look(number == last && end == bytes.len());
             }
         }
@@ -205,7 +133,7 @@ fn runs_while_it_writes() {
 fn half_a_renewal_that_stays() {
     let lab = Way::Lego.ready();
     let number = Way::order(&lab);
-    overwrite(&lab, Path::new("/etc/ssl/certificates/mx.example.com.key"), &Way::Lego.files(&lab, number)[2].1);
+    overwrite(&lab.world, Path::new("/etc/ssl/certificates/mx.example.com.key"), &Way::Lego.files(&lab, number)[2].1);
     assert_eq!(lab.run(&[]), 0);
     lab.assert_told(&["waiting to copy what the client has", "the key does not belong to the certificate"]);
     assert!(last_wish() <= 60, "the next look is soon");
@@ -467,7 +395,7 @@ fn hints_of_clients() {
             for (end, kind) in [("crt", "fullchain"), ("key", "privkey")] {
                 let live = format!("{LETSENCRYPT}/live/{lineage}/{kind}.pem");
                 let bytes = lab.world.read(Path::new(&live)).unwrap();
-                overwrite(&lab, Path::new(&format!("/etc/ssl/certificates/{lineage}.{end}")), &bytes);
+                overwrite(&lab.world, Path::new(&format!("/etc/ssl/certificates/{lineage}.{end}")), &bytes);
             }
         };
         [MX, WWW].into_iter().for_each(&write);
