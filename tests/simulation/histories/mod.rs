@@ -153,13 +153,13 @@ fn histories() {
 const FAILED_ONCE: [(u64, &str); 4] = [
     (441, "the power failed, and a bundle was not on disk that links led to"),
     (
-        12_118,
-        "renewals broke off one after the other, and certbot pruned the archive files that the dane directory led to",
-    ),
-    (
         10_550,
         "a record came late from a call that had run into its time limit, and had been deleted before: it was others' then, and \
          no switch was possible beside it",
+    ),
+    (
+        12_118,
+        "renewals broke off one after the other, and certbot pruned the archive files that the dane directory led to",
     ),
     (200_506, "a switch left clients alone that know no SHA-512, and went by a record of others"),
 ];
