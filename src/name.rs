@@ -65,7 +65,10 @@ impl DnsName {
 
     /// Is this name `zone` or below it?
     pub fn is_within(&self, zone: &DnsName) -> bool {
-        if self.0.contains('\\') || &*zone.0 == "." {
+        if &*zone.0 == "." {
+            return true;
+        }
+        if self.0.contains('\\') {
             return zone.to_name().zone_of(&self.to_name());
         }
         self.0.strip_suffix(&*zone.0).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))

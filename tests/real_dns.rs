@@ -254,3 +254,34 @@ fn ports_change() {
         assert!(ids.len() > 100, "{disturbed}: ids by chance: {ids:?}");
     }
 }
+
+/// A server that answers gets more questions side by side, step by step; never more than busy resolvers ask at once.
+#[test]
+fn who_answers_is_asked_more_at_once() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let address = socket.local_addr().unwrap();
+    let (seen, batches) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        loop {
+            // All that comes until nobody asks any more, as nobody hears an answer before that.
+            let questions: Vec<_> = std::iter::from_fn(|| {
+                let (length, from) = socket.recv_from(&mut buffer).ok()?;
+                Some((Message::from_vec(&buffer[..length]).unwrap(), from))
+            })
+            .collect();
+            if !questions.is_empty() && seen.send(questions.len()).is_err() {
+                return;
+            }
+            for (question, from) in questions {
+                socket.send_to(&right(&question), from).unwrap();
+            }
+        }
+    });
+    let answers = real().ask(&vec![ask(address); 400]);
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    let batches: Vec<usize> = batches.try_iter().collect();
+    assert_eq!(batches.iter().take(4).copied().collect::<Vec<_>>(), [8, 16, 32, 64], "{batches:?}");
+    assert_eq!(batches.iter().max(), Some(&64), "{batches:?}");
+}

@@ -203,6 +203,10 @@ pub trait Files {
     fn read_printed(&self, path: &Path) -> io::Result<(Vec<u8>, Option<Print>)> {
         Ok((self.read(path)?, None))
     }
+    /// Reads many files: what each of them holds is given to `take` with its place, in their order.
+    fn read_each(&self, paths: &[PathBuf], take: &mut dyn FnMut(usize, io::Result<Vec<u8>>)) {
+        paths.iter().enumerate().for_each(|(place, path)| take(place, self.read(path)));
+    }
     /// What `path` names, the link itself unless `follow`.
     fn stat(&self, path: &Path, follow: bool) -> io::Result<Stat>;
     /// What is below `dir`, by the way from there, links followed: for many looks at one folder.

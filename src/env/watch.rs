@@ -163,6 +163,11 @@ impl Files for Watch<'_> {
         self.env.read_printed(path)
     }
 
+    fn read_each(&self, paths: &[PathBuf], take: &mut dyn FnMut(usize, io::Result<Vec<u8>>)) {
+        paths.iter().for_each(|path| self.saw(path));
+        self.env.read_each(paths, take);
+    }
+
     fn stat(&self, path: &Path, follow: bool) -> io::Result<Stat> {
         self.saw(path);
         self.env.stat(path, follow)

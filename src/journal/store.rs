@@ -95,22 +95,41 @@ impl Store {
             lineages.push((file.name, document));
         }
         store.journal.lineages = lineages.into_iter().collect();
-        let mut owners = Vec::new();
-        for path in store.files(env, "owners")? {
-            if let Some(file) = store.read::<OwnerDoc>(env, &path)? {
-                if let Some(written) = store.written.get_mut(path.as_os_str()) {
-                    written.asked = file.document.asked;
-                }
-                let mut document = store.dated(&file.epoch, file.document, OwnerDoc::forget_times);
-                if document.target == document.query {
-                    document.target = document.query.clone();
-                }
-                owners.push((document.query.clone(), document));
-            }
-        }
-        store.journal.owners = owners.into_iter().collect();
+        store.journal.owners = store.load_owners(env)?.into_iter().collect();
         store.load_asked(env)?;
         Ok(store)
+    }
+
+    fn load_owners(&mut self, env: &dyn Env) -> io::Result<Vec<(DnsName, OwnerDoc)>> {
+        let paths = self.files(env, "owners")?;
+        let (mut owners, mut failed) = (Vec::with_capacity(paths.len()), Ok(()));
+        env.read_each(&paths, &mut |place, bytes| {
+            if failed.is_ok() {
+                match self.owner(env, &paths[place], bytes) {
+                    Ok(owner) => owners.extend(owner),
+                    Err(error) => failed = Err(error),
+                }
+            }
+        });
+        failed.map(|()| owners)
+    }
+
+    /// The owner that a file tells of.
+    fn owner(
+        &mut self,
+        env: &dyn Env,
+        path: &Path,
+        bytes: io::Result<Vec<u8>>,
+    ) -> io::Result<Option<(DnsName, OwnerDoc)>> {
+        let Some(file) = self.take_in::<OwnerDoc>(env, path, bytes)? else { return Ok(None) };
+        if let Some(written) = self.written.get_mut(path.as_os_str()) {
+            written.asked = file.document.asked;
+        }
+        let mut document = self.dated(&file.epoch, file.document, OwnerDoc::forget_times);
+        if document.target == document.query {
+            document.target = document.query.clone();
+        }
+        Ok(Some((document.query.clone(), document)))
     }
 
     /// When owners were asked, as far as that was written down for many together.
@@ -291,7 +310,17 @@ impl Store {
     }
 
     fn read<T: DeserializeOwned + Hash>(&mut self, env: &dyn Env, path: &Path) -> io::Result<Option<File<T>>> {
-        let bytes = match env.read(path) {
+        self.take_in(env, path, env.read(path))
+    }
+
+    /// What a file says, from what reading it gave.
+    fn take_in<T: DeserializeOwned + Hash>(
+        &mut self,
+        env: &dyn Env,
+        path: &Path,
+        bytes: io::Result<Vec<u8>>,
+    ) -> io::Result<Option<File<T>>> {
+        let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),

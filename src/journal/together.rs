@@ -11,8 +11,9 @@ use std::{
 
 /// Fewer owners have their own files written.
 pub(super) const WORTH: usize = 100;
-/// Names in one file, which must not become longer than 1 MiB.
-const ONE_FILE: usize = 3000;
+/// Names in one file, which must not become longer than [`LONGEST_FILE`](crate::env::LONGEST_FILE) even where each of their letters
+/// is written as an escape. For each file a disk is waited for.
+const ONE_FILE: usize = 20_000;
 
 /// Owners by the moment at which they were last asked.
 pub(super) type Asked = Vec<(Stamp, Vec<DnsName>)>;

@@ -31,12 +31,13 @@ pub struct Wanted {
     /// The operator's list of servers; empty to find them.
     pub nameservers: Vec<SocketAddr>,
     /// Addresses that were servers of the zone not long ago, with their names.
-    pub remembered: BTreeMap<SocketAddr, String>,
+    pub remembered: Map<SocketAddr, String>,
 }
 
 /// Where a look stands: the names still to ask, each for a query name.
-struct Step {
+struct Step<'a> {
     query: DnsName,
+    wanted: &'a Wanted,
     at: DnsName,
     ttl: u64,
     silent: Map<SocketAddr, ServerView>,
@@ -44,10 +45,15 @@ struct Step {
     security: Security,
 }
 
-impl Step {
-    fn new(query: &DnsName) -> Step {
+impl<'a> Step<'a> {
+    fn new((query, wanted): (&DnsName, &'a Wanted)) -> Step<'a> {
         let security = Security::Secure;
-        Step { query: query.clone(), at: query.clone(), ttl: 0, silent: Map::new(), security }
+        Step { query: query.clone(), wanted, at: query.clone(), ttl: 0, silent: Map::new(), security }
+    }
+
+    /// The servers that the operator names.
+    fn named(&self) -> Option<&'a Vec<SocketAddr>> {
+        Some(&self.wanted.nameservers).filter(|servers| !servers.is_empty())
     }
 }
 
@@ -62,14 +68,14 @@ pub fn views(
         Dnssec::Validate => BTreeMap::new(),
         Dnssec::Resolver => resolver.words(&wanted.keys().cloned().collect()),
     };
-    let mut steps: Vec<Step> = wanted.keys().map(Step::new).collect();
+    let mut steps: Vec<Step<'_>> = wanted.iter().map(Step::new).collect();
     let mut views = BTreeMap::new();
     for _ in 0..MOST_ZONES {
         let rest = if steps.len() > MANY { steps.split_off(SAMPLE) } else { Vec::new() };
         let mut further = Vec::new();
         for steps in [steps, rest].into_iter().filter(|steps| !steps.is_empty()) {
-            let found = authorities(resolver, known, wanted, &steps);
-            let heard = hear(env, resolver, &words, wishes(wanted, &steps, &found));
+            let found = authorities(resolver, known, &steps);
+            let heard = hear(env, resolver, &words, wishes(&steps, &found));
             for ((step, authorities), heard) in steps.into_iter().zip(found).zip(heard) {
                 let query = step.query.clone();
                 match authorities.map(|authorities| judge(env, step, &authorities, heard)) {
@@ -107,14 +113,12 @@ fn without_servers(query: DnsName, lost: Lost, words: &BTreeMap<DnsName, Securit
 }
 
 /// The servers to ask for each step.
-fn authorities(
+fn authorities<'a>(
     resolver: &Resolver<'_>,
     known: &mut BTreeMap<DnsName, Rc<Authorities>>,
-    wanted: &BTreeMap<DnsName, Wanted>,
-    steps: &[Step],
+    steps: &[Step<'a>],
 ) -> Vec<Result<Rc<Authorities>, Lost>> {
-    let named = |step: &Step| Some(&wanted.get(&step.query)?.nameservers).filter(|servers| !servers.is_empty());
-    let open = steps.iter().filter(|step| named(step).is_none() && !known.contains_key(&step.at));
+    let open = steps.iter().filter(|step| step.named().is_none() && !known.contains_key(&step.at));
     let open: BTreeSet<DnsName> = open.map(|step| step.at.clone()).collect();
     let mut failed = BTreeMap::new();
     for (name, found) in resolver.authorities(&open) {
@@ -125,7 +129,7 @@ fn authorities(
     }
     let mut of_operator: BTreeMap<&Vec<SocketAddr>, Rc<Authorities>> = BTreeMap::new();
     let mut by_operator = |servers| of_operator.entry(servers).or_insert_with(|| by_hand(servers)).clone();
-    let of_step = |step: &Step| match named(step).map(&mut by_operator).or_else(|| known.get(&step.at).cloned()) {
+    let of_step = |step: &Step<'a>| match step.named().map(&mut by_operator).or_else(|| known.get(&step.at).cloned()) {
         Some(authorities) => Ok(authorities),
         None => Err(failed.get(&step.at).cloned().unwrap_or_else(|| "its servers are not known".to_string().into())),
     };
@@ -139,14 +143,13 @@ fn by_hand(servers: &[SocketAddr]) -> Rc<Authorities> {
 }
 
 /// What to ask for: the servers of the zone, and those that were not long ago.
-fn wishes(wanted: &BTreeMap<DnsName, Wanted>, steps: &[Step], found: &[Result<Rc<Authorities>, Lost>]) -> Vec<Wish> {
-    let wish = |(step, found): (&Step, &Result<Rc<Authorities>, Lost>)| {
+fn wishes(steps: &[Step<'_>], found: &[Result<Rc<Authorities>, Lost>]) -> Vec<Wish> {
+    let wish = |(step, found): (&Step<'_>, &Result<Rc<Authorities>, Lost>)| {
         let Ok(authorities) = found else {
             return Wish { query: step.query.clone(), at: step.at.clone(), apex: None, servers: Vec::new() };
         };
         let listed = authorities.servers.iter().map(|(address, name)| (*address, name.clone(), true));
-        let remembered = wanted.get(&step.query).into_iter().flat_map(|wanted| &wanted.remembered);
-        let left = remembered.filter(|(address, _)| !authorities.servers.contains_key(address));
+        let left = step.wanted.remembered.iter().filter(|(address, _)| !authorities.servers.contains_key(address));
         let servers = listed.chain(left.map(|(address, name)| (*address, name.clone(), false))).collect();
         Wish { query: step.query.clone(), at: step.at.clone(), apex: authorities.apex.clone(), servers }
     };
@@ -163,13 +166,13 @@ fn counted(said: Result<Said, String>, security: &Security) -> Result<Said, (Str
     }
 }
 
-enum Judged {
+enum Judged<'a> {
     View(OwnerView),
-    Further(Step),
+    Further(Step<'a>),
 }
 
 /// What the answers of one zone's servers add up to.
-fn judge(env: &dyn Env, step: Step, authorities: &Authorities, heard: Heard) -> Judged {
+fn judge<'a>(env: &dyn Env, step: Step<'a>, authorities: &Authorities, heard: Heard) -> Judged<'a> {
     let Heard { apex, voices } = heard;
     let mut servers = step.silent;
     let mut security = step.security;
@@ -199,7 +202,7 @@ fn judge(env: &dyn Env, step: Step, authorities: &Authorities, heard: Heard) -> 
         let view = ServerView { name, answer, bogus, serial, listed, ns_ttl, no_route };
         servers.entry(address).or_insert(view);
     }
-    let query = step.query;
+    let Step { query, wanted, .. } = step;
     match (ends.len(), elsewhere) {
         (0 | 1, None) => {
             let target = ends.pop_first().unwrap_or(step.at);
@@ -209,7 +212,7 @@ fn judge(env: &dyn Env, step: Step, authorities: &Authorities, heard: Heard) -> 
         (1, Some((to, ttl))) => {
             // Remembered addresses that are none of this zone's may be those of the next.
             servers.retain(|_, server| server.listed);
-            Judged::Further(Step { query, at: to, ttl: step.ttl + ttl, silent: servers, security })
+            Judged::Further(Step { query, wanted, at: to, ttl: step.ttl + ttl, silent: servers, security })
         }
         _ => {
             let names: Vec<String> = ends.iter().map(DnsName::to_string).collect();

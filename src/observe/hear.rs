@@ -101,7 +101,9 @@ impl<'a> Round<'a> {
 
     /// Asks for the records, and where the zone is known for its serial.
     fn ask(&mut self, env: &dyn Env) {
-        let (mut asks, mut places, mut zones) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let voices = self.heard.iter().map(|heard| heard.voices.len()).sum();
+        let (mut asks, mut places, mut zones) =
+            (Vec::with_capacity(voices), Vec::with_capacity(voices), BTreeSet::new());
         for (name, (heard, (_, at))) in self.heard.iter().zip(&self.names).enumerate() {
             for (voice, Voice { address, .. }) in heard.voices.iter().enumerate() {
                 asks.push(question(*address, at, RecordType::TLSA));

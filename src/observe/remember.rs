@@ -38,12 +38,13 @@ pub fn remember(journal: &mut Journal, facts: &Facts, ttl: Option<u64>, floor: u
     let withdrawn = |name: &String| lineages.get(name).is_some_and(|doc| doc.withdrawn);
     let sound: BTreeSet<&String> = configured.values().flatten().collect();
     journal.owners.retain(|query, owner| {
-        owner.left_behind.take_if(|_| configured.contains_key(query));
-        let here: BTreeSet<&String> = configured.get(query).into_iter().flatten().filter(|n| !withdrawn(n)).collect();
+        let lines = configured.get(query);
+        owner.left_behind.take_if(|_| lines.is_some());
+        let here: BTreeSet<&String> = lines.into_iter().flatten().filter(|name| !withdrawn(name)).collect();
         owner.leave_to_others(&here, |name| !here.contains(name) && (withdrawn(name) || sound.contains(name)));
         owner.forget_lineages(facts.now);
         owner.keep_groups();
-        configured.contains_key(query) || !owner.lineages.is_empty()
+        lines.is_some() || !owner.lineages.is_empty()
     });
     let waits = waits(journal, floor);
     for (name, seen) in &facts.lineages {

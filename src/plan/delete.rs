@@ -30,7 +30,8 @@ pub fn delete(model: &Model<'_>, plan: &mut Plan) {
     let mut gone_at: BTreeMap<&DnsName, Set<Association>> = BTreeMap::new();
     for owner in model.owners.values() {
         let sharing = &model.sharing(owner)[..];
-        if sharing.iter().any(|owner| owner.concerned().iter().any(|name| switched.contains(*name))) {
+        let is_switched = |owner: &&Owner<'_>| owner.concerned().iter().any(|name| switched.contains(*name));
+        if !switched.is_empty() && sharing.iter().any(is_switched) {
             continue;
         }
         let needed: Set<Association> = sharing.iter().flat_map(|owner| desired_records(model, owner)).collect();
@@ -75,8 +76,9 @@ fn whole(model: &Model<'_>, sharing: &[&Owner<'_>]) -> Option<Vec<Edit>> {
     let apis: Vec<&Api> = edits.values().filter_map(|(.., lineage)| Some(&lineage.section?.api)).collect();
     let at_once = apis.iter().all(|api| api.changes_at_once() && *api == apis[0]);
     let ours = |owner: &&Owner<'_>| {
-        let shown = owner.answers().into_iter().flat_map(|(_, _, records)| records);
-        shown.into_iter().all(|record| edits.contains_key(&record))
+        let answers = owner.answers();
+        let mut shown = answers.iter().flat_map(|(_, _, records)| records.iter());
+        shown.all(|record| edits.contains_key(record))
     };
     if edits.len() < 2 || !at_once || !sharing.iter().all(ours) {
         return None;
@@ -203,7 +205,7 @@ fn unprobed(
     let left = |records: Set<Association>| -> Set<Association> {
         records.into_iter().filter(|shown| shown != record && !gone.contains(shown)).collect()
     };
-    let left: Vec<_> = at.answers().into_iter().map(|(_, _, records)| left(records)).collect();
+    let left: Vec<_> = at.answers().into_iter().map(|(_, _, records)| left(records.into_owned())).collect();
     if left.iter().all(Set::is_empty) && doc.origin == Origin::Published {
         return Vec::new();
     }

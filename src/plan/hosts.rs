@@ -13,22 +13,28 @@ use crate::{
     name::DnsName,
     tlsa::Chain,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// All `tlsa` lines of each section, a line for each host.
 pub fn expanded<'a>(
     sections: &'a BTreeMap<String, Section>,
     facts: &Facts,
     journal: &Journal,
-) -> BTreeMap<&'a str, Vec<TlsaLine>> {
-    let of_section = |(name, section): (&'a String, &Section)| {
+) -> BTreeMap<&'a str, Cow<'a, [TlsaLine]>> {
+    let of_section = |(name, section): (&'a String, &'a Section)| {
+        if section.wanted.is_empty() {
+            return (name.as_str(), Cow::Borrowed(&*section.tlsa));
+        }
         let (doc, files) = (journal.lineages.get(name), facts.lineages.get(name));
         let mut lines = section.tlsa.clone();
         for wanted in &section.wanted {
             let its = hosts(name, wanted, doc, journal).into_iter().filter(|host| serves(wanted, doc, files, host));
             lines.extend(its.map(|host| wanted.line(host)));
         }
-        (name.as_str(), lines)
+        (name.as_str(), Cow::Owned(lines))
     };
     sections.iter().map(of_section).collect()
 }

@@ -11,6 +11,7 @@ use crate::{
     tlsa::{Association, Chain, Group, Mismatch, NoIssuer, Param, satisfied},
 };
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
 };
@@ -30,20 +31,29 @@ pub struct Model<'a> {
     pub owners: BTreeMap<&'a DnsName, Owner<'a>>,
     owned: BTreeMap<&'a str, Set<&'a DnsName>>,
     /// Query names of the `tlsa` lines of each section, also of one that is withdrawn.
-    lined: BTreeMap<&'a str, Set<DnsName>>,
+    lined: Lined<'a>,
     /// Query names by where they lead.
     pub(super) targets: BTreeMap<&'a DnsName, Vec<&'a DnsName>>,
 }
 
+/// The lines of each section.
+type Lines<'a> = BTreeMap<&'a str, Cow<'a, [TlsaLine]>>;
 /// The lineages with a `tlsa` line for each query name, and the lines.
-fn by_query<'a, 'b>(lines: &'b BTreeMap<&'a str, Vec<TlsaLine>>) -> BTreeMap<DnsName, Vec<(&'a str, &'b TlsaLine)>> {
-    let mut found: BTreeMap<DnsName, Vec<(&'a str, &TlsaLine)>> = BTreeMap::new();
-    for (name, line) in lines.iter().flat_map(|(name, lines)| lines.iter().map(move |line| (*name, line))) {
-        if let Ok(query) = line.query_name() {
-            found.entry(query).or_default().push((name, line));
-        }
+type ByQuery<'a, 'b> = BTreeMap<DnsName, Vec<(&'a str, &'b TlsaLine)>>;
+/// The query names of each lineage's lines.
+type Lined<'a> = BTreeMap<&'a str, Set<DnsName>>;
+
+fn by_query<'a, 'b>(lines: &'b Lines<'a>) -> (ByQuery<'a, 'b>, Lined<'a>) {
+    let (mut found, mut lined) = (ByQuery::new(), Lined::new());
+    for (name, lines) in lines {
+        let queries = lines.iter().filter_map(|line| Some((line.query_name().ok()?, line)));
+        let of_lineage = queries.map(|(query, line)| {
+            found.entry(query.clone()).or_default().push((*name, line));
+            query
+        });
+        lined.insert(*name, of_lineage.collect());
     }
-    found
+    (found, lined)
 }
 
 /// A lineage.
@@ -95,9 +105,7 @@ impl<'a> Model<'a> {
         };
         let mut lineages: BTreeMap<&str, Lineage<'_>> = facts.lineages.iter().filter_map(lineage).collect();
         let expanded = hosts::expanded(sections, facts, journal);
-        let lines = by_query(&expanded);
-        let queries = |lines: &Vec<TlsaLine>| lines.iter().filter_map(|line| line.query_name().ok()).collect();
-        let lined = expanded.iter().map(|(name, lines)| (*name, queries(lines))).collect();
+        let (lines, lined) = by_query(&expanded);
         let owner = |(query, doc): (&'a DnsName, &'a OwnerDoc)| {
             let lines = lines.get(query).map_or(&[][..], Vec::as_slice);
             (query, Owner::new(query, doc, input, lines))
@@ -238,7 +246,7 @@ impl<'a> Owner<'a> {
     }
 
     /// The lineages for which it must match before they switch.
-    pub fn concerned(&self) -> BTreeSet<&'a str> {
+    pub fn concerned(&self) -> Set<&'a str> {
         let published = self.doc.lineages.iter().map(String::as_str);
         published.chain(self.configured.iter().copied()).collect()
     }
@@ -297,8 +305,11 @@ impl<'a> Owner<'a> {
     }
 
     /// The same without those on their way out.
-    pub fn answers(&self) -> Vec<(SocketAddr, &'a ServerView, Set<Association>)> {
-        let staying = |records: &Set<Association>| records.difference(&self.going).cloned().collect();
+    pub fn answers(&self) -> Vec<(SocketAddr, &'a ServerView, Cow<'a, Set<Association>>)> {
+        let staying = |records: &'a Set<Association>| match self.going.is_empty() {
+            true => Cow::Borrowed(records),
+            false => Cow::Owned(records.difference(&self.going).cloned().collect()),
+        };
         self.shown().map(|(address, server, records)| (address, server, staying(records))).collect()
     }
 

@@ -5,7 +5,7 @@ use super::{
     model::{Lineage, Model, Owner},
     reason::{Reason, Step, span},
 };
-use crate::{config::Section, facts::Served, lineage::GenerationId, name::DnsName, small::Set};
+use crate::{config::Section, facts::Served, lineage::GenerationId, name::DnsName, small::Set, tlsa::Association};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A rollover that is still blocked so long before the certificate expires is a failure, seconds.
@@ -105,11 +105,8 @@ pub fn is_broken(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
         let configured = owner.configured.contains(lineage.name);
         let ours = owner.ours();
         let fails = |records: &Set<_>| owner.tolerates(records, &served.chain, model.wall()).is_err();
-        configured
-            && owner
-                .answers()
-                .iter()
-                .any(|(_, _, records)| records.iter().any(|record| ours.contains(&record.group())) && fails(records))
+        let is_ours = |record: &Association| ours.contains(&record.group());
+        configured && owner.answers().iter().any(|(_, _, records)| records.iter().any(is_ours) && fails(records))
     };
     model.owners_of(lineage.name).any(breaks)
 }

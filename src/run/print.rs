@@ -220,7 +220,7 @@ impl Run<'_> {
         facts.lineages.insert(lineage.into(), files::lineage(self.env, &self.places, lineage, section.bundle));
         let found = hosts::found(&journal, &facts, &self.sections, 0).remove(lineage).unwrap_or_default();
         journal.lineages.entry(lineage.into()).or_default().hosts = found;
-        expanded(&self.sections, &facts, &journal).remove(lineage).unwrap_or_default()
+        expanded(&self.sections, &facts, &journal).remove(lineage).unwrap_or_default().into_owned()
     }
 
     /// The record with its owners. `must`: there has to be one.

@@ -111,7 +111,11 @@ impl<T: fmt::Debug> fmt::Debug for Set<T> {
 
 impl<T: Ord> FromIterator<T> for Set<T> {
     fn from_iter<I: IntoIterator<Item = T>>(members: I) -> Set<T> {
-        let mut members = Vec::from_iter(members);
+        // Most have one member or none.
+        let mut members = members.into_iter();
+        let Some(first) = members.next() else { return Set::new() };
+        let Some(second) = members.next() else { return Set(vec![first]) };
+        let mut members: Vec<T> = [first, second].into_iter().chain(members).collect();
         members.sort();
         members.dedup();
         members.shrink_to_fit();

@@ -12,12 +12,16 @@ SERVERS = ("127.53.97.1", "127.53.97.2")
 ZONE = "bench.example"
 
 
-def zone(size, hashes):
+def zone(sections, hashes):
     yield f"$ORIGIN {ZONE}.\n$TTL 3600\n@ SOA ns1 admin 1 3600 600 86400 300\n@ NS ns1\n@ NS ns2\n"
     yield "".join(f"ns{n} A {address}\n" for n, address in enumerate(SERVERS, 1))
-    for n in range(size):
-        for port in (25, 443):
-            yield f"_{port}._tcp.h{n:05} TLSA 3 1 1 {hashes[n]}\n"
+    for names, found in zip(sections, hashes):
+        for owner in owners(names):
+            yield f"{owner}. TLSA 3 1 1 {found}\n"
+
+
+def owners(names):
+    return [f"_{port}._tcp.{name}" for name in names for port in (25, 443)]
 
 
 def configuration(folder, address):
@@ -83,28 +87,31 @@ def wait_for_all():
             raise RuntimeError("knotd does not answer")
 
 
-def hashes(base, size):
+def hashes(base, lineages):
     """The TLSA data of each lineage's first generation."""
     from concurrent.futures import ThreadPoolExecutor
 
-    def one(n):
-        path = f"{base}/letsencrypt/archive/h{n:05}.bench.example/cert1.pem"
+    def one(lineage):
+        path = f"{base}/letsencrypt/archive/{lineage}/cert1.pem"
         key = subprocess.run(["openssl", "x509", "-in", path, "-noout", "-pubkey"], capture_output=True, check=True).stdout
         der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=key, capture_output=True, check=True).stdout
         return __import__("hashlib").sha256(der).hexdigest()
 
     with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(one, range(size)))
+        return list(pool.map(one, lineages))
 
 
 def measure(bench, tree):
-    """What a run costs that asks for two owners of each lineage of the tree, and its share of the rate that dnsperf reaches."""
-    place = bench.place / f"dns-{tree.size}"
+    """What a run costs that asks for all owners of the tree, and its share of the rate that dnsperf reaches: the questions that are
+    needed, by the time that the whole run took, from its start to its end."""
+    place = bench.place / f"dns-{tree.size}-{tree.names}"
     place.mkdir()
     questions = place / "questions"
-    owner = [f"_{port}._tcp.h{n:05}.{ZONE}" for n in range(tree.size) for port in (25, 443)]
-    questions.write_text("".join(f"{name} TLSA\n" for name in owner))
-    with servers(place, "".join(zone(tree.size, hashes(tree.base, tree.size)))) as anchor:
+    sections = list(tree.sections())
+    asked = [owner for names in sections for owner in owners(names)]
+    questions.write_text("".join(f"{owner} TLSA\n" for owner in asked))
+    found = hashes(tree.base, [names[0] for names in sections])
+    with servers(place, "".join(zone(sections, found))) as anchor:
         text = (tree.base / "ours.conf").read_text()
         text = text.replace("verify = provider\n", f"trust_anchor = {anchor}\nrecheck = 1\n")
         servers_line = " ".join(f"{address}:{PORT}" for address in SERVERS)
@@ -112,14 +119,12 @@ def measure(bench, tree):
         subprocess.run(tree.ours("--reset"), check=True)
         for _ in range(2):
             subprocess.run(tree.ours(), check=True)
-        rates, costs = [], []
+        shares, costs = [], []
         for _ in range(min(bench.pairs, 5)):
             time.sleep(2)
-            asked = 2 * len(owner)
             costs.append(bench.measure(*tree.ours()))
-            rate = rate_of_dnsperf(questions) / (asked / costs[-1].wall)
-            rates.append(1 / rate)
-    return costs, rates
+            shares.append(len(SERVERS) * len(asked) / costs[-1].wall / rate_of_dnsperf(questions))
+    return costs, shares
 
 
 def rate_of_dnsperf(questions):

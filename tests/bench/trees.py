@@ -1,5 +1,7 @@
 """Builds what tests/bench/run measures on: trees of lineages, as certbot lays them out, each with two generations to go to and fro
-between. Runs with the Python of the environment that Alnitak was installed in, for its certificate library."""
+between. Runs with the Python of the environment that Alnitak was installed in, for its certificate library.
+
+  trees.py FOLDER LINEAGES [NAMES]    a lineage has so many names, and is called as the first of them"""
 
 import datetime
 import os
@@ -12,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 MEMBERS = ("cert", "chain", "fullchain", "privkey")
 
 
-def certificate(name, key, issuer_name, issuer_key, authority, serial):
+def certificate(name, names, key, issuer_name, issuer_key, authority, serial):
     now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
     builder = (
         x509.CertificateBuilder()
@@ -25,7 +27,8 @@ def certificate(name, key, issuer_name, issuer_key, authority, serial):
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
     )
     if not authority:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        names = [x509.DNSName(name) for name in names]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
 
 
@@ -33,18 +36,19 @@ def pem(certificate):
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def main(base, count):
+def main(base, count, names):
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Bench CA")])
-    authority = pem(certificate("Bench CA", authority_key, authority_name, authority_key, True, 1))
+    authority = pem(certificate("Bench CA", [], authority_key, authority_name, authority_key, True, 1))
     for number in range(count):
-        name = f"h{number:05}.bench.example"
+        own = [f"h{n:05}.bench.example" for n in range(number * names, (number + 1) * names)]
+        name = own[0]
         archive, live = (os.path.join(base, "letsencrypt", part, name) for part in ("archive", "live"))
         os.makedirs(archive)
         os.makedirs(live)
         for generation in (1, 2):
             key = ec.generate_private_key(ec.SECP256R1())
-            leaf = pem(certificate(name, key, authority_name, authority_key, False, number * 2 + generation + 1))
+            leaf = pem(certificate(name, own, key, authority_name, authority_key, False, number * 2 + generation + 1))
             key = key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
@@ -55,4 +59,4 @@ def main(base, count):
             os.symlink(f"../../archive/{name}/{member}1.pem", os.path.join(live, f"{member}.pem"))
 
 
-main(sys.argv[1], int(sys.argv[2]))
+main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 1)

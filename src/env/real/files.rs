@@ -1,9 +1,8 @@
 //! Files of this machine.
 
-use super::{Real, lock, write};
-use crate::env::{Below, Files, Kind, LONGEST_FILE, Lock, Print, Stat};
+use super::{Real, lock, read, write};
+use crate::env::{Below, Files, Kind, Lock, Print, Stat};
 use fs_err as fs;
-use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::{
     fcntl::{AT_FDCWD, AtFlags, OFlag, open},
     sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstatat},
@@ -13,8 +12,8 @@ use std::{
     collections::BTreeSet,
     ffi::OsString,
     fs::{Metadata, Permissions},
-    io::{self, Read},
-    os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -25,21 +24,11 @@ impl Files for Real {
     }
 
     fn read_printed(&self, path: &Path) -> io::Result<(Vec<u8>, Option<Print>)> {
-        // A pipe or terminal in the place of a file must not hold up the run.
-        let file = fs::OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-        let metadata = file.metadata()?;
-        let kind = metadata.file_type();
-        if !kind.is_file() && !kind.is_char_device() {
-            return Err(wrong(path, "is not a regular file"));
-        }
-        // What the system says of its size is no more than a hint.
-        let size = usize::try_from(metadata.size()).unwrap_or(LONGEST_FILE).min(LONGEST_FILE);
-        let mut bytes = Vec::with_capacity(size + 1);
-        file.take(LONGEST_FILE as u64 + 1).read_to_end(&mut bytes)?;
-        if bytes.len() > LONGEST_FILE {
-            return Err(wrong(path, "is longer than 32 MiB and so cannot be what it should be"));
-        }
-        Ok((bytes, print_of(&metadata)))
+        read::printed(path)
+    }
+
+    fn read_each(&self, paths: &[PathBuf], take: &mut dyn FnMut(usize, io::Result<Vec<u8>>)) {
+        read::each(paths, take);
     }
 
     fn stat(&self, path: &Path, follow: bool) -> io::Result<Stat> {
@@ -185,7 +174,7 @@ pub(super) fn with_cure(error: io::Error) -> io::Error {
 const TOO_TIGHT: &str = "if that is the sandbox of the unit, run \"systemctl edit daneroll.service\" and add \"[Service]\" and \
                          \"ReadWritePaths=\" with the directory";
 
-fn wrong(path: &Path, what: &str) -> io::Error {
+pub(super) fn wrong(path: &Path, what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("`{}` {what}", path.display()))
 }
 
@@ -234,7 +223,7 @@ pub fn stat_of(metadata: &Metadata) -> Stat {
 /// Changes that follow one another within this time may bear the same, on file systems that count in whole seconds.
 const RACY: Duration = Duration::from_secs(2);
 
-fn print_of(metadata: &Metadata) -> Option<Print> {
+pub(super) fn print_of(metadata: &Metadata) -> Option<Print> {
     let settled = || metadata.modified().ok()?.elapsed().ok().filter(|age| *age > RACY);
     let modified = (metadata.mtime(), metadata.mtime_nsec());
     let print = Print { device: metadata.dev(), inode: metadata.ino(), size: metadata.size(), modified };

@@ -21,6 +21,17 @@ const LONGEST: usize = 4096;
 /// Questions that one socket serves for.
 const QUESTIONS: usize = 32;
 
+/// What a question tells of how many its server can take side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// It was answered at once: there may be more.
+    Smooth,
+    /// Nothing.
+    Even,
+    /// It, or its answer, was lost: fewer may do better.
+    Rough,
+}
+
 /// The way to one address.
 pub(super) struct Line {
     server: SocketAddr,
@@ -35,32 +46,27 @@ impl Line {
     }
 
     /// Asks, over TCP too if need be.
-    pub(super) async fn ask(&mut self, ask: &Ask) -> Answered {
+    pub(super) async fn ask(&mut self, ask: &Ask) -> (Answered, Pace) {
         let message = question(ask);
-        let bytes = message.to_vec().map_err(|error| format!("the question cannot be written: {error}"))?;
-        let answer = self.over_udp(ask, message.id, &bytes).await?;
-        if !answer.truncation {
-            return Ok(answer);
-        }
-        let answer = tcp::exchange(ask.server, &bytes, tcp::QUERY).await;
-        let answer = answer.map_err(|error| format!("{error}; the answer over UDP was truncated"))?;
-        match fits(ask, message.id, &answer) {
-            // Half an RRset must not pass for the whole.
-            Fit::Answer(answer) if answer.truncation => Err("its answer is truncated even over TCP".to_owned()),
-            Fit::Answer(answer) => Ok(*answer),
-            Fit::Useless(why) => Err(why),
-            Fit::Foreign => Err("answered another question over TCP".to_owned()),
+        let bytes = match message.to_vec() {
+            Ok(bytes) => bytes,
+            Err(error) => return (Err(format!("the question cannot be written: {error}")), Pace::Even),
+        };
+        match self.over_udp(ask, message.id, &bytes).await {
+            (Ok(answer), _) if answer.truncation => (over_tcp(ask, message.id, &bytes).await, Pace::Even),
+            told => told,
         }
     }
 
-    async fn over_udp(&mut self, ask: &Ask, id: u16, question: &[u8]) -> Answered {
-        for _ in 0..2 {
+    async fn over_udp(&mut self, ask: &Ask, id: u16, question: &[u8]) -> (Answered, Pace) {
+        for pace in [Pace::Smooth, Pace::Rough] {
             match timeout(TRY, self.one_try(ask, id, question)).await {
-                Ok(answered) => return answered,
+                Ok(Err(why)) => return (Err(why), Pace::Rough),
+                Ok(answered) => return (answered, pace),
                 Err(_) => continue,
             }
         }
-        Err(format!("no answer within {} s, asked twice", TRY.as_secs()))
+        (Err(format!("no answer within {} s, asked twice", TRY.as_secs())), Pace::Rough)
     }
 
     async fn one_try(&mut self, ask: &Ask, id: u16, question: &[u8]) -> Answered {
@@ -83,6 +89,18 @@ impl Line {
                 Fit::Foreign => undisturbed = false,
             }
         }
+    }
+}
+
+async fn over_tcp(ask: &Ask, id: u16, question: &[u8]) -> Answered {
+    let answer = tcp::exchange(ask.server, question, tcp::QUERY).await;
+    let answer = answer.map_err(|error| format!("{error}; the answer over UDP was truncated"))?;
+    match fits(ask, id, &answer) {
+        // Half an RRset must not pass for the whole.
+        Fit::Answer(answer) if answer.truncation => Err("its answer is truncated even over TCP".to_owned()),
+        Fit::Answer(answer) => Ok(*answer),
+        Fit::Useless(why) => Err(why),
+        Fit::Foreign => Err("answered another question over TCP".to_owned()),
     }
 }
 

@@ -11,6 +11,7 @@ mod line;
 mod lock;
 mod patience;
 pub mod probe;
+mod read;
 mod resolvers;
 mod side;
 mod tcp;
