@@ -1,12 +1,12 @@
 //! International names (RFC 5890, UTS 46): what people write becomes A-labels, once, here.
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+use std::collections::HashMap;
 
 /// The text with A-labels, non-transitional as browsers and registries have it: `ß` is a letter of its own. Text that is plain
 /// ASCII stays as it is. The error says which label is wrong, and why.
 pub fn to_ascii(text: &str) -> Result<String, String> {
-    let is_plain = |label: &str| label.is_ascii() && !is_encoded(label);
-    if text.split('.').all(is_plain) {
+    if is_plain(text) {
         return Ok(text.to_owned());
     }
     convert(text).ok_or_else(|| {
@@ -20,6 +20,47 @@ pub fn same(one: &str, other: &str) -> bool {
     let folded = |text: &str| to_ascii(text).ok().map(|ascii| ascii.to_ascii_lowercase());
     let international = !(one.is_ascii() && other.is_ascii());
     one.eq_ignore_ascii_case(other) || (international && folded(one).is_some() && folded(one) == folded(other))
+}
+
+/// What names that mean the same have in common. (That alone does not make them so: see [`same`].)
+pub fn folded(name: &str) -> String {
+    if is_plain(name) {
+        return name.to_ascii_lowercase();
+    }
+    to_ascii(name).unwrap_or_else(|_| name.to_owned()).to_lowercase()
+}
+
+/// ASCII, and no label is an encoded one.
+fn is_plain(text: &str) -> bool {
+    let hyphens = || text.as_bytes().windows(2).any(|pair| pair == b"--");
+    text.is_ascii() && !(hyphens() && text.split('.').any(is_encoded))
+}
+
+/// Names, to be found by whatever means the same.
+#[derive(Default)]
+pub struct Names {
+    /// By what they have in common, each with its number.
+    folded: HashMap<String, Vec<(usize, String)>>,
+    count: usize,
+}
+
+impl Names {
+    /// Adds one.
+    pub fn add(&mut self, name: &str) {
+        self.folded.entry(folded(name)).or_default().push((self.count, name.to_owned()));
+        self.count += 1;
+    }
+
+    /// How many were added.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The first that means the same, and how many were added before it.
+    pub fn find(&self, name: &str) -> Option<(usize, &str)> {
+        let near = self.folded.get(&folded(name))?;
+        near.iter().find(|(_, other)| same(other, name)).map(|(number, name)| (*number, name.as_str()))
+    }
 }
 
 fn is_encoded(label: &str) -> bool {
@@ -70,6 +111,46 @@ mod tests {
                 (Ok(found), Ok(ascii)) => assert_eq!(found, ascii, "{text}"),
                 (Err(why), Err(part)) => assert!(why.contains(part), "{text}: {why}"),
                 other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn found_as_one_after_the_other_would_be() {
+        let all = [
+            "mx.example.com",
+            "MX.example.com",
+            "bücher.example",
+            "xn--bcher-kva.example",
+            "Bücher.example",
+            "XN--BCHER-KVA.example",
+            "BÜCHER.example",
+            "bucher.example",
+            "a\u{fffd}",
+            "b\u{fffd}",
+            "A\u{fffd}",
+            "É\u{fffd}",
+            "é\u{fffd}",
+            "xn--a",
+            "XN--A",
+            "a--b",
+            "A--b",
+            "",
+            ".",
+            "ΑΣ.example",
+            "ας.example",
+            "straße.de",
+            "STRASSE.de",
+            "İ.example",
+            "ı.example",
+        ];
+        for from in 0..all.len() {
+            let mut names = Names::default();
+            all[from..].iter().for_each(|name| names.add(name));
+            assert_eq!(names.count(), all.len() - from);
+            for name in all {
+                let expected = all[from..].iter().position(|other| same(other, name));
+                assert_eq!(names.find(name), expected.map(|at| (at, all[from + at])), "{name}");
             }
         }
     }

@@ -74,6 +74,11 @@ impl DnsName {
         self.0.strip_suffix(&*zone.0).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 
+    /// Can plain labels of so many bytes, dots and all, stand before it? `true` is sure; `false` says only that it takes a closer look.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.without_dot().len() + bytes <= 253 && plain_labels(self.without_dot())
+    }
+
     /// The name with its final dot.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -92,9 +97,28 @@ fn plain(byte: u8) -> bool {
 
 /// Labels of plain letters, none empty, none too long; `xn--` labels are for the library to judge.
 fn plain_labels(text: &str) -> bool {
-    let special = |label: &str| label.starts_with('-') || label.starts_with("xn--");
-    let label = |label: &str| (1..=63).contains(&label.len()) && !special(label) && label.bytes().all(plain);
-    text.len() <= 253 && text.split('.').all(label)
+    let bytes = text.as_bytes();
+    let label = |label: &[u8]| (1..=63).contains(&label.len()) && label[0] != b'-' && !label.starts_with(b"xn--");
+    let mut begin = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        if *byte == b'.' {
+            if !label(&bytes[begin..at]) {
+                return false;
+            }
+            begin = at + 1;
+        } else if !plain(*byte) {
+            return false;
+        }
+    }
+    bytes.len() <= 253 && label(&bytes[begin..])
+}
+
+/// The name of plain labels without its final dot.
+fn dotted(relative: &str) -> DnsName {
+    let mut text = String::with_capacity(relative.len() + 1);
+    text.push_str(relative);
+    text.push('.');
+    DnsName(text.into())
 }
 
 impl From<&Name> for DnsName {
@@ -167,10 +191,7 @@ impl FromStr for DnsName {
     type Err = String;
     fn from_str(text: &str) -> Result<DnsName, String> {
         let relative = text.strip_suffix('.').unwrap_or(text);
-        if plain_labels(relative) {
-            return Ok(DnsName(format!("{relative}.").into()));
-        }
-        written(text)
+        if plain_labels(relative) { Ok(dotted(relative)) } else { written(text) }
     }
 }
 
@@ -208,8 +229,11 @@ impl fmt::Display for DnsName {
 
 /// A domain name, and in plain words what keeps a text from being one.
 pub fn domain(text: &str) -> Result<DnsName, String> {
-    let labels = || text.strip_suffix('.').unwrap_or(text).split('.');
-    if text != "." && labels().any(str::is_empty) {
+    let relative = text.strip_suffix('.').unwrap_or(text);
+    if plain_labels(relative) {
+        return Ok(dotted(relative));
+    }
+    if text != "." && relative.split('.').any(str::is_empty) {
         return Err("not a domain name: there is nothing between two dots, or before the first".into());
     }
     let ascii = idna::to_ascii(text).map_err(|why| format!("not a domain name: {why}"))?;
@@ -226,16 +250,16 @@ pub fn domain(text: &str) -> Result<DnsName, String> {
 /// A name that a host can have: letters, digits and hyphens, and no IP address.
 pub fn host(text: &str) -> Result<DnsName, String> {
     let name = domain(text)?;
-    let labels: Vec<&str> = name.without_dot().split('.').collect();
-    let odd = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    if let Some(label) = labels.iter().find(|label| label.is_empty() || label.contains(odd)) {
-        return Err(match *label {
+    let odd = |byte: u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let mut labels = name.without_dot().split('.');
+    if let Some(label) = labels.clone().find(|label| label.is_empty() || label.bytes().any(odd)) {
+        return Err(match label {
             "*" => "a wildcard is no host that clients connect to".into(),
             "" => "the root is no host that clients connect to".into(),
             label => format!("not a domain name: {label:?} cannot stand in one"),
         });
     }
-    match labels.last() {
+    match labels.next_back() {
         Some(last) if last.bytes().all(|b| b.is_ascii_digit()) => Err("an IP address has no TLSA record".into()),
         _ => Ok(name),
     }

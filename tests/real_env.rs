@@ -4,6 +4,7 @@
 
 use daneroll::env::{Command, Ended, Env, Files, Kind, LONGEST_FILE, Status, User, real::Real};
 use std::{
+    ffi::OsString,
     fs,
     io::{Read, Write},
     os::unix::{fs::MetadataExt, fs::PermissionsExt, process::CommandExt},
@@ -23,6 +24,32 @@ fn mode(path: &Path) -> u32 {
 
 fn names(dir: &Path) -> Vec<String> {
     real().list(dir).unwrap().into_iter().map(|name| name.into_string().unwrap()).collect()
+}
+
+#[test]
+fn folders_are_what_leads_to_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for name in ["b", ".hidden", "a"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    fs::write(at("README"), "").unwrap();
+    for (name, target) in
+        [("to-b", "b"), ("to-file", "README"), ("to-nothing", "nothing"), ("to-itself", "to-itself"), ("again", "to-b")]
+    {
+        std::os::unix::fs::symlink(target, at(name)).unwrap();
+    }
+    let real = real();
+    assert_eq!(real.folders(dir.path()).unwrap(), [".hidden", "a", "again", "b", "to-b"]);
+    // As told by a look at each.
+    let below = real.below(dir.path());
+    let looked_at = |name: &String| below(Path::new(name)).is_ok_and(|stat| stat.kind == Kind::Dir);
+    let told: Vec<OsString> = names(dir.path()).into_iter().filter(looked_at).map(OsString::from).collect();
+    assert_eq!(real.folders(dir.path()).unwrap(), told);
+    for path in ["README", "nothing"] {
+        let (listed, folders) = (real.list(&at(path)), real.folders(&at(path)));
+        assert_eq!(folders.unwrap_err().to_string(), listed.unwrap_err().to_string(), "{path}");
+    }
 }
 
 #[test]

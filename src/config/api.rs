@@ -20,15 +20,15 @@ use zeroize::Zeroizing;
 /// `api = SCHEME …`: the provider that edits the zone. Two are the same if the operator wrote the same words.
 #[derive(Clone)]
 pub struct Api {
-    /// May hold a key.
-    line: Secret,
+    /// May hold a key. Shared, for a line before the first section is that of all sections.
+    line: Arc<Secret>,
     provider: Arc<dyn Provider>,
 }
 
 impl Api {
     /// A provider that came from no configuration.
     pub fn of(provider: impl Provider + 'static) -> Api {
-        Api { line: Secret(format!("{provider:?}").into_bytes()), provider: Arc::new(provider) }
+        Api { line: Arc::new(Secret(format!("{provider:?}").into_bytes())), provider: Arc::new(provider) }
     }
 
     /// What edits the zone.
@@ -115,7 +115,7 @@ pub(super) fn read(entry: &Entry, scene: &Scene) -> Result<Api, Fault> {
     let is_service = SERVICES.contains(&scheme.text.as_str());
     let Some(read) = known.or(service().filter(|_| is_service)) else { return Err(unknown(scheme)) };
     let line = shell_words::join(entry.words.iter().map(|word| &word.text));
-    Ok(Api { line: Secret(line.into_bytes()), provider: read(scheme, words, scene)?.into() })
+    Ok(Api { line: Arc::new(Secret(line.into_bytes())), provider: read(scheme, words, scene)?.into() })
 }
 
 /// No provider has that name here: which one was meant, or how to come by it.

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 /// A complaint about one place of the configuration file.
@@ -77,7 +78,7 @@ impl Fault {
 /// Collects the complaints about one file.
 pub(super) struct Report<'a> {
     path: &'a Path,
-    lines: Vec<&'a str>,
+    lines: Rc<[&'a str]>,
     /// What stops a section or all of them.
     pub errors: Vec<Diagnostic>,
     /// What is odd, and works.
@@ -100,6 +101,11 @@ impl<'a> Report<'a> {
     pub fn warning(&mut self, line: usize, fault: Fault) {
         let warning = self.place(line, fault);
         self.warnings.push(warning);
+    }
+
+    /// All lines.
+    pub fn lines(&self) -> Rc<[&'a str]> {
+        Rc::clone(&self.lines)
     }
 
     /// The line as it stands in the file; empty past the end.

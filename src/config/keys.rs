@@ -11,6 +11,50 @@ pub(super) enum Reach {
 
 use Reach::{Everything, Section};
 
+/// Some of the parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Keys(u64);
+
+const _: () = assert!(KEYS.len() <= u64::BITS as usize);
+
+impl Keys {
+    /// Adds one. Says whether it was missing.
+    pub fn insert(&mut self, name: &str) -> bool {
+        let known = self.contains(name);
+        self.0 |= bit(name);
+        !known
+    }
+
+    /// Is this one among them?
+    pub fn contains(self, name: &str) -> bool {
+        self.0 & bit(name) != 0
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, name: &str) {
+        self.0 &= !bit(name);
+    }
+
+    /// Takes all out that are not to be kept.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        KEYS.iter().filter(|(key, _)| !keep(key)).for_each(|(key, _)| self.remove(key));
+    }
+
+    /// Is there none?
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Those that are not among `others`.
+    pub fn without(self, others: Keys) -> Keys {
+        Keys(self.0 & !others.0)
+    }
+}
+
+fn bit(name: &str) -> u64 {
+    KEYS.iter().position(|(key, _)| *key == name).map_or(0, |at| 1 << at)
+}
+
 const KEYS: [(&str, Reach); 34] = [
     ("tlsa", Section),
     ("source", Section),

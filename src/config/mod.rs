@@ -44,9 +44,10 @@ use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
     collections::BTreeSet,
-    fmt,
+    fmt::{self, Write},
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
 };
 use zeroize::Zeroize;
 
@@ -119,12 +120,12 @@ pub struct Section {
     /// TTL of an RRset that we create, seconds.
     pub record_ttl: u32,
     /// Commands that take a lineage's files to where services read them, to be run after a switch, each split into words.
-    pub deploy: Vec<Vec<String>>,
+    pub deploy: Arc<Vec<Vec<String>>>,
     /// `deploy` is a program in DaneBot's manner, the only one that brings the certificate to services: nothing is known of them
     /// before it has succeeded.
     pub hook: Option<Hook>,
     /// Commands to run after a switch and after `deploy`, each split into words.
-    pub reload: Vec<Vec<String>>,
+    pub reload: Arc<Vec<Vec<String>>>,
     /// Who says that a record is up.
     pub verify: Verify,
     /// How to look at the served certificate.
@@ -192,17 +193,28 @@ pub struct TlsaLine {
     /// Port, 1–65535.
     pub port: u16,
     /// Protocol label without the underscore: `tcp`, `udp`, `sctp`.
-    pub protocol: String,
+    pub protocol: &'static str,
     /// Base domain: the host name that clients connect to.
     pub domain: DnsName,
     /// `probe:`: what comes before the section's `probe`.
     pub probe: Option<Probe>,
 }
 
+/// What the longest labels for port and protocol take.
+const PREFIX: usize = "_65535._sctp.".len();
+
 impl TlsaLine {
     /// The TLSA query name, `_25._tcp.mx.example.com.` (RFC 6698 section 3).
     pub fn query_name(&self) -> Result<DnsName, String> {
-        format!("_{}._{}.{}", self.port, self.protocol, self.domain).parse()
+        let mut name = String::with_capacity(PREFIX + self.domain.as_str().len());
+        // A `String` takes everything.
+        let _ = write!(name, "_{}._{}.{}", self.port, self.protocol, self.domain);
+        name.parse()
+    }
+
+    /// Has it a query name? Says what `query_name().is_ok()` says, and makes none where that is plain to see.
+    fn has_query_name(&self) -> bool {
+        self.domain.has_room(PREFIX) || self.query_name().is_ok()
     }
 }
 
@@ -214,7 +226,7 @@ pub struct Wanted {
     /// Port, 1–65535.
     pub port: u16,
     /// Protocol label without the underscore.
-    pub protocol: String,
+    pub protocol: &'static str,
     /// Where the hosts are found.
     pub hosts: Hosts,
     /// `probe:`: what comes before the section's `probe`.
@@ -224,8 +236,7 @@ pub struct Wanted {
 impl Wanted {
     /// The line for one of the hosts.
     pub fn line(&self, host: DnsName) -> TlsaLine {
-        let Wanted { param, port, protocol, probe, .. } = self.clone();
-        TlsaLine { param, port, protocol, domain: host, probe }
+        TlsaLine { param: self.param, port: self.port, protocol: self.protocol, domain: host, probe: self.probe }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     api::Scene,
     decode::{self, Decoded},
     diagnostic::{Diagnostic, Fault, Report},
-    grammar::{self, Entry, Header, Scope},
+    grammar::{Entry, Header, Scopes},
     keys::{self, Reach},
     lookup::{self, Lookups},
     settings::{Everywhere, Settings},
@@ -19,7 +19,7 @@ use crate::{
 };
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashMap},
     fmt,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -130,10 +130,10 @@ pub fn parse(path: &Path, bytes: &[u8], overrides: &Overrides, lookups: &dyn Loo
     if let Some((line, fault)) = fault {
         report.error(line, fault);
     }
-    let scopes = grammar::scopes(&text, &mut report);
+    let scopes = Scopes::of(&report);
     let directory = path.parent().unwrap_or(Path::new("/"));
     let scene = Scene { path, directory, lookups, warnings: RefCell::default() };
-    let mut reader = Reader { report, scene, everywhere: Everywhere::default() };
+    let mut reader = Reader { report, scene, everywhere: Everywhere::default(), lineages: idna::Names::default() };
     let mut config = reader.config(path, scopes, overrides);
     let Report { mut errors, mut warnings, .. } = reader.report;
     if fatal {
@@ -149,6 +149,8 @@ struct Reader<'a> {
     report: Report<'a>,
     scene: Scene<'a>,
     everywhere: Everywhere,
+    /// The lineages of the sections that are finished, as far as somebody had to know them.
+    lineages: idna::Names,
 }
 
 /// A section while its parameters are collected; it may have been opened several times.
@@ -159,15 +161,15 @@ struct Target {
 }
 
 impl Reader<'_> {
-    fn config(&mut self, path: &Path, scopes: Vec<Scope>, overrides: &Overrides) -> Config {
+    fn config(&mut self, path: &Path, mut scopes: Scopes, overrides: &Overrides) -> Config {
         let mut defaults = Target { header: nowhere(), settings: Settings::default(), damaged: false };
         let mut targets: Vec<Target> = Vec::new();
-        let mut index = BTreeMap::new();
-        for scope in scopes {
+        let mut index = HashMap::new();
+        while let Some(scope) = scopes.next(&mut self.report) {
             let target = match scope.header {
                 None => &mut defaults,
                 Some(header) => {
-                    let at = *index.entry(folded(&header.name.text)).or_insert(targets.len());
+                    let at = *index.entry(idna::folded(&header.name.text)).or_insert(targets.len());
                     if at == targets.len() {
                         targets.push(Target { header, settings: Settings::default(), damaged: false });
                     }
@@ -181,6 +183,7 @@ impl Reader<'_> {
         let mut config = self.empty(path, Defaults::of(overrides.alnitak));
         self.check_directories(&config);
         let all_broken = defaults.damaged || !self.everywhere.bad.is_empty();
+        config.sections.reserve_exact(targets.len());
         for target in targets {
             self.finish(target, &defaults.settings, all_broken, &mut config);
         }
@@ -248,7 +251,7 @@ impl Reader<'_> {
             bad.remove("ttl");
         }
         // Logging has its own way to fail, and like notification it holds up no section.
-        bad.retain(|key| !key.starts_with("log") && !["notify", "stuck"].contains(key));
+        bad.retain(|key| !key.starts_with("log") && !["notify", "stuck"].contains(&key));
     }
 
     /// The configuration without its sections.
@@ -318,7 +321,10 @@ impl Reader<'_> {
         };
         let ours = [&config.dane_directory, &config.state_directory];
         let lineage = lineage_name(&header.name.text);
-        let other = config.sections.iter().find(|section| idna::same(&section.lineage(), &lineage));
+        for section in &config.sections[self.lineages.count()..] {
+            self.lineages.add(&section.lineage());
+        }
+        let other = self.lineages.find(&lineage).map(|(at, _)| &config.sections[at]);
         let message = match (source.places().iter().find(|place| ours.iter().any(|dir| place.starts_with(dir))), other)
         {
             (Some(place), _) => {
@@ -338,7 +344,7 @@ impl Reader<'_> {
         let Target { header, settings, damaged } = target;
         let line = header.line;
         let name = header.name.text.clone();
-        let inherits_bad = defaults.bad.iter().any(|key| *key == "tlsa" || !settings.seen.contains(key));
+        let inherits_bad = defaults.bad.contains("tlsa") || !defaults.bad.without(settings.seen).is_empty();
         let mut broken = all_broken || damaged || inherits_bad || !settings.bad.is_empty();
         let told = |key| settings.bad.contains(key) || defaults.bad.contains(key);
         let host = name::host(&name);
@@ -382,11 +388,6 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-/// What names of one section have in common: case does not matter, nor does the form of an international name.
-fn folded(name: &str) -> String {
-    idna::to_ascii(name).unwrap_or_else(|_| name.to_owned()).to_lowercase()
 }
 
 /// Can a directory in `live/` have this name? What is broken is pinned nevertheless, so no other name may get there.

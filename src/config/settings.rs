@@ -5,6 +5,7 @@ use super::{
     api::{self, Scene},
     diagnostic::Fault,
     grammar::Entry,
+    keys::Keys,
     source,
     tlsa_line::{self, Template},
     values::{absolute, addresses, choice, count, flag, mode, one, seconds, servers, some_seconds},
@@ -15,9 +16,9 @@ use crate::{
     name::DnsName,
 };
 use std::{
-    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
 };
 
 /// Parameters of a section, or the defaults that stand before all sections.
@@ -27,8 +28,8 @@ pub(super) struct Settings {
     pub source: Option<Source>,
     pub api: Option<Api>,
     record_ttl: Option<u32>,
-    deploy: Option<Vec<Vec<String>>>,
-    reload: Option<Vec<Vec<String>>>,
+    deploy: Option<Arc<Vec<Vec<String>>>>,
+    reload: Option<Arc<Vec<Vec<String>>>>,
     pub verify: Option<Verify>,
     probe: Option<Probe>,
     probe_address: Vec<(IpAddr, Option<u16>)>,
@@ -43,9 +44,9 @@ pub(super) struct Settings {
     nameservers: Vec<SocketAddr>,
     timeout: Option<u64>,
     /// The parameters that occur here, understood or not.
-    pub seen: BTreeSet<&'static str>,
+    pub seen: Keys,
     /// Those that were not understood.
-    pub bad: BTreeSet<&'static str>,
+    pub bad: Keys,
 }
 
 impl Settings {
@@ -56,8 +57,8 @@ impl Settings {
             "source" => self.source = Some(source::read(entry)?),
             "api" => self.api = Some(api::read(entry, scene)?),
             "record_ttl" => self.record_ttl = Some(u32::try_from(seconds(entry)?).unwrap_or(u32::MAX)),
-            "deploy" => self.deploy.get_or_insert_default().extend(api::command(&entry.words).transpose()?),
-            "reload" => self.reload.get_or_insert_default().extend(api::command(&entry.words).transpose()?),
+            "deploy" => add(&mut self.deploy, entry)?,
+            "reload" => add(&mut self.reload, entry)?,
             "verify" => {
                 let choices = [("authoritative", Verify::Authoritative), ("provider", Verify::Provider)];
                 self.verify = Some(choice(entry, &choices)?);
@@ -94,14 +95,16 @@ impl Settings {
     /// The `tlsa` lines of a section, those of `defaults` first, duplicates left out; `None` if one needs the domain of the
     /// section and the section has none.
     pub fn lines(&self, defaults: &Settings, domain: Option<DnsName>) -> Option<Vec<TlsaLine>> {
-        let mut lines: Vec<TlsaLine> = Vec::new();
+        let mut lines: Vec<TlsaLine> = Vec::with_capacity(defaults.tlsa.len() + self.tlsa.len());
         for template in defaults.tlsa.iter().chain(&self.tlsa) {
             let line = template.line(domain.as_ref());
             if line.is_none() && template.takes_section() {
                 return None;
             }
             let Some(line) = line else { continue };
-            line.query_name().ok()?;
+            if !line.has_query_name() {
+                return None;
+            }
             if !lines.contains(&line) {
                 lines.push(line);
             }
@@ -158,6 +161,13 @@ impl Settings {
     }
 }
 
+/// One more command.
+fn add(commands: &mut Option<Arc<Vec<Vec<String>>>>, entry: &Entry) -> Result<(), Fault> {
+    let command = api::command(&entry.words).transpose()?;
+    Arc::make_mut(commands.get_or_insert_default()).extend(command);
+    Ok(())
+}
+
 /// A section that stands in no file, with the defaults for everything else.
 pub(crate) fn section(name: String, tlsa: Vec<TlsaLine>, api: Api) -> Section {
     Settings::default().section(&Settings::default(), name, 0, tlsa, api)
@@ -184,9 +194,9 @@ pub(super) struct Everywhere {
     /// Line and word of the last directory.
     pub place: Option<(usize, Word)>,
     /// The parameters that occur, understood or not.
-    pub seen: BTreeSet<&'static str>,
+    pub seen: Keys,
     /// Those that were not understood.
-    pub bad: BTreeSet<&'static str>,
+    pub bad: Keys,
 }
 
 impl Everywhere {

@@ -28,7 +28,7 @@ pub(super) const PROBES: [(&str, Probe); 11] = [
 pub(super) struct Template {
     param: Param,
     port: u16,
-    protocol: String,
+    protocol: &'static str,
     place: Place,
     probe: Option<Probe>,
 }
@@ -56,8 +56,8 @@ impl Template {
                 probe = Some(way(&how)?);
             } else if port.is_none() && values::port(text).is_some() {
                 port = values::port(text);
-            } else if protocol.is_none() && is_protocol(text) {
-                protocol = Some(text.to_ascii_lowercase());
+            } else if let (None, Some(named)) = (protocol, protocol_of(text)) {
+                protocol = Some(named);
             } else if values::port(text).is_some() {
                 return Err(word.fault("a second port").hint("write a \"tlsa\" line for each port"));
             } else if place == Place::Section {
@@ -71,7 +71,7 @@ impl Template {
                 .fault("the \"tlsa\" line names no port")
                 .hint(format!("write \"tlsa = {param} 25\", or which port the service has")));
         };
-        let template = Template { param, port, protocol: protocol.unwrap_or_else(|| "tcp".into()), place, probe };
+        let template = Template { param, port, protocol: protocol.unwrap_or("tcp"), place, probe };
         match &template.place {
             Place::Host(domain) => match template.at(domain.clone()).query_name() {
                 Err(why) => Err(first.fault(format!("the name of the TLSA record is not valid: {why}"))),
@@ -98,12 +98,12 @@ impl Template {
     /// The line whose hosts are looked up.
     pub fn wanted(&self) -> Option<Wanted> {
         let Place::LookedUp(hosts) = &self.place else { return None };
-        let Template { param, port, protocol, probe, .. } = self.clone();
+        let Template { param, port, protocol, probe, .. } = *self;
         Some(Wanted { param, port, protocol, hosts: hosts.clone(), probe })
     }
 
     fn at(&self, domain: DnsName) -> TlsaLine {
-        let Template { param, port, protocol, probe, .. } = self.clone();
+        let Template { param, port, protocol, probe, .. } = *self;
         TlsaLine { param, port, protocol, domain, probe }
     }
 }
@@ -116,8 +116,8 @@ fn way(word: &Word) -> Result<Probe, Fault> {
     })
 }
 
-fn is_protocol(text: &str) -> bool {
-    ["tcp", "udp", "sctp"].iter().any(|protocol| text.eq_ignore_ascii_case(protocol))
+fn protocol_of(text: &str) -> Option<&'static str> {
+    ["tcp", "udp", "sctp"].into_iter().find(|protocol| text.eq_ignore_ascii_case(protocol))
 }
 
 /// A word that is neither port nor protocol says whose records they are.

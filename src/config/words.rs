@@ -32,10 +32,25 @@ impl Word {
 
 /// Splits `value`, which begins at `column`; a `#` at the start of a word begins a comment.
 pub(super) fn split(value: &str, column: usize) -> Result<Vec<Word>, Fault> {
+    if is_plain(value) {
+        return Ok(plain(value, column));
+    }
     let places = locate(value).map_err(|at| Fault::at(column + at, 1, "this quote is never closed"))?;
     let Ok(texts) = shell_words::split(value) else { return Err(Fault::at(column, 1, "a quote is never closed")) };
     let words = texts.into_iter().zip(places);
     Ok(words.map(|(text, (at, width))| Word { text, column: column + at, width }).collect())
+}
+
+/// Is there nothing in it that a shell takes for more than a letter or a blank?
+fn is_plain(value: &str) -> bool {
+    value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t') && !b"'\"\\#".contains(&byte))
+}
+
+/// What blanks part.
+fn plain(value: &str, column: usize) -> Vec<Word> {
+    let words = value.split([' ', '\t']).filter(|word| !word.is_empty());
+    let place = |word: &str| word.as_ptr().addr() - value.as_ptr().addr();
+    words.map(|word| Word { text: word.to_owned(), column: column + place(word), width: word.len() }).collect()
 }
 
 /// Start and width of each word that `shell_words` finds, or where a quote was opened that nothing closes.
@@ -95,6 +110,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn plain_words_are_those_of_a_shell(value in "[abc =:.\t]{0,12}") {
+            let texts: Vec<String> = plain(&value, 1).into_iter().map(|word| word.text).collect();
+            prop_assert!(is_plain(&value));
+            prop_assert_eq!(Ok(texts), shell_words::split(&value));
+            let places: Vec<_> = plain(&value, 0).iter().map(|word| (word.column, word.width)).collect();
+            prop_assert_eq!(Ok(places), locate(&value));
+        }
+
         #[test]
         fn every_word_has_a_place(value in "[ab '\"\\\\#é\t]{0,12}") {
             let texts = shell_words::split(&value);

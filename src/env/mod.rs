@@ -220,6 +220,13 @@ pub trait Files {
     fn real_path(&self, path: &Path) -> io::Result<PathBuf>;
     /// The names in a directory, sorted.
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
+    /// The names of the directories in a directory, links followed, sorted.
+    fn folders(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        let mut names = self.list(dir)?;
+        let below = self.below(dir);
+        names.retain(|name| below(Path::new(name)).is_ok_and(|stat| stat.kind == Kind::Dir));
+        Ok(names)
+    }
     /// Makes a directory and its missing parents with `mode`; one that is there already is left as it is.
     fn make_dir(&self, dir: &Path, mode: u32) -> io::Result<()>;
     /// Sets permission bits and, if given, the group. Does not follow a link.

@@ -69,16 +69,21 @@ pub struct Forbidden<'a> {
     pub overwritten: BTreeMap<PathBuf, String>,
 }
 
-/// Looks through the configuration of Postfix, dovecot and nginx for what services must not read; below `dane` is what they should.
-pub fn scan(files: &dyn Files, forbidden: &Forbidden<'_>, dane: &Path) -> Scan {
+/// Looks through the configuration of Postfix, dovecot and nginx for what services must not read, which is put together only where
+/// there is such a service; below `dane` is what they should read.
+pub fn scan<'a>(files: &dyn Files, forbidden: impl FnOnce() -> Forbidden<'a>, dane: &Path) -> Scan {
     let mut walk = Walk { files, seen: BTreeMap::new(), visited: BTreeSet::new(), unreadable: Vec::new() };
     PLACES.iter().for_each(|place| walk.take(Path::new(place), 0));
     let Walk { seen, unreadable, .. } = walk;
     let mut scan = Scan { mentions: Vec::new(), unreadable };
+    if seen.is_empty() {
+        return scan;
+    }
+    let forbidden = forbidden();
     for (file, text) in &seen {
         for (index, line) in text.lines().enumerate() {
             let inline = !file.starts_with("/etc/postfix");
-            for (lineage, found, instead) in mentions(line, inline, forbidden, dane) {
+            for (lineage, found, instead) in mentions(line, inline, &forbidden, dane) {
                 scan.mentions.push(Mention { file: file.clone(), line: index + 1, lineage, found, instead });
             }
         }
@@ -140,7 +145,8 @@ fn mentions(line: &str, inline: bool, forbidden: &Forbidden<'_>, dane: &Path) ->
         let below = Path::new(word).strip_prefix(forbidden.live).ok()?;
         let mut parts = below.components();
         let first = parts.next()?.as_os_str().to_str()?;
-        let lineage = forbidden.lineages.iter().find(|lineage| idna::same(lineage, first))?;
+        let near = || forbidden.lineages.iter().find(|lineage| idna::same(lineage, first));
+        let lineage = forbidden.lineages.get(first).or_else(near)?;
         Some((lineage.clone(), word.to_owned(), dane.join(first).join(parts.as_path())))
     };
     words.filter_map(mention).collect()

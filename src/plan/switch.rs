@@ -204,7 +204,7 @@ pub fn reload(model: &Model<'_>, plan: &mut Plan) {
             }
         }
     }
-    let in_order = model.input.config.sections.iter().flat_map(|section| &section.reload);
+    let in_order = model.input.config.sections.iter().flat_map(|section| section.reload.iter());
     let mut done = BTreeSet::new();
     for command in in_order.filter(|command| done.insert(*command)) {
         if let Some((lineages, timeout)) = owed.remove(command) {

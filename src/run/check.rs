@@ -25,6 +25,7 @@ use crate::{
     },
 };
 use std::{
+    cell::LazyCell,
     collections::{BTreeMap, BTreeSet},
     path::Path,
     rc::Rc,
@@ -154,7 +155,11 @@ fn inside(
     let lineages = &lineages.iter().chain(known).cloned().collect();
     findings.extend(check::rollovers(&state, lineages, env.wall()));
     let live = config.letsencrypt_directory.join("live");
-    findings.extend(reads_live(&services::scan(env, &forbidden(env, config, &live, lineages), &config.dane_directory)));
+    findings.extend(reads_live(&services::scan(
+        env,
+        || forbidden(env, config, &live, lineages),
+        &config.dane_directory,
+    )));
     state
 }
 
@@ -187,9 +192,9 @@ fn forbidden<'a>(
 
 /// Warnings for `--config-test`.
 pub(super) fn warnings_of_services(env: &dyn Env, config: &Config) -> String {
-    let lineages = subjects::named(config);
+    let lineages = LazyCell::new(|| subjects::named(config));
     let live = config.letsencrypt_directory.join("live");
-    let scan = services::scan(env, &forbidden(env, config, &live, &lineages), &config.dane_directory);
+    let scan = services::scan(env, || forbidden(env, config, &live, &lineages), &config.dane_directory);
     let line =
         |mention: &services::Mention| format!("warning: {}:{}: {mention}\n", mention.file.display(), mention.line);
     scan.mentions.iter().map(line).collect()

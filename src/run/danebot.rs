@@ -18,6 +18,7 @@ use ring::digest::{SHA256, digest};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// What DaneBot publishes.
@@ -166,7 +167,7 @@ impl<'a> Bot<'a> {
         section.probe = Probe::Off;
         section.hold = Some(call.propagation.max(LEAST_HOLD));
         section.timeout = HOOK_LIMIT;
-        section.deploy = vec![vec![self.hook.to_string_lossy().into_owned()]];
+        section.deploy = Arc::new(vec![vec![self.hook.to_string_lossy().into_owned()]]);
         section.hook = Some(Hook { vars: self.process.vars.clone(), unseen_ttl: call.ttl.into() });
         section.pin = config::Pin::Always;
         config.sections = vec![section];
@@ -202,7 +203,7 @@ impl<'a> Bot<'a> {
     fn lines(&self, journal: Option<&Journal>) -> Result<Vec<TlsaLine>, String> {
         let param: Param = PARAM.parse().map_err(|why| format!("{PARAM}: {why}"))?;
         let line = |port: u16, domain: &DnsName, probe| {
-            let (protocol, domain) = ("tcp".to_owned(), domain.clone());
+            let (protocol, domain) = ("tcp", domain.clone());
             TlsaLine { param, port, protocol, domain, probe }
         };
         let mut lines: Vec<TlsaLine> = Vec::new();

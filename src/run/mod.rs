@@ -30,13 +30,15 @@ use crate::{
         alnitak,
         store::{Store, lineage_file, lineages_of},
     },
-    lineage::{certbot, layout::Places, source::Source},
+    lineage::{layout::Places, source::Source},
     plan::Trouble,
 };
 use std::{
-    cell::Cell,
+    borrow::Cow,
+    cell::{Cell, LazyCell},
     collections::{BTreeMap, BTreeSet, HashSet},
-    io::ErrorKind,
+    io::{self, ErrorKind},
+    ops::Deref,
     path::Path,
     time::Duration,
 };
@@ -165,7 +167,7 @@ impl<'a> Run<'a> {
         };
         let of_certbot = |section: &Section| section.source == Source::Certbot;
         let wanted = config.sections.is_empty() || config.sections.iter().any(of_certbot);
-        let live = certbot::lineages(env, &places.live).unwrap_or_else(|error| {
+        let live = lineages_in(env, &places.live).unwrap_or_else(|error| {
             if wanted || error.kind() != ErrorKind::NotFound {
                 let live = places.live.display();
                 tracing::warn!("cannot list {live}, so there are no certificates (`letsencrypt_directory` says where they are): {error}");
@@ -178,13 +180,17 @@ impl<'a> Run<'a> {
     }
 
     fn command(mut self) -> Report {
-        let known = lineages_on_record(self.env, &self.places.state);
-        let unmatched = self.match_sections(&known);
+        let (env, state) = (self.env, self.places.state.clone());
+        let known = LazyCell::new(|| lineages_on_record(env, &state));
+        if self.arguments.command == Command::ConfigTest {
+            let unmatched: Vec<String> = self.matched(&known).filter_map(|(_, found)| found.err()).collect();
+            return commands::config_test(self.env, self.config, &unmatched);
+        }
+        // What is written down of a run that rests has it, too.
+        let known: &BTreeSet<String> = &known;
+        let unmatched = self.match_sections(known);
         if self.arguments.command == Command::Deploy {
             self.mode = Mode::Deploy(self.hinted());
-        }
-        if self.arguments.command == Command::ConfigTest {
-            return commands::config_test(self.env, self.config, &unmatched);
         }
         self.rests = self.rests.filter(|_| unmatched.is_empty());
         for text in &unmatched {
@@ -196,7 +202,7 @@ impl<'a> Run<'a> {
         match &self.arguments.command {
             Command::Status { lineages, live } => self.status(lineages, *live),
             Command::Print { what, zone } => self.print(what, *zone),
-            Command::Pre => self.pre(&known),
+            Command::Pre => self.pre(known),
             Command::ImportAlnitak { file } => {
                 let file = file.clone().unwrap_or_else(|| alnitak::DATA.into());
                 match self.arguments.dry_run {
@@ -204,65 +210,87 @@ impl<'a> Run<'a> {
                     false => self.locked(POST_WAIT, Vec::new(), |run, store| run.import(store, &file)),
                 }
             }
-            _ if self.arguments.dry_run => self.dry_run(&known),
+            _ if self.arguments.dry_run => self.dry_run(known),
             Command::Post | Command::Deploy => {
                 let mut troubles = Vec::new();
                 if self.mode == Mode::Post {
                     let keeper = self.keeper();
                     let held =
                         |name: &&String| self.env.stat(&lineage_file(&self.places.state, name, "held"), false).is_ok();
-                    let names: BTreeSet<&String> = self.live.iter().chain(&known).collect();
+                    let names: BTreeSet<&String> = self.live.iter().chain(known).collect();
                     troubles = names.into_iter().filter(held).filter_map(|name| keeper.release(name).err()).collect();
                 }
                 self.locked(POST_WAIT, troubles, |run, store| run.rounds(store))
             }
             Command::Reset { force } => self.locked(POST_WAIT, Vec::new(), |run, store| run.reset(store, *force)),
             Command::Withdraw { lineage } => {
-                let lineage = self.spelt(lineage, &known);
+                let lineage = self.spelt(lineage, known);
                 self.locked(POST_WAIT, Vec::new(), |run, store| run.withdraw(store, &lineage))
             }
             Command::Rollback { lineage } => {
-                let lineage = self.spelt(lineage, &known);
+                let lineage = self.spelt(lineage, known);
                 self.locked(POST_WAIT, Vec::new(), |run, store| run.rollback(store, &lineage))
             }
             Command::Switch { lineage, .. } => {
-                let lineage = self.spelt(lineage, &known);
+                let lineage = self.spelt(lineage, known);
                 self.locked(POST_WAIT, Vec::new(), |run, store| run.force(store, &lineage))
             }
             _ => self.locked(if self.arguments.wait { POST_WAIT } else { PLAIN_WAIT }, Vec::new(), Run::rounds),
         }
     }
 
-    /// Finds the lineage of each section: by its exact name, else without regard to case. Says which sections have none.
+    /// Takes the sections that have a lineage. Says which have none.
     fn match_sections(&mut self, known: &BTreeSet<String>) -> Vec<String> {
-        let mut unmatched = Vec::new();
-        let exact: HashSet<String> = self.live.iter().chain(known).cloned().collect();
-        let mut sections = Vec::with_capacity(self.config.sections.len());
-        for section in &self.config.sections {
-            match self.lineage_to(section, known, &exact) {
+        let (mut sections, mut sources, mut unmatched) = (Vec::new(), Vec::new(), Vec::new());
+        for (section, found) in self.matched(&known) {
+            match found {
                 Ok(name) => {
-                    let source = section.source.in_place().cloned();
-                    self.places.sources.extend(source.map(|source| (name.clone(), source)));
-                    sections.push((name, section.clone()));
+                    sources.extend(section.source.in_place().map(|source| (name.clone().into_owned(), source.clone())));
+                    sections.push((name.into_owned(), section.clone()));
                 }
-                Err(why) => unmatched.push(format!("section [{}]: {why}", section.name)),
+                Err(why) => unmatched.push(why),
             }
         }
+        self.places.sources.extend(sources);
         self.sections = sections.into_iter().collect();
         unmatched
     }
 
+    /// Finds the lineage of each section: by its exact name, else without regard to case; or says what is missing. `known` are those
+    /// that the journal has a file for: who need not know them does not look for them.
+    fn matched<'s>(
+        &'s self,
+        known: &'s impl Deref<Target = BTreeSet<String>>,
+    ) -> impl Iterator<Item = (&'s Section, Result<Cow<'s, str>, String>)> {
+        let exact: HashSet<&str> = self.live.iter().map(String::as_str).collect();
+        let near = LazyCell::new(|| {
+            let mut near = idna::Names::default();
+            self.live.iter().chain(known.iter()).for_each(|name| near.add(name));
+            near
+        });
+        self.config.sections.iter().map(move |section| {
+            let own = section.lineage();
+            let found = exact.get(&*own).copied().or_else(|| known.get(&*own).map(String::as_str));
+            let found = found.map(Cow::Borrowed).or_else(|| near.find(&own).map(|(_, name)| name.to_owned().into()));
+            let lineage = self.lineage_to(section, own, found, known);
+            (section, lineage.map_err(|why| format!("section [{}]: {why}", section.name)))
+        })
+    }
+
     /// The name of a section's lineage, if it has one; else what is missing.
-    fn lineage_to(&self, section: &Section, known: &BTreeSet<String>, all: &HashSet<String>) -> Result<String, String> {
-        let own = section.lineage();
-        let mut names = self.live.iter().chain(known);
-        let found = all.get(&*own).or_else(|| names.find(|name| idna::same(name, &own)));
+    fn lineage_to<'s>(
+        &self,
+        section: &Section,
+        own: Cow<'s, str>,
+        found: Option<Cow<'s, str>>,
+        known: &impl Deref<Target = BTreeSet<String>>,
+    ) -> Result<Cow<'s, str>, String> {
         match (section.source.in_place(), found) {
-            (None, Some(name)) => Ok(name.clone()),
+            (None, Some(name)) => Ok(name),
             (None, None) => Err(format!("there is no lineage of that name in {}", self.places.live.display())),
-            (Some(_), Some(name)) if known.contains(name) => Ok(name.clone()),
+            (Some(_), Some(name)) if known.contains(&*name) => Ok(name),
             (Some(source), found) => {
-                let name = found.map_or(own.into_owned(), String::clone);
+                let name = found.unwrap_or(own);
                 source.is_there(self.env, &name).map(|()| name)
             }
         }
@@ -319,6 +347,12 @@ impl<'a> Run<'a> {
         }
         self.conclude(summary, &mut store)
     }
+}
+
+/// The lineages that `live/` holds: its directories, sorted. Names that start with a dot are passed over.
+fn lineages_in(env: &dyn Env, live: &Path) -> io::Result<Vec<String>> {
+    let names = env.folders(live)?.into_iter().filter_map(|name| name.into_string().ok());
+    Ok(names.filter(|name| !name.starts_with('.')).collect())
 }
 
 /// Names of lineages that the journal has a file for; readable also when the rest is not.

@@ -26,7 +26,7 @@ fn looked_up(script: &str, param: &str, known: &[&str]) -> Scene {
     let mut scene = Scene::new(script);
     let section = scene.sections.get_mut("mx").unwrap();
     section.tlsa.clear();
-    let (param, protocol) = (param.parse().unwrap(), "tcp".to_owned());
+    let (param, protocol) = (param.parse().unwrap(), "tcp");
     section.wanted = vec![Wanted { param, port: 25, protocol, hosts: mx(), probe: None }];
     let hosts = known.iter().map(|host| (name(host), HostDoc::default())).collect();
     scene.journal.lineages.get_mut("mx").unwrap().hosts = BTreeMap::from([(mx(), hosts)]);

@@ -259,7 +259,7 @@ fn endpoints() {
     }
     let mut udp = Scene::new("probe; ns1 -");
     let section = udp.sections.get_mut("mx").unwrap();
-    section.tlsa.iter_mut().for_each(|line| line.protocol = "udp".into());
+    section.tlsa.iter_mut().for_each(|line| line.protocol = "udp");
     let query = name("_25._udp.mx.example.com");
     udp.journal.owners.insert(query.clone(), daneroll::journal::OwnerDoc::new(query.clone()));
     assert_eq!(Model::new(udp.input()).owners[&query].endpoint, None);

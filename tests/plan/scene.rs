@@ -46,7 +46,7 @@ use daneroll::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 /// The moment of all scenes: 100 days on the journal's clock.
@@ -92,8 +92,8 @@ fn section(name: &str) -> Section {
         api: Api::of(Exec { argv: vec!["/sim/provider".into()], user: None, at_once: 1, temporary_from: 128 }),
         record_ttl: 300,
         hook: None,
-        deploy: Vec::new(),
-        reload: Vec::new(),
+        deploy: Arc::default(),
+        reload: Arc::default(),
         verify: Verify::Authoritative,
         probe: Probe::Off,
         probe_address: Vec::new(),
@@ -180,7 +180,7 @@ impl Scene {
         let line = |param: &&str| TlsaLine {
             param: param.parse().unwrap(),
             port: self.port,
-            protocol: "tcp".into(),
+            protocol: "tcp",
             domain: name("mx.example.com"),
             probe: None,
         };
@@ -418,8 +418,8 @@ impl Scene {
     fn setting(&mut self, verb: &str, words: &[&str]) {
         let number = || words[0].parse::<u64>().unwrap();
         match verb {
-            "deploy" => self.section().deploy.push(vec![words[0].to_owned()]),
-            "reload" => self.section().reload.push(vec![words[0].to_owned()]),
+            "deploy" => Arc::make_mut(&mut self.section().deploy).push(vec![words[0].to_owned()]),
+            "reload" => Arc::make_mut(&mut self.section().reload).push(vec![words[0].to_owned()]),
             "hold" => self.section().hold = Some(number()),
             "patience" => self.section().patience = number(),
             "probe" => self.section().probe = Probe::Auto,

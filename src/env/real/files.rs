@@ -62,6 +62,21 @@ impl Files for Real {
         Ok(names)
     }
 
+    fn folders(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        let is_folder = |entry: &fs::DirEntry| match entry.file_type() {
+            // Most file systems tell it with the name. Only behind a link is it worth a look.
+            Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+            _ => std::fs::metadata(entry.path()).is_ok_and(|found| found.is_dir()),
+        };
+        let mut names = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            names.extend(is_folder(&entry).then(|| entry.file_name()));
+        }
+        names.sort();
+        Ok(names)
+    }
+
     fn make_dir(&self, dir: &Path, mode: u32) -> io::Result<()> {
         if dir.as_os_str().is_empty() || fs::metadata(dir).is_ok_and(|found| found.is_dir()) {
             return Ok(());

@@ -39,7 +39,7 @@ pub fn parse(text: &str) -> Result<Host, String> {
         }
     };
     let param = "311".parse()?;
-    let line = TlsaLine { param, port, protocol: "tcp".into(), domain: base.clone(), probe: None };
+    let line = TlsaLine { param, port, protocol: "tcp", domain: base.clone(), probe: None };
     let query = line.query_name().map_err(|why| format!("no TLSA record can belong to it: {why}"))?;
     Ok(Host { base, port, protocol, query })
 }
