@@ -208,8 +208,9 @@ impl TlsaLine {
     pub fn query_name(&self) -> Result<DnsName, String> {
         let mut name = String::with_capacity(PREFIX + self.domain.as_str().len());
         // A `String` takes everything.
-        let _ = write!(name, "_{}._{}.{}", self.port, self.protocol, self.domain);
-        name.parse()
+        let _ = write!(name, "_{}._{}.{}", self.port, self.protocol, self.domain.as_str());
+        // Not as people write it: beside underscores no label may be written from right to left (RFC 5893), and here it may.
+        DnsName::try_from(name)
     }
 
     /// Has it a query name? Says what `query_name().is_ok()` says, and makes none where that is plain to see.

@@ -203,6 +203,7 @@ mod tests {
             ("310 MX.B.Example. TCP 25", "_25._tcp.mx.b.example.", "310"),
             ("311 5061 sctp a-b.xn--bcher-kva.example", "_5061._sctp.a-b.xn--bcher-kva.example.", "311"),
             ("311 25 mail.", "_25._tcp.mail.", "311"),
+            ("311 25 שלום.example", "_25._tcp.xn--9dbne9b.example.", "311"), // beside no underscore by itself
         ] {
             let line = read(value).unwrap();
             assert_eq!(

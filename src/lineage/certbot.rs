@@ -15,12 +15,9 @@ use std::{
 use zeroize::Zeroizing;
 
 /// The lineages that `live/` holds: its directories, sorted. Names that start with a dot are passed over.
-pub fn lineages(files: &dyn Files, live: &Path) -> std::io::Result<Vec<String>> {
-    let names = files.list(live)?.into_iter().filter_map(|name| name.into_string().ok());
-    let below = files.below(live);
-    let is_lineage =
-        |name: &String| !name.starts_with('.') && below(Path::new(name)).is_ok_and(|stat| stat.kind == Kind::Dir);
-    Ok(names.filter(is_lineage).collect())
+pub fn lineages(files: &dyn Files, live: &Path) -> io::Result<Vec<String>> {
+    let names = files.folders(live)?.into_iter().filter_map(|name| name.into_string().ok());
+    Ok(names.filter(|name| !name.starts_with('.')).collect())
 }
 
 /// Reads the generation that a directory of links (or of files) shows, if it is complete: full chain and key are there, the

@@ -30,14 +30,14 @@ use crate::{
         alnitak,
         store::{Store, lineage_file, lineages_of},
     },
-    lineage::{layout::Places, source::Source},
+    lineage::{certbot, layout::Places, source::Source},
     plan::Trouble,
 };
 use std::{
     borrow::Cow,
     cell::{Cell, LazyCell},
     collections::{BTreeMap, BTreeSet, HashSet},
-    io::{self, ErrorKind},
+    io::ErrorKind,
     ops::Deref,
     path::Path,
     time::Duration,
@@ -167,7 +167,7 @@ impl<'a> Run<'a> {
         };
         let of_certbot = |section: &Section| section.source == Source::Certbot;
         let wanted = config.sections.is_empty() || config.sections.iter().any(of_certbot);
-        let live = lineages_in(env, &places.live).unwrap_or_else(|error| {
+        let live = certbot::lineages(env, &places.live).unwrap_or_else(|error| {
             if wanted || error.kind() != ErrorKind::NotFound {
                 let live = places.live.display();
                 tracing::warn!("cannot list {live}, so there are no certificates (`letsencrypt_directory` says where they are): {error}");
@@ -347,12 +347,6 @@ impl<'a> Run<'a> {
         }
         self.conclude(summary, &mut store)
     }
-}
-
-/// The lineages that `live/` holds: its directories, sorted. Names that start with a dot are passed over.
-fn lineages_in(env: &dyn Env, live: &Path) -> io::Result<Vec<String>> {
-    let names = env.folders(live)?.into_iter().filter_map(|name| name.into_string().ok());
-    Ok(names.filter(|name| !name.starts_with('.')).collect())
 }
 
 /// Names of lineages that the journal has a file for; readable also when the rest is not.
