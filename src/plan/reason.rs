@@ -267,12 +267,7 @@ impl Reason {
             Reason::NotAsked { owner } => format!("{owner} has not been looked at in this run"),
             Reason::NoServers { owner, why } => format!("the servers of {owner} are unknown: {why}"),
             Reason::Unknown { owner, server, address, why, patience } => {
-                let patience = match patience {
-                    Some(until) if *until > now => {
-                        format!(" (it may be left out in {} at the earliest)", span(until.until(now)))
-                    }
-                    _ => String::new(),
-                };
+                let patience = left_out(*patience, now);
                 format!("waiting for name server {server} ({address}) to answer for {owner}: {why}{patience}")
             }
             Reason::NotShown { owner, server, address, mismatch } => {
@@ -297,10 +292,7 @@ impl Reason {
                 "no `reload` is configured and probes are off, so the old certificate may be presented until it \
                  expires (Unix time {not_after})"
             ),
-            Reason::NeedsProbe => "it was there before us or others use it: it is deleted only when probes of every \
-                                   address show that nobody needs it, and probes are off here; delete it by hand if \
-                                   you know"
-                .into(),
+            Reason::NeedsProbe => NEEDS_PROBE.into(),
             Reason::NotProbed { owner, due: None } => {
                 format!("the services at {owner} have not been looked at in this run")
             }
@@ -360,13 +352,11 @@ impl Reason {
             Reason::NotVisible { owner } => format!("the name servers of {owner} have yet to show that it is gone"),
             Reason::WithoutEffect { owner, record, publishes, servers, nowhere, accepted } => {
                 let (done, lacks) = if *publishes { ("published", "not show") } else { ("deleted", "still show") };
-                let more = servers.len().saturating_sub(2);
-                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                let servers = servers.iter().take(2).map(String::as_str).collect::<Vec<_>>().join(", ");
                 format!(
-                    "the provider said {} ago that it {done} {record} at {owner}, and name servers do {lacks} it: \
-                     {servers}{more}; {}; it is tried again",
+                    "the provider said {} ago that it {done} {record} at {owner}, and name servers do {lacks} it: {}; {}; it \
+                     is tried again",
                     span(accepted.elapsed(now)),
+                    first_two(servers),
                     if *nowhere { ELSEWHERE } else { LAGS }
                 )
             }
@@ -374,6 +364,22 @@ impl Reason {
     }
 }
 
+/// When a silent server may be left out, if that is not yet.
+fn left_out(patience: Option<Stamp>, now: Stamp) -> String {
+    let until = patience.filter(|until| *until > now).map(|until| span(until.until(now)));
+    until.map_or_else(String::new, |until| format!(" (it may be left out in {until} at the earliest)"))
+}
+
+/// Two of the servers, and how many more there are.
+fn first_two(servers: &[String]) -> String {
+    let more = servers.len().saturating_sub(2);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    servers.iter().take(2).map(String::as_str).collect::<Vec<_>>().join(", ") + &more
+}
+
+/// Nobody can see who needs a record.
+const NEEDS_PROBE: &str = "it was there before us or others use it: it is deleted only when probes of every address show that nobody \
+                           needs it, and probes are off here; delete it by hand if you know";
 /// What may be the matter if no server shows a change.
 const ELSEWHERE: &str = "does `api` edit the zone that they serve, and not another view, account or copy of it, or one below or above \
                          it; does a hidden primary hand it on; is the name an alias there";
