@@ -27,7 +27,8 @@ pub fn owners(model: &Model<'_>, lineage: Option<&Lineage<'_>>, name: &str) -> V
 fn owner(model: &Model<'_>, lineage: Option<&Lineage<'_>>, name: &str, at: &model::Owner<'_>) -> Owner {
     let chains = chains(lineage);
     let why = at.view.and_then(|view| view.servers.as_ref().err().cloned());
-    let servers = at.servers().into_iter().flatten().map(|(address, server)| told_server(*address, server));
+    // Collected from the map itself, which knows how many there are: room for more adds up.
+    let servers = at.servers().map(|servers| servers.iter().map(|(address, server)| told_server(*address, server)));
     Owner {
         owner: at.query.clone(),
         target: (at.doc.target != *at.query).then(|| at.doc.target.clone()),
@@ -36,7 +37,7 @@ fn owner(model: &Model<'_>, lineage: Option<&Lineage<'_>>, name: &str, at: &mode
         asked: at.doc.asked.map(|asked| asked.elapsed(model.now())),
         why,
         dnssec: dnssec(at.view.map(|view| &view.security)),
-        servers: servers.collect(),
+        servers: servers.map(Iterator::collect).unwrap_or_default(),
         records: records(model, at, &chains),
         presents: presents(model, at, &chains),
     }
