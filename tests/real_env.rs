@@ -192,9 +192,10 @@ fn locks_exclude_and_follow_the_path() {
         move || real().lock(&path, Duration::from_secs(10)).unwrap().is_some()
     });
     thread::sleep(Duration::from_millis(100));
-    // The waiting one has the old file open; a lock on that would exclude nobody.
-    fs::rename(&path, dir.path().join("old")).unwrap();
-    let second = real().lock(&path, Duration::ZERO).unwrap().unwrap();
+    // The waiting one may have the old file open; a lock on that would exclude nobody. At no moment the path names a file that
+    // nobody has locked.
+    let second = real().lock(&dir.path().join("new"), Duration::ZERO).unwrap().unwrap();
+    fs::rename(dir.path().join("new"), &path).unwrap();
     drop(first);
     thread::sleep(Duration::from_millis(200));
     assert!(!waiting.is_finished());

@@ -315,7 +315,8 @@ pub struct RecordDoc {
     /// When the provider was first asked, if it has not said since that it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tried: Option<Stamp>,
-    /// When a provider was last asked to publish it and nobody knows what became of that, though it was asked again since.
+    /// When a provider was last asked to publish it and nobody knows what became of that, though it was asked again since; nothing
+    /// once that is too long ago to matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsure: Option<Stamp>,
 }

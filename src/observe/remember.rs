@@ -158,6 +158,9 @@ impl OwnerDoc {
         });
         self.confirm_deletes(servers.values());
         self.read_back(servers.values());
+        for doc in self.records.values_mut() {
+            doc.unsure.take_if(|unsure| unsure.after(floor) <= now);
+        }
     }
 
     /// Its name led to `before` by a CNAME, and no longer does: what we published stays there, and this owner begins anew.

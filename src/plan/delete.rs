@@ -2,7 +2,7 @@
 
 use super::{
     Action, Edit, Plan, Reason, Wait, gate,
-    model::{Lineage, Model, Owner, endpoint},
+    model::{Lineage, Model, Owner, endpoint, floor},
     presence::Presence,
     probe,
     publish::{desired_records, unreadable},
@@ -20,8 +20,6 @@ use std::collections::BTreeMap;
 /// A delete without visible effect is repeated after this many seconds: not in the run that made it, which looks on for a
 /// while and has to tell that it still waits.
 const AGAIN: u64 = 300;
-/// A provider's call of which nobody knows what became takes effect within so many seconds, if ever.
-const LATE: u64 = 3600;
 
 /// Plans the deletes, owner by owner. Each is judged with the ones before it done, and for all owners whose CNAMEs lead to the
 /// same RRset.
@@ -153,12 +151,13 @@ fn blockers(
     reasons
 }
 
-/// Until when a record may yet be published by a call that nobody knows the outcome of. Once deleted it would be somebody else's
-/// when it comes.
+/// Until when a record may yet be published by a call that nobody knows the outcome of: for `ttl`, by which the operator says how
+/// slow the zone is. Once deleted it would be somebody else's when it comes.
 fn may_come(model: &Model<'_>, owner: &Owner<'_>, record: &Association, doc: &RecordDoc) -> Option<Stamp> {
     let is_shown = || owner.shown().any(|(_, _, records)| records.contains(record));
     let last = (doc.state == RecordState::Publishing && !is_shown()).then_some(doc.since);
-    let until = last.into_iter().chain(doc.unsure).max()?.after(LATE);
+    let section = author(model, owner, doc).and_then(|author| author.section);
+    let until = last.into_iter().chain(doc.unsure).max()?.after(floor(model.input.config.ttl, section));
     (!doc.state.going() && until > model.now()).then_some(until)
 }
 

@@ -345,8 +345,7 @@ impl Reason {
                  not made of port, protocol and domain), so delete it by hand"
             ),
             Reason::MayCome { until } => format!(
-                "what became of the last try to publish it is not known, and it may come yet: it is deleted when it \
-                 has, or in {}",
+                "what became of a call that was to publish it is not known, and it may come yet: kept for {} more",
                 span(until.until(now))
             ),
             Reason::NotVisible { owner } => format!("the name servers of {owner} have yet to show that it is gone"),

@@ -81,7 +81,7 @@ fn all() -> Vec<(Reason, Option<u64>, &'static str)> {
         ),
         (Reason::LeftBehind { owner: owner.clone(), until: Some(NOW.after(60)) }, Some(60), "follow it for 60 s more"),
         (Reason::LeftBehind { owner: owner.clone(), until: None }, None, "delete it by hand"),
-        (Reason::MayCome { until: NOW.after(60) }, Some(60), "may come yet: it is deleted when it has, or in 60 s"),
+        (Reason::MayCome { until: NOW.after(60) }, Some(60), "may come yet: kept for 60 s more"),
         (Reason::NotVisible { owner: owner.clone() }, None, "have yet to show"),
         (
             Reason::WithoutEffect {
