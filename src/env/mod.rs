@@ -304,7 +304,8 @@ pub trait Env: Files {
     fn ask_within(&self, asks: &[Ask], limit: Duration) -> Vec<Answered>;
     /// Looks at all of these side by side (a bounded number of connections); what was seen, in the same order.
     fn visit(&self, visits: &[Visit]) -> Vec<Visited>;
-    /// Sends one message over TCP and returns the answer, both without the length prefix. Time limit: 15 s.
+    /// Sends one message over TCP and returns the answer, both without the length prefix. Time limit: 15 s. It may be sent twice, if the
+    /// server closes a connection that served for another message before.
     fn exchange(&self, server: SocketAddr, message: &[u8]) -> Result<Vec<u8>, String>;
     /// Sends one HTTP request and returns the answer, whatever its status. Follows no redirect; what is to go to this host itself
     /// goes through no proxy.

@@ -42,6 +42,7 @@ pub struct Real {
     /// Built at the first network question or command: most runs have neither.
     runtime: OnceLock<Result<Runtime, String>>,
     http: http::Http,
+    connections: tcp::Connections,
     ways: ways::Ways,
     began: Instant,
     /// No process outlives a boot.
@@ -57,6 +58,7 @@ impl Real {
             commands: command::Commands::new(supervisor),
             runtime: OnceLock::new(),
             http: http::Http::default(),
+            connections: tcp::Connections::default(),
             ways: ways::Ways::default(),
             began: Instant::now(),
             boot_id: OnceLock::new(),
@@ -157,7 +159,7 @@ impl Env for Real {
     }
 
     fn exchange(&self, server: SocketAddr, message: &[u8]) -> Result<Vec<u8>, String> {
-        self.runtime()?.block_on(tcp::exchange(server, message, tcp::UPDATE))
+        self.runtime()?.block_on(self.connections.exchange(server, message, tcp::UPDATE))
     }
 
     fn http(&self, request: &HttpRequest) -> Result<HttpResponse, Unanswered> {
