@@ -41,8 +41,8 @@ const SERVERS_FRESH: u64 = 60;
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
 /// A view of a service is good for so long within a run, unless something was reloaded meanwhile, seconds.
 const VIEWS_FRESH: u64 = 20;
-/// Files are good for so long within a run, unless it changed them itself, seconds. Each step about files looks at what it is about
-/// to replace once more, under the lineage's lock.
+/// Files are good for so long from one step of a run to the next, unless it changed them itself, seconds: a run that stays sees
+/// renewals. Each step about files looks at what it is about to replace once more, under the lineage's lock.
 const FILES_FRESH: u64 = 20;
 
 type Views = BTreeMap<DnsName, OwnerView>;

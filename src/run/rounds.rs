@@ -110,7 +110,6 @@ impl Run<'_> {
                 let stay = *stay.get_or_insert_with(|| Stay::new(now, self.settle()));
                 let looks = unseen || self.settles(&summary.waits);
                 if let Some(pause) = stay.until_next_look(looks, self.mode == Mode::Plain, &summary.waits, now) {
-                    known.keep_files(facts.lineages, &BTreeSet::new());
                     self.env.sleep(pause);
                     continue;
                 }
