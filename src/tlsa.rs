@@ -241,6 +241,18 @@ impl Chain {
         *self.linked.get_or_init(|| linked::linked(&self.certificates))
     }
 
+    /// The same, where it was found out before.
+    pub fn known_links(&self) -> Option<usize> {
+        self.linked.get().copied()
+    }
+
+    /// Takes over what was found out of the very same chain before.
+    pub fn know_links(&self, linked: usize) {
+        if linked < self.certificates.len() {
+            let _ = self.linked.set(linked);
+        }
+    }
+
     /// What this chain publishes for `param`: the leaf for usage 3, for usage 2 the certificate that follows it.
     pub fn association(&self, param: Param) -> Result<Association, NoIssuer> {
         let certificate = match param.usage {

@@ -1,14 +1,14 @@
 //! certbot's directories: `live/NAME/*.pem` are links into `archive/NAME/`, moved one by one at a renewal.
 
-use super::{BUNDLE, CERT, CHAIN, FULLCHAIN, Generation, GenerationId, PRIVKEY, pem};
+use super::{
+    BUNDLE, CERT, CHAIN, FULLCHAIN, Generation, GenerationId, PRIVKEY, pem,
+    sets::{self, Looked},
+};
 use crate::{
-    env::{Files, Kind, Print, Stat},
+    env::{Files, Kind, Stat},
     tlsa::Chain,
 };
-use ring::digest::{Context, SHA256};
 use std::{
-    cell::RefCell,
-    collections::HashMap,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
@@ -23,47 +23,29 @@ pub fn lineages(files: &dyn Files, live: &Path) -> io::Result<Vec<String>> {
 /// Reads the generation that a directory of links (or of files) shows, if it is complete: full chain and key are there, the
 /// key is the leaf's, and `cert.pem` and `chain.pem` tell the same. The error says what is wrong with which file.
 ///
-/// What was read in this process once is not read again while the files' prints are the same, by whatever names.
+/// What was read once is not read again while a stat tells the same of the files, by whatever names ([`sets`]).
 pub fn read_set(files: &dyn Files, dir: &Path) -> Result<Generation, String> {
     let members = members(files, dir)?;
-    let prints = members.prints();
-    let known = prints.and_then(|prints| SETS.with_borrow(|sets| sets.get(&digest(&prints)).cloned()));
-    let (id, chain) = match known {
+    let looked = Looked::new(KIND, &members.parts());
+    let (id, chain) = match looked.as_ref().and_then(sets::known) {
         Some(known) => known,
-        None => read_members(files, dir, &members)?,
+        None => read_members(files, dir, &members, looked)?,
     };
     let mut files = Vec::with_capacity(members.0.len());
     files.extend(members.0.into_iter().map(|member| (member.name, member.real)));
     Ok(Generation { id, chain, files })
 }
 
-/// More sets than this are not remembered; all are forgotten then.
-const MOST: usize = 16_384;
+/// How sets are read here.
+const KIND: &str = "certbot";
 
-/// The prints of the four files of a set; `None` for one that is not there.
-type Prints = [Option<Print>; 4];
-
-thread_local! {
-    /// By a digest of their prints.
-    static SETS: RefCell<HashMap<[u8; 32], (GenerationId, Chain)>> = RefCell::default();
-}
-
-fn digest(prints: &Prints) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    for print in prints {
-        let numbers = print.map(|Print { device, inode, size, modified: (seconds, nanos) }| {
-            [device, inode, size, seconds as u64, nanos as u64]
-        });
-        context.update(&[u8::from(print.is_some())]);
-        numbers.unwrap_or_default().iter().for_each(|number| context.update(&number.to_be_bytes()));
-    }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(context.finish().as_ref());
-    digest
-}
-
-fn read_members(files: &dyn Files, dir: &Path, members: &Members) -> Result<(GenerationId, Chain), String> {
-    let mut prints: Prints = [None; 4];
+fn read_members(
+    files: &dyn Files,
+    dir: &Path,
+    members: &Members,
+    looked: Option<Looked>,
+) -> Result<(GenerationId, Chain), String> {
+    let mut prints = [None; 4];
     let mut complete = true;
     let mut read = |name: &str| {
         let (bytes, print) = files.read_printed(&dir.join(name)).map_err(|error| error.to_string())?;
@@ -85,13 +67,9 @@ fn read_members(files: &dyn Files, dir: &Path, members: &Members) -> Result<(Gen
         }
     }
     let id = GenerationId::of(&chain);
-    if complete {
-        SETS.with_borrow_mut(|sets| {
-            if sets.len() >= MOST {
-                sets.clear();
-            }
-            sets.insert(digest(&prints), (id.clone(), chain.clone()));
-        });
+    // What was read may be other than what was looked at.
+    if let Some(looked) = looked.filter(|_| complete) {
+        sets::remember(&looked.read(KIND, &prints), &id, &chain);
     }
     Ok((id, chain))
 }
@@ -106,7 +84,7 @@ struct Member {
     name: String,
     /// Its real path.
     real: PathBuf,
-    print: Option<Print>,
+    stat: Stat,
 }
 
 impl Members {
@@ -114,15 +92,9 @@ impl Members {
         self.0.iter().any(|member| member.name == name)
     }
 
-    /// The prints of its parts, if all of them have one.
-    fn prints(&self) -> Option<Prints> {
-        let mut prints: Prints = [None; 4];
-        for member in &self.0 {
-            if let Some(at) = PARTS.iter().position(|part| *part == member.name) {
-                prints[at] = Some(member.print?);
-            }
-        }
-        Some(prints)
+    /// Its parts; `None` for one that is not there.
+    fn parts(&self) -> [Option<Stat>; 4] {
+        PARTS.map(|part| self.0.iter().find(|member| member.name == part).map(|member| member.stat))
     }
 }
 
@@ -137,7 +109,7 @@ fn members(files: &dyn Files, dir: &Path) -> Result<Members, String> {
             continue;
         }
         match folders.real(files, &dir.join(&name), pem) {
-            Ok(Some((real, print))) => members.push(Member { name, real, print }),
+            Ok(Some((real, stat))) => members.push(Member { name, real, stat }),
             Err(error) if pem && error.kind() != ErrorKind::NotFound => return Err(error.to_string()),
             Ok(None) | Err(_) => {}
         }
@@ -150,8 +122,8 @@ fn members(files: &dyn Files, dir: &Path) -> Result<Members, String> {
 struct Folders(Vec<(PathBuf, PathBuf)>);
 
 impl Folders {
-    /// The real path and the print of a file; nothing where there is none. `pem`: it need not be a link.
-    fn real(&mut self, files: &dyn Files, path: &Path, pem: bool) -> io::Result<Option<(PathBuf, Option<Print>)>> {
+    /// The real path and the stat of a file; nothing where there is none. `pem`: it need not be a link.
+    fn real(&mut self, files: &dyn Files, path: &Path, pem: bool) -> io::Result<Option<(PathBuf, Stat)>> {
         let is_file = |stat: Stat| stat.kind == Kind::File;
         let target = match files.target(path) {
             Ok(target) => path.with_file_name(target),
@@ -166,7 +138,7 @@ impl Folders {
             real.push(name);
             let stat = files.stat(&real, false)?;
             if stat.kind != Kind::Link {
-                return Ok(is_file(stat).then_some((real, stat.print)));
+                return Ok(is_file(stat).then_some((real, stat)));
             }
         }
         // A link to a link: the system knows the way.
@@ -174,7 +146,7 @@ impl Folders {
         if !is_file(stat) {
             return Ok(None);
         }
-        files.real_path(path).map(|real| Some((real, stat.print)))
+        files.real_path(path).map(|real| Some((real, stat)))
     }
 
     fn folder(&mut self, files: &dyn Files, folder: &Path) -> io::Result<PathBuf> {
@@ -222,7 +194,7 @@ mod tests {
         }
         let read = || read_set(&Real::new("/nonexistent".into()), dir.path()).map(|set| set.id);
         let first = read().unwrap();
-        assert_eq!((SETS.with_borrow(HashMap::len), read()), (1, Ok(first.clone())));
+        assert_eq!(read(), Ok(first.clone()));
         // Another part: no longer the set that is known.
         fs::write(at(CHAIN), "").unwrap();
         assert!(read().unwrap_err().contains(CHAIN));

@@ -51,7 +51,7 @@ impl Places {
     pub fn live(&self, files: &dyn Files, lineage: &str) -> Result<Generation, String> {
         match self.sources.get(lineage) {
             None => certbot::read_set(files, &self.live.join(lineage)),
-            Some(source) => source.read(files, lineage).map(|set| set.generation),
+            Some(source) => source.generation(files, lineage),
         }
     }
 

@@ -9,6 +9,7 @@ mod memo;
 pub mod pem;
 mod plain;
 pub mod set;
+pub mod sets;
 pub mod source;
 
 use crate::tlsa::Chain;

@@ -1,10 +1,11 @@
 //! Where certificates come from: certbot's `live/`, or files that an ACME client overwrites in place.
 
 use super::{
-    acme_sh, dehydrated, lego, plain,
+    Generation, acme_sh, dehydrated, lego, plain,
     set::{self, Set},
+    sets::{self, Looked},
 };
-use crate::env::{Files, Kind};
+use crate::env::{Files, Kind, Stat};
 use std::{
     borrow::Cow,
     fmt,
@@ -121,6 +122,31 @@ impl InPlace {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What the client has now, if that is a complete generation. It is not read while a stat tells the same of its files as before.
+    pub fn generation(&self, files: &dyn Files, lineage: &str) -> Result<Generation, String> {
+        let before = self.looked(files, lineage);
+        if let Some((id, chain)) = before.as_ref().and_then(sets::known) {
+            return Ok(Generation { id, chain, files: Vec::new() });
+        }
+        let generation = self.read(files, lineage)?.generation;
+        // What was read is what is there before and after.
+        if let Some(looked) = before.filter(|before| self.looked(files, lineage).as_ref() == Some(before)) {
+            sets::remember(&looked, &generation.id, &generation.chain);
+        }
+        Ok(generation)
+    }
+
+    /// What stats tell of its files.
+    fn looked(&self, files: &dyn Files, lineage: &str) -> Option<Looked> {
+        let Parts { needed, optional } = self.parts(files, lineage).ok()?;
+        let stat = |path: &PathBuf| match files.stat(path, true) {
+            Ok(stat) => Some(Some(stat)),
+            Err(error) => (error.kind() == ErrorKind::NotFound).then_some(None),
+        };
+        let stats: Option<Vec<Option<Stat>>> = needed.iter().chain(&optional).map(stat).collect();
+        Looked::new(self.client.name, &stats?)
     }
 
     /// Reads what the client's files hold, if that is one complete set: they are read twice, and must be the same.

@@ -39,6 +39,7 @@ impl Run<'_> {
             return Report { text, ..Report::exit(0) };
         }
         let report = pin_all(&keeper, names.into_iter().map(|name| (name, self.bundle(name))));
+        self.keep_sets();
         let mut mirrored = Summary::default();
         if !self.flawed {
             self.mirror(&mut mirrored);

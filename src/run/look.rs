@@ -29,7 +29,6 @@ use crate::{
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
     rc::Rc,
     time::Duration,
 };
@@ -59,7 +58,7 @@ pub struct Known {
     servers: BTreeMap<DnsName, Rc<Authorities>>,
     mail: BTreeMap<DnsName, Result<MailHosts, NoHosts>>,
     validator: Option<Rc<Validator>>,
-    verified: Option<Rc<Memory>>,
+    pub(super) verified: Option<Rc<Memory>>,
     since: Option<Stamp>,
 }
 
@@ -185,19 +184,6 @@ impl Run<'_> {
             Rc::new(validator.remembering(verified.get_or_insert_with(read).clone()))
         };
         Resolver::new(self.env, resolvers).judging(validator.get_or_insert_with(new).clone())
-    }
-
-    /// The file that remembers which signatures were verified: a cache, which may be deleted at any time.
-    fn verified(&self) -> PathBuf {
-        self.places.state.join("verified")
-    }
-
-    /// Writes down which signatures were verified, if those are many more than before.
-    pub(super) fn keep_verified(&self, known: &Known) {
-        let Some(bytes) = known.verified.as_ref().and_then(|memory| memory.to_write()) else { return };
-        if let Err(error) = self.env.note(&self.verified(), &bytes, 0o600) {
-            tracing::debug!("which signatures were verified was not written down: {error}");
-        }
     }
 
     /// The mail hosts of all domains that a `tlsa` line names so.

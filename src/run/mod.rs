@@ -6,6 +6,7 @@ pub mod danebot;
 mod foretell;
 mod hinted;
 mod look;
+mod memory;
 mod notify;
 mod pin;
 mod print;
@@ -195,6 +196,9 @@ impl<'a> Run<'a> {
         self.rests = self.rests.filter(|_| unmatched.is_empty());
         for text in &unmatched {
             tracing::warn!("{text}, so there is nothing to do for it yet");
+        }
+        if !matches!(self.arguments.command, Command::Print { .. }) {
+            self.recall_sets();
         }
         if self.arguments.command == Command::Run && self.config.sections.is_empty() && self.config.broken.is_empty() {
             tracing::info!("there is no section in {}, so there is nothing to do", self.config.path.display());

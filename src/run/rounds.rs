@@ -233,6 +233,7 @@ impl Run<'_> {
         let file = [(self.places.state.join("run.json"), text)];
         let written = store.tick(self.env).and_then(|()| self.env.write_all(&file, 0o600));
         let [(_, text)] = file;
+        self.keep_sets();
         if let Some(file) = &self.config.prometheus_file {
             let (ended, waits, troubles) = (told.ended, &summary.waits, summary.troubles.len());
             Ran { exit, ended, next_in, now, waits, troubles, journal: store.journal() }.write(self.env, file);
