@@ -234,8 +234,12 @@ fn written<'a>(known: impl Iterator<Item = (&'a Digest, &'a Known)>) -> Option<V
         let linked = chain.known_links();
         doc.sets.push(SetDoc { print: *print, changed: *changed, id: id.clone(), leaf, rest, names, linked });
     }
-    let doc = postcard::to_allocvec(&doc).ok()?;
-    Some([BEGINS, ring::digest::digest(&SHA256, &doc).as_ref(), &doc].concat())
+    postcard::to_allocvec(&doc).ok().map(|doc| sealed(&doc))
+}
+
+/// A file with this in it.
+pub fn sealed(doc: &[u8]) -> Vec<u8> {
+    [BEGINS, ring::digest::digest(&SHA256, doc).as_ref(), doc].concat()
 }
 
 #[cfg(test)]
@@ -397,7 +401,6 @@ mod tests {
             names: Vec::new(),
             linked,
         };
-        let file = |doc: &[u8]| [BEGINS, ring::digest::digest(&SHA256, doc).as_ref(), doc].concat();
         let doc = |set| postcard::to_allocvec(&Doc { issuers: vec![leaf], sets: vec![set] }).unwrap();
         for (what, set, expected) in [
             ("a leaf alone", set(Vec::new(), None), Some(None)),
@@ -406,7 +409,7 @@ mod tests {
             ("linked to nothing", set(Vec::new(), Some(0)), Some(Some(0))),
             ("an issuer that is not there", set(vec![0, 1], None), None),
         ] {
-            let bytes = file(&doc(set));
+            let bytes = sealed(&doc(set));
             let found = elsewhere(&bytes, || known(&looked(1)).map(|(_, chain)| chain.known_links()));
             assert_eq!(found, expected, "{what}");
         }
@@ -416,9 +419,9 @@ mod tests {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut doc = whole.clone();
                 doc[at] = value;
-                assert!(number(&file(&doc)) <= 1);
+                assert!(number(&sealed(&doc)) <= 1);
             }
-            assert_eq!(number(&file(&whole[..at])), 0, "cut off at {at}");
+            assert_eq!(number(&sealed(&whole[..at])), 0, "cut off at {at}");
         }
     }
 }

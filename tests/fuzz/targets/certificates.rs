@@ -3,7 +3,7 @@
 use super::world::{B, LEAVES};
 use daneroll::{
     env::Visited,
-    lineage::{GenerationId, pem},
+    lineage::{GenerationId, pem, sets},
     name::DnsName,
     observe::endpoints::address_view,
     small::Set,
@@ -44,6 +44,12 @@ pub fn key(data: &[u8]) {
         pem::check_key(file.as_bytes(), &leaf).is_ok()
     };
     assert!(LEAVES.iter().filter(|leaf| fits(leaf)).count() <= 1, "one key, two certificates");
+}
+
+/// What a run before read of sets, with whatever in it.
+pub fn sets(data: &[u8]) {
+    sets::recall(data);
+    sets::recall(&sets::sealed(data));
 }
 
 /// What holds for every chain.

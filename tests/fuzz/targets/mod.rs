@@ -22,7 +22,7 @@ mod zonefile;
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their folders in `corpus/`.
-pub const ALL: [(&str, Target); 19] = [
+pub const ALL: [(&str, Target); 20] = [
     ("alnitak_data", alnitak::alnitak_data),
     ("certificate", certificates::certificate),
     ("command_line", words::command_line),
@@ -36,6 +36,7 @@ pub const ALL: [(&str, Target); 19] = [
     ("journal", journal::journal),
     ("key", certificates::key),
     ("pem", certificates::pem),
+    ("sets", certificates::sets),
     ("trust_anchor", configuration::trust_anchor),
     ("tree", tree::tree),
     ("tsig_key", configuration::tsig_key),
