@@ -34,6 +34,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+const BOOT: &str = "bench";
 const SIZES: [usize; 3] = [100, 1000, 10_000];
 /// A year that certificates of rcgen are valid in, Unix seconds.
 const WALL: i64 = 1_700_000_000;
@@ -132,7 +133,7 @@ fn first_use(loaded: &Loaded, generations: &[Generation]) -> (Facts, Journal) {
     };
     let names = loaded.config.sections.iter().map(|section| section.name.clone());
     let lineages = names.zip(generations.iter().map(lineage)).collect();
-    let clock = Clock::start(Boot { id: "bench".into(), millis: 0 });
+    let clock = Clock::start(Boot { id: BOOT.into(), millis: 0 });
     (
         Facts { wall: WALL, lineages, ..Facts::empty() },
         Journal { clock, lineages: BTreeMap::new(), owners: BTreeMap::new() },
@@ -158,14 +159,14 @@ fn main() {
     let kept = |size: usize| {
         let keep = || {
             read(&pairs[..size]);
-            sets::to_write().unwrap()
+            sets::to_write(BOOT).unwrap()
         };
         thread::scope(|scope| scope.spawn(keep).join().unwrap())
     };
     let recalled = row("sets are recalled", |size| {
         let bytes = kept(size);
         let all = || {
-            sets::recall(&bytes);
+            sets::recall(&bytes, BOOT);
             (0..size).filter_map(|number| sets::known(&looked(number))).count()
         };
         assert_eq!(thread::scope(|scope| scope.spawn(all).join().unwrap()), size);

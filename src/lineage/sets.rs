@@ -2,7 +2,8 @@
 //! checked again, by whatever names they are reached.
 //!
 //! Within a process a file is the same while its print is ([`Print`]); from one run to the next also the time of any change to it
-//! has to be the same, which nobody can set back. What is remembered is what the files of a set said and that key and certificate
+//! has to be the same, which nobody can set back, and the machine must have been on all the time: a loss of power can take bytes
+//! that were never on disk. What is remembered is what the files of a set said and that key and certificate
 //! belong together; whether the set is the one that ought to be there is looked at anew each time.
 
 use super::GenerationId;
@@ -131,6 +132,8 @@ pub fn remember(looked: &Looked, id: &GenerationId, chain: &Chain) {
 /// A file of sets. Issuers are few: each is in it once.
 #[derive(Serialize, Deserialize)]
 struct Doc<'a> {
+    /// The boot that it was written in.
+    boot: &'a str,
     #[serde(borrow)]
     issuers: Vec<CertificateDoc<'a>>,
     #[serde(borrow)]
@@ -178,8 +181,8 @@ impl CertificateDoc<'_> {
     }
 }
 
-/// Reads what [`to_write`] gave. Nothing is in bytes that are anything else.
-pub fn recall(bytes: &[u8]) {
+/// Reads what [`to_write`] gave in this boot. Nothing is in bytes that are anything else.
+pub fn recall(bytes: &[u8], boot: &str) {
     let Some((whole, doc)) = bytes.strip_prefix(BEGINS).and_then(|rest| rest.split_at_checked(size_of::<Digest>()))
     else {
         return;
@@ -187,7 +190,10 @@ pub fn recall(bytes: &[u8]) {
     if ring::digest::digest(&SHA256, doc).as_ref() != whole {
         return;
     }
-    let Ok(Doc { issuers, sets: docs }) = postcard::from_bytes::<Doc<'_>>(doc) else { return };
+    let Ok(Doc { boot: written_in, issuers, sets: docs }) = postcard::from_bytes::<Doc<'_>>(doc) else { return };
+    if written_in != boot {
+        return;
+    }
     let issuers: Vec<Certificate> = issuers.iter().map(CertificateDoc::certificate).collect();
     SETS.with_borrow_mut(|sets| {
         for doc in docs.into_iter().take(MOST.saturating_sub(sets.known.len())) {
@@ -204,7 +210,7 @@ pub fn recall(bytes: &[u8]) {
 
 /// The bytes to keep, if enough of the sets are other than in those that were kept before. Those that nobody looked at stay as long
 /// as they are not more than the others.
-pub fn to_write() -> Option<Vec<u8>> {
+pub fn to_write(boot: &str) -> Option<Vec<u8>> {
     SETS.with_borrow_mut(|Sets { known, news }| {
         let seen = known.values().filter(|known| known.seen).count();
         if *news < WORTH || *news < seen / PART {
@@ -213,13 +219,13 @@ pub fn to_write() -> Option<Vec<u8>> {
         *news = 0;
         let all = known.len() <= 2 * seen;
         let kept = known.iter().filter(|(_, known)| all || known.seen);
-        written(kept).filter(|bytes| bytes.len() <= LONGEST)
+        written(boot, kept).filter(|bytes| bytes.len() <= LONGEST)
     })
 }
 
-fn written<'a>(known: impl Iterator<Item = (&'a Digest, &'a Known)>) -> Option<Vec<u8>> {
+fn written<'a>(boot: &'a str, known: impl Iterator<Item = (&'a Digest, &'a Known)>) -> Option<Vec<u8>> {
     let mut places: HashMap<CertificateDoc<'a>, usize> = HashMap::new();
-    let mut doc = Doc { issuers: Vec::new(), sets: Vec::new() };
+    let mut doc = Doc { boot, issuers: Vec::new(), sets: Vec::new() };
     for (print, Known { id, chain, changed, .. }) in known {
         let (leaf, rest) = chain.certificates.split_first()?;
         let place = |certificate: &'a Certificate| {
@@ -248,6 +254,8 @@ mod tests {
     use crate::{env::Kind, lineage::pem};
     use std::{ops::Range, thread};
 
+    const BOOT: &str = "a boot";
+
     fn stat(inode: u64) -> Stat {
         let print = Print { device: 1, inode, size: 1000, modified: (100, 7) };
         Stat {
@@ -275,8 +283,8 @@ mod tests {
     fn kept(number: usize) -> Option<Vec<u8>> {
         elsewhere(&[], || {
             read_now(0..number as u64);
-            let bytes = to_write();
-            assert_eq!(to_write().filter(|_| bytes.is_some()), None, "nothing is new any more");
+            let bytes = to_write(BOOT);
+            assert_eq!(to_write(BOOT).filter(|_| bytes.is_some()), None, "nothing is new any more");
             bytes
         })
     }
@@ -295,7 +303,7 @@ mod tests {
     /// What another process knows by these bytes.
     fn elsewhere<T: Send>(bytes: &[u8], work: impl FnOnce() -> T + Send) -> T {
         let work = || {
-            recall(bytes);
+            recall(bytes, BOOT);
             work()
         };
         thread::scope(|scope| scope.spawn(work).join().unwrap())
@@ -343,7 +351,7 @@ mod tests {
                 assert_eq!(known(&linked(inode)), None, "before it was seen, it may be other bytes");
                 assert!(known(&looked(inode)).is_some() && known(&linked(inode)).is_some());
             }
-            to_write().unwrap()
+            to_write(BOOT).unwrap()
         });
         assert!(elsewhere(&again, || known(&linked(1))).is_some());
     }
@@ -369,6 +377,11 @@ mod tests {
         ] {
             assert_eq!(number(bytes), expected, "{what}");
         }
+        let later = elsewhere(&[], || {
+            recall(&bytes, "another boot");
+            known(&looked(0))
+        });
+        assert_eq!(later, None, "a loss of power may have been between");
         let (links, size) = (chain().linked(), chain().certificates[0].der.len());
         let known = elsewhere(&bytes, || known(&looked(0)).and_then(|(_, chain)| chain.known_links()));
         assert_eq!(known, Some(links));
@@ -381,7 +394,7 @@ mod tests {
         for (news, expected) in [(WORTH, WORTH), (3 * WORTH, 6 * WORTH)] {
             let bytes = elsewhere(&bytes, || {
                 read_now(1000..1000 + news as u64);
-                to_write().unwrap()
+                to_write(BOOT).unwrap()
             });
             assert_eq!(number(&bytes), expected, "{news}");
         }
@@ -401,7 +414,7 @@ mod tests {
             names: Vec::new(),
             linked,
         };
-        let doc = |set| postcard::to_allocvec(&Doc { issuers: vec![leaf], sets: vec![set] }).unwrap();
+        let doc = |set| postcard::to_allocvec(&Doc { boot: BOOT, issuers: vec![leaf], sets: vec![set] }).unwrap();
         for (what, set, expected) in [
             ("a leaf alone", set(Vec::new(), None), Some(None)),
             ("linked to more than there are", set(vec![0], Some(2)), Some(None)),

@@ -22,14 +22,14 @@ impl Run<'_> {
         if self.has_many()
             && let Ok(bytes) = self.env.read(&self.sets())
         {
-            sets::recall(&bytes);
+            sets::recall(&bytes, &self.env.boot().id);
         }
     }
 
     /// Writes down what sets of files hold, if much of that is new.
     pub(super) fn keep_sets(&self) {
         if self.has_many()
-            && let Some(bytes) = sets::to_write()
+            && let Some(bytes) = sets::to_write(&self.env.boot().id)
         {
             self.note_memory(&self.sets(), &bytes);
         }

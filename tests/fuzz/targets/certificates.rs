@@ -48,8 +48,10 @@ pub fn key(data: &[u8]) {
 
 /// What a run before read of sets, with whatever in it.
 pub fn sets(data: &[u8]) {
-    sets::recall(data);
-    sets::recall(&sets::sealed(data));
+    for boot in ["", "a boot"] {
+        sets::recall(data, boot);
+        sets::recall(&sets::sealed(data), boot);
+    }
 }
 
 /// What holds for every chain.
