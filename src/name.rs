@@ -195,8 +195,13 @@ impl FromStr for DnsName {
     }
 }
 
-/// A name as people write it, IDNs and all.
+/// A name as people write it, IDNs and all. Escapes are those of zone files; what they stand for is no part of an IDN.
 fn written(text: &str) -> Result<DnsName, String> {
+    if text.contains('\\') {
+        let ascii = Some(text).filter(|text| text.is_ascii());
+        let name = DnsName::from(&read(ascii.ok_or("an escape in an international name")?)?);
+        return if name.0.contains('\\') { Ok(name) } else { name.0.parse() };
+    }
     match Name::from_utf8(idna::to_ascii(text)?) {
         Ok(name) if !text.is_empty() => Ok(DnsName::from(&name)),
         Ok(_) => Err("an empty name".into()),
@@ -278,6 +283,17 @@ mod tests {
         ] {
             assert_eq!(text.parse::<DnsName>().unwrap().as_str(), name, "{text}");
         }
+        for (text, name) in [
+            ("a\\.B.c", Some("a\\.b.c.")),
+            ("a\\066.c", Some("ab.c.")),
+            ("b\\255.c", Some("b\\255.c.")),
+            ("b\\256.c", None),
+            ("xn--bcher-kv\\097.de", Some("xn--bcher-kva.de.")),
+            ("xn--\\097.c", None),
+            ("ü\\.c", None),
+        ] {
+            assert_eq!(text.parse::<DnsName>().ok().as_ref().map(DnsName::as_str), name, "{text}");
+        }
         assert!("".parse::<DnsName>().is_err());
         assert!("a..b".parse::<DnsName>().is_err());
         assert!(format!("{}.example", "x".repeat(64)).parse::<DnsName>().is_err());
@@ -307,6 +323,14 @@ mod tests {
             "A.b",
             "a b",
             "a\\.b.c",
+            "xn--a\\.b.c",
+            "b\\255t\\.c",
+            "b\\655t\\.c",
+            "xn--b\\195\\188.c",
+            "xn--\\097.c",
+            "xn--bcher-kv\\097.de",
+            "ü\\.c",
+            "a\\",
             "1.2.3.4",
             "ß.de",
             &long,
@@ -318,6 +342,7 @@ mod tests {
             if let Some(name) = parsed {
                 assert_eq!(DnsName::try_from(name.0.to_string()).as_ref(), Ok(&name), "{text:?}");
                 assert_eq!(DnsName::from(&read(&name.0).unwrap()), name, "{text:?}");
+                assert_eq!(name.0.parse().as_ref(), Ok(&name), "{text:?}");
             }
         }
         for (name, zone) in

@@ -144,6 +144,9 @@ fn record(lineage: String, rest: &str, line: usize) -> Result<LeftRecord, String
     let param: Param = param.parse()?;
     let port = number(port).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
     let port = port.ok_or("the port is a number from 1 to 65535")?;
+    if !["tcp", "udp", "sctp"].iter().any(|known| protocol.eq_ignore_ascii_case(known)) {
+        return Err("the protocol is none of tcp, udp and sctp".into());
+    }
     let query: DnsName = format!("_{port}._{protocol}.{domain}").parse()?;
     number(time).ok_or("the time is no number")?;
     let state = match owed {
@@ -223,6 +226,8 @@ mod tests {
             ("a.b 311 0 tcp a.b 1 0 H32", "1!the port is a number from 1 to 65535"),
             ("a.b 311 65536 tcp a.b 1 0 H32", "1!the port is a number from 1 to 65535"),
             ("a.b 311 +5 tcp a.b 1 0 H32", "1!the port is a number from 1 to 65535"),
+            ("a.b 311 25 .tcp a.b 1 0 H32", "1!the protocol is none of tcp, udp and sctp"),
+            ("a.b 311 25 TCP a.b 1 0 H32", "1 a.b Published _25._tcp.a.b. 311 3 1 1 abab"),
             ("a.b 311 25 tcp a.b x 0 H32", "1!the time is no number"),
             ("a.b delete 311 25 tcp a.b 1 x H32", "1!the count of failures is no number"),
             ("a.b 311 25 tcp a.b 1 7 H32", "1!0 or 1 is missing where it says whether something is pending"),

@@ -372,7 +372,7 @@ fn add(model: &Model<'_>, edit: &Edit, added: &mut Set<Association>) -> Result<(
             let mut others = presented.iter().filter(|(_, _, chain)| {
                 chain.is_some_and(|chain| chain.matches(&edit.record, &owner.base, model.wall()))
             });
-            let others = match comes_alone(model, owner, &lineage, edit) {
+            let others = match comes_alone(model, owner, &lineage, chain, edit) {
                 true => others.any(|(other, ..)| other.name != lineage.name),
                 false => others.next().is_some(),
             };
@@ -384,9 +384,9 @@ fn add(model: &Model<'_>, edit: &Edit, added: &mut Set<Association>) -> Result<(
     Ok(())
 }
 
-/// Is it the first record of its kind, to be seen for a while before those of the lineage's other chains? They can wait for a
-/// reload, unless what is served matches nothing as it is.
-fn comes_alone(model: &Model<'_>, owner: &Owner<'_>, lineage: &Lineage<'_>, edit: &Edit) -> bool {
+/// Is it the first record of its kind, to be seen for a while before that of another chain of the lineage, which matches as it is? It
+/// can wait for a reload, unless what is served matches nothing.
+fn comes_alone(model: &Model<'_>, owner: &Owner<'_>, lineage: &Lineage<'_>, other: &Chain, edit: &Edit) -> bool {
     let one_by_one = |section: &crate::config::Section| !section.api.changes_at_once() && section.moves_services();
     let answers = owner.answers();
     let shown = |record: &Association| record.kind() == edit.record.kind();
@@ -394,6 +394,7 @@ fn comes_alone(model: &Model<'_>, owner: &Owner<'_>, lineage: &Lineage<'_>, edit
         |chain: &Chain| answers.iter().any(|(_, _, records)| judge(records, chain, model, owner, false).is_err());
     lineage.section.is_some_and(one_by_one)
         && !answers.iter().any(|(_, _, records)| records.iter().any(shown))
+        && !fails(other)
         && !lineage.facts.served().is_some_and(|served| fails(&served.chain))
 }
 

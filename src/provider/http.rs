@@ -120,6 +120,40 @@ pub(super) fn is_identifier(text: &str) -> bool {
     (1..=1000).contains(&text.len()) && text.bytes().all(fits) && !text.bytes().all(|byte| byte == b'.')
 }
 
+/// A text without secrets: a server may say again what it was sent, all of it or the beginning.
+pub(super) fn conceal(text: &str, secrets: &[&Secret]) -> String {
+    let secrets = secrets.iter().filter_map(|secret| std::str::from_utf8(&secret.0).ok());
+    // Shorter words stand everywhere.
+    let secrets = secrets.filter(|secret| secret.len() > 3);
+    secrets.fold(text.to_owned(), |text, secret| without(&text, secret))
+}
+
+/// Hides a secret wherever it stands, also where it is cut off behind its first half.
+fn without(text: &str, secret: &str) -> String {
+    let half = secret.ceil_char_boundary((secret.len() / 2).max(4));
+    let (mut rest, mut shown) = (text, String::with_capacity(text.len()));
+    while let Some((before, after)) = rest.split_once(&secret[..half]) {
+        let same = secret[half..].chars().zip(after.chars()).take_while(|(one, other)| one == other);
+        rest = &after[same.map(|(one, _)| one.len_utf8()).sum::<usize>()..];
+        shown += before;
+        shown += "***";
+    }
+    shown + rest
+}
+
+/// What became of changes, told without a secret.
+pub(super) fn concealed(outcomes: Vec<Outcome>, secret: &Secret) -> Vec<Outcome> {
+    let hidden = |text: String| conceal(&text, &[secret]);
+    let concealed = |outcome| match outcome {
+        Outcome::Done | Outcome::Already => outcome,
+        Outcome::NotYet(text) => Outcome::NotYet(hidden(text)),
+        Outcome::ByHand(text) => Outcome::ByHand(hidden(text)),
+        Outcome::Temporary(text) => Outcome::Temporary(hidden(text)),
+        Outcome::Failed(text) => Outcome::Failed(hidden(text)),
+    };
+    outcomes.into_iter().map(concealed).collect()
+}
+
 /// The same trouble said of something else.
 pub(super) fn about(what: &str, outcome: Outcome) -> Outcome {
     match outcome {
@@ -160,6 +194,29 @@ mod tests {
         ] {
             assert_eq!(Base::parse(text).unwrap().without_end("/api/v1").to_string(), shown, "{text}");
         }
+    }
+
+    #[test]
+    fn secrets_are_not_repeated() {
+        for (secret, text, expected) in [
+            ("hunter2hunter2", "key hunter2hunter2 is wrong", "key *** is wrong"),
+            ("hunter2hunter2", "hunter2hunter2hunter2hunter2", "******"),
+            ("hunter2hunter2", "it was hunter2hun…", "it was ***…"),
+            ("hunter2hunter2", "hunter", "hunter"),
+            ("hunter2hunter2", "hunter2x", "***x"),
+            ("pässwörter", "pässwörter, pässwö", "***, ***"),
+            ("äöüä", "äöüä äöü äö", "*** *** ***"),
+            ("abc", "abc", "abc"),
+            ("abcd", "abc abcd", "abc ***"),
+            ("abcd", "", ""),
+        ] {
+            assert_eq!(conceal(text, &[&Secret(secret.into())]), expected, "{secret}: {text}");
+        }
+        let (secret, text) = (Secret(b"hunter2".to_vec()), || "\"hunter2\" is refused".to_owned());
+        let outcomes =
+            vec![Outcome::Done, Outcome::Failed(text()), Outcome::Temporary(text()), Outcome::NotYet(text())];
+        let told = format!("{:?}", concealed(outcomes, &secret));
+        assert!(!told.contains("hunter") && told.matches("***").count() == 3, "{told}");
     }
 
     #[test]

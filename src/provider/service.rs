@@ -3,7 +3,7 @@
 //! Of the crate only the three calls that list, add to and remove from an RRset are used: its fourth, which sets one, deletes before it
 //! adds. The calls are made one after the other, and each has a time limit.
 
-use super::{Change, Context, Operation, Outcome, Provider, in_order};
+use super::{Change, Context, Operation, Outcome, Provider, http, in_order};
 use crate::{
     config::{self, Fault, Scene, Secret, Word},
     env::Env,
@@ -194,8 +194,13 @@ pub(super) fn read(scheme: &Word, words: &[Word], scene: &Scene) -> Result<Box<d
     }
     let secrets: Vec<Secret> = keys.0.values().cloned().collect();
     let client = (service.make)(&keys);
-    let client =
-        client.map_err(|error| word.fault(format!("{}: {}", path.display(), conceal(&error.to_string(), &secrets))))?;
+    let client = client.map_err(|error| {
+        word.fault(format!(
+            "{}: {}",
+            path.display(),
+            http::conceal(&error.to_string(), &secrets.iter().collect::<Vec<_>>())
+        ))
+    })?;
     Ok(Box::new(Account { service: service.name, file: path, zone, secrets, client }))
 }
 
@@ -224,13 +229,6 @@ fn keys(service: &Service, text: &str) -> Result<Keys, String> {
         Some(missing) => Err(format!("\"{}\" is missing", bare(missing))),
         None => Ok(Keys(keys)),
     }
-}
-
-/// A text without what the credentials file holds.
-fn conceal(text: &str, secrets: &[Secret]) -> String {
-    let values =
-        secrets.iter().filter_map(|secret| std::str::from_utf8(&secret.0).ok()).filter(|value| value.len() > 3);
-    values.fold(text.to_owned(), |text, value| text.replace(value, "***"))
 }
 
 impl Provider for Account {
@@ -297,7 +295,8 @@ impl Account {
     }
 
     fn outcome(&self, error: Error) -> Outcome {
-        let told = |text: &str| format!("{}: {}", self.service, conceal(text, &self.secrets));
+        let told =
+            |text: &str| format!("{}: {}", self.service, http::conceal(text, &self.secrets.iter().collect::<Vec<_>>()));
         match error {
             Error::Unauthorized => {
                 Outcome::Failed(told(&format!("the credentials in {} are refused", self.file.display())))

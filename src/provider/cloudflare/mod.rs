@@ -101,6 +101,8 @@ impl Provider for Cloudflare {
 
     fn apply(&self, env: &dyn Env, context: &Context, changes: &[Change]) -> Vec<Outcome> {
         let mut session = Session::new(env, self, http::limit(context));
-        in_order(env, changes, |change| session.change(change))
+        let outcomes = in_order(env, changes, |change| session.change(change));
+        let (Login::Token(secret) | Login::Key { key: secret, .. }) = &self.login;
+        http::concealed(outcomes, secret)
     }
 }

@@ -64,7 +64,7 @@ impl Provider for PowerDns {
         for (place, outcome) in settled {
             outcomes[place] = outcome;
         }
-        outcomes
+        http::concealed(outcomes, &self.key)
     }
 }
 
