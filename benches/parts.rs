@@ -13,13 +13,15 @@
 use daneroll::{
     config::{self, Loaded, Overrides, System},
     env::{Boot, Kind, Print, Stat, sim::World},
-    facts::{Facts, LineageFacts, Served},
-    journal::{Journal, clock::Clock},
+    facts::{Facts, LineageFacts, OwnerView, PROVIDER, Security, Served, ServerView},
+    journal::{Journal, Shown, clock::Clock},
     lineage::{
         Generation, GenerationId, pem,
         sets::{self, Looked},
     },
-    plan::{Input, Plan, check::check, plan},
+    name::DnsName,
+    observe::remember::{Configured, remember},
+    plan::{Action, Input, Plan, check::check, plan},
     small::{Map, Set},
     tlsa::satisfied,
 };
@@ -87,7 +89,8 @@ fn configuration(lineages: usize) -> String {
         let name = name(number);
         format!("[{name}]\ntlsa = 311 25\ntlsa = 311 443\n")
     });
-    "api = exec /sim/provider\nreload = /sim/reload\n".to_owned() + &sections.collect::<String>()
+    "api = exec /sim/provider\nreload = /sim/reload\nverify = provider\nprobe = off\nttl = 0\n".to_owned()
+        + &sections.collect::<String>()
 }
 
 fn parsed(text: &str) -> Loaded {
@@ -133,11 +136,27 @@ fn first_use(loaded: &Loaded, generations: &[Generation]) -> (Facts, Journal) {
     };
     let names = loaded.config.sections.iter().map(|section| section.name.clone());
     let lineages = names.zip(generations.iter().map(lineage)).collect();
+    let mut configured = Configured::new();
+    for section in &loaded.config.sections {
+        for line in &section.tlsa {
+            configured.entry(line.query_name().unwrap()).or_default().insert(section.name.clone());
+        }
+    }
+    let owners = configured.keys().map(|query| (query.clone(), empty(query))).collect();
+    let facts = Facts { wall: WALL, lineages, owners, ..Facts::empty() };
     let clock = Clock::start(Boot { id: BOOT.into(), millis: 0 });
-    (
-        Facts { wall: WALL, lineages, ..Facts::empty() },
-        Journal { clock, lineages: BTreeMap::new(), owners: BTreeMap::new() },
-    )
+    let mut journal = Journal { clock, lineages: BTreeMap::new(), owners: BTreeMap::new() };
+    remember(&mut journal, &facts, Some(0), 0, &configured);
+    (facts, journal)
+}
+
+/// There is no record yet.
+fn empty(query: &DnsName) -> OwnerView {
+    let answer = Ok(Shown { records: Some(Set::new()), ttl: 0 });
+    let name = "bench".to_owned();
+    let server = ServerView { name, answer, bogus: false, serial: None, listed: true, ns_ttl: 0, no_route: false };
+    let servers = Ok(Map::from([(PROVIDER, server)]));
+    OwnerView { target: query.clone(), zone: None, servers, by_provider: true, security: Security::Secure }
 }
 
 fn planned(loaded: &Loaded, facts: &Facts, journal: &Journal) -> Plan {
@@ -182,8 +201,9 @@ fn main() {
     row("a first use is planned and checked", |size| {
         let loaded = parsed(&texts[&size]);
         let (facts, journal) = first_use(&loaded, &generations[..size]);
-        let Plan { actions, waits, troubles } = planned(&loaded, &facts, &journal);
-        assert!(actions.len() + waits.len() + troubles.len() >= size, "there is much to do");
+        let Plan { actions, troubles, .. } = planned(&loaded, &facts, &journal);
+        let added = actions.iter().filter(|action| matches!(action, Action::Add(_))).count();
+        assert_eq!((added, troubles), (2 * size, Vec::new()));
         best(|| (), || planned(&loaded, &facts, &journal))
     });
     let sets: Vec<Set<_>> = generations
@@ -207,5 +227,5 @@ fn main() {
         best(|| (), all)
     });
     let times = read_anew[1].as_secs_f64() / recalled[1].as_secs_f64();
-    println!("\nTo recall 1,000 sets takes a {times:.0}th of the time to read them anew.");
+    println!("\n1,000 sets are recalled in 1/{times:.0} of the time that it takes to read them.");
 }
