@@ -127,13 +127,16 @@ pub fn http_answer(data: &[u8]) {
     let operation = if how & 16 == 0 { Operation::Add } else { Operation::Delete };
     let outcomes = provider.apply(&wire, &context(), &[change(operation)]);
     let sent = wire.sent.borrow();
-    let hidden = |text: &str| !text.as_bytes().windows(SECRET.len()).any(|window| window == SECRET);
+    let tells = |bytes: &[u8]| bytes.windows(SECRET.len()).any(|window| window == SECRET);
+    let hidden = |text: &str| !tells(text.as_bytes());
+    // What a server says is written back to it, if it stands in a record of others.
+    let theirs = tells(rest);
     for request in sent.iter() {
         let path = request.url.strip_prefix("https://api.example/v/");
         let Some(path) = path else { panic!("a request goes elsewhere: {}", request.url) };
         assert!(path.starts_with("zones") || path.starts_with("api/v1/servers/localhost/zones"), "{path}");
         assert!(!path.contains("/..") && !path.contains("//"), "{path}");
-        assert!(hidden(path) && request.body.as_deref().is_none_or(hidden));
+        assert!(theirs || (hidden(path) && request.body.as_deref().is_none_or(hidden)));
     }
     let wrote = sent.iter().any(|request| request.method != Method::Get);
     for outcome in &outcomes {
