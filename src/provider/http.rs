@@ -121,8 +121,8 @@ pub(super) fn is_identifier(text: &str) -> bool {
 }
 
 /// A text without secrets: a server may say again what it was sent, all of it or the beginning.
-pub(super) fn conceal(text: &str, secrets: &[&Secret]) -> String {
-    let secrets = secrets.iter().filter_map(|secret| std::str::from_utf8(&secret.0).ok());
+pub(super) fn conceal<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Secret>) -> String {
+    let secrets = secrets.into_iter().filter_map(|secret| std::str::from_utf8(&secret.0).ok());
     // Shorter words stand everywhere.
     let secrets = secrets.filter(|secret| secret.len() > 3);
     secrets.fold(text.to_owned(), |text, secret| without(&text, secret))
@@ -143,7 +143,7 @@ fn without(text: &str, secret: &str) -> String {
 
 /// What became of changes, told without a secret.
 pub(super) fn concealed(outcomes: Vec<Outcome>, secret: &Secret) -> Vec<Outcome> {
-    let hidden = |text: String| conceal(&text, &[secret]);
+    let hidden = |text: String| conceal(&text, [secret]);
     let concealed = |outcome| match outcome {
         Outcome::Done | Outcome::Already => outcome,
         Outcome::NotYet(text) => Outcome::NotYet(hidden(text)),
@@ -210,7 +210,7 @@ mod tests {
             ("abcd", "abc abcd", "abc ***"),
             ("abcd", "", ""),
         ] {
-            assert_eq!(conceal(text, &[&Secret(secret.into())]), expected, "{secret}: {text}");
+            assert_eq!(conceal(text, [&Secret(secret.into())]), expected, "{secret}: {text}");
         }
         let (secret, text) = (Secret(b"hunter2".to_vec()), || "\"hunter2\" is refused".to_owned());
         let outcomes =

@@ -194,13 +194,8 @@ pub(super) fn read(scheme: &Word, words: &[Word], scene: &Scene) -> Result<Box<d
     }
     let secrets: Vec<Secret> = keys.0.values().cloned().collect();
     let client = (service.make)(&keys);
-    let client = client.map_err(|error| {
-        word.fault(format!(
-            "{}: {}",
-            path.display(),
-            http::conceal(&error.to_string(), &secrets.iter().collect::<Vec<_>>())
-        ))
-    })?;
+    let client = client
+        .map_err(|error| word.fault(format!("{}: {}", path.display(), http::conceal(&error.to_string(), &secrets))))?;
     Ok(Box::new(Account { service: service.name, file: path, zone, secrets, client }))
 }
 
@@ -295,8 +290,7 @@ impl Account {
     }
 
     fn outcome(&self, error: Error) -> Outcome {
-        let told =
-            |text: &str| format!("{}: {}", self.service, http::conceal(text, &self.secrets.iter().collect::<Vec<_>>()));
+        let told = |text: &str| format!("{}: {}", self.service, http::conceal(text, &self.secrets));
         match error {
             Error::Unauthorized => {
                 Outcome::Failed(told(&format!("the credentials in {} are refused", self.file.display())))

@@ -138,10 +138,10 @@ impl<'a> Session<'a> {
         if let (Some(before), Some(after)) = (serial, now.edited_serial)
             && (2..20).contains(&after.wrapping_sub(before))
         {
+            let name = http::conceal(&said(&now.name), [&self.config.key]);
             tracing::warn!(
-                "{self}: somebody else changed zone {} while we did; if that was a TLSA record of the same name, see that it \
-                 is there",
-                now.name
+                "{self}: somebody else changed zone {name} while we did; if that was a TLSA record of the same name, see that \
+                 it is there"
             );
         }
         true
