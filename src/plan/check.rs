@@ -345,8 +345,13 @@ fn add(model: &Model<'_>, edit: &Edit, added: &mut Set<Association>) -> Result<(
         return Err("no server answers".into());
     }
     added.insert(edit.record.clone());
-    let is_presented = |(_, _, chain): &(Lineage<'_>, &Presented, Option<&Chain>)| {
-        chain.is_some_and(|chain| chain.matches(&edit.record, &owner.base, model.wall()))
+    // What may be presented and is turned away everywhere as it is has no claim to a record that turns others away.
+    let is_presented = |(lineage, its, chain): &(Lineage<'_>, &Presented, Option<&Chain>)| {
+        let served = || lineage.presence(its, model.now(), model.wall()) == Presence::Served;
+        let kept = |chain: &Chain| {
+            owner.answers().iter().any(|(_, _, records)| judge(records, chain, model, owner, false).is_ok())
+        };
+        chain.is_some_and(|chain| chain.matches(&edit.record, &owner.base, model.wall()) && (served() || kept(chain)))
     };
     let seen = owner.presents.and_then(|view| view.addresses.as_ref().ok()).into_iter().flatten();
     let mut seen = seen.flat_map(|(_, view)| &view.chains);
@@ -369,9 +374,7 @@ fn add(model: &Model<'_>, edit: &Edit, added: &mut Set<Association>) -> Result<(
             let mut kind = records.iter().chain(added.iter().filter(|_| counts)).filter(same);
             let before = kind.any(|r| chain.matches(r, &owner.base, model.wall()));
             let presented = model.presented_at(owner);
-            let mut others = presented.iter().filter(|(_, _, chain)| {
-                chain.is_some_and(|chain| chain.matches(&edit.record, &owner.base, model.wall()))
-            });
+            let mut others = presented.iter().filter(|other| is_presented(other));
             let others = match comes_alone(model, owner, &lineage, chain, edit) {
                 true => others.any(|(other, ..)| other.name != lineage.name),
                 false => others.next().is_some(),

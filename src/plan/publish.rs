@@ -147,7 +147,8 @@ fn hold_back(model: &Model<'_>, owner: &Owner<'_>, additions: &mut Vec<Action>) 
 }
 
 /// Where a provider adds records one by one, what is not presented yet gets its first record of a kind only when those that are
-/// presented are seen to have theirs: a program that says it published one and did not must not break them with the next.
+/// presented are seen to have theirs: a program that says it published one and did not must not break them with the next. The same
+/// goes for what may be presented and is turned away by all servers as it is, unless it is what is served.
 fn one_after_the_other<'a>(
     model: &Model<'a>,
     owner: &Owner<'a>,
@@ -169,9 +170,18 @@ fn one_after_the_other<'a>(
         };
         answers.iter().find(|(_, _, records)| presented.iter().any(|presented| unseen(presented, records)))
     };
+    let keeps = |record: &Association| {
+        model.sharing(owner).into_iter().any(|at| {
+            let mut chains = model.presented_at(at).into_iter().filter_map(|(_, _, chain)| chain);
+            chains.any(|chain| chain.matches(record, &at.base, model.wall()) && minds(model, at, chain))
+        })
+    };
     let waits = |action: &Action| match action {
         Action::Add(edit) => {
-            let is_its = |wanted: &&Desired<'_>| wanted.rank < Rank::Waiting && wanted.record == edit.record;
+            let is_its = |wanted: &&Desired<'_>| {
+                wanted.record == edit.record
+                    && (wanted.rank == Rank::Served || (wanted.rank == Rank::Presented && keeps(&wanted.record)))
+            };
             if desired.iter().any(|wanted| is_its(&wanted)) { None } else { lacks(edit.record.kind()) }
         }
         _ => None,

@@ -259,7 +259,10 @@ impl World {
             let after = answer.with(Set::from(record));
             may.iter().any(|cert| self.tolerates(*answer, *cert) && !self.tolerates(after, *cert))
         };
-        let is_presented = may.iter().any(|cert| self.publishes(*cert).has(record));
+        // What is turned away everywhere as it is, and not served, has no claim to a record that turns others away.
+        let has_claim =
+            |cert: &Cert| *cert != self.other() || self.answers().iter().any(|answer| self.tolerates(*answer, *cert));
+        let is_presented = may.iter().any(|cert| self.publishes(*cert).has(record) && has_claim(cert));
         match is_presented {
             true => !self.comes_alone(record, before),
             false => !self.answers().iter().any(turns_away),
