@@ -45,6 +45,17 @@ fn order() {
             "add B, add A, reload R",
             "publish: notshown, retire A: reloadowed",
         ),
+        // One that is turned away everywhere as it is waits for what is not: of two updates the first may have had no effect.
+        (
+            "tlsa 310; pinned A; live B; stored A B; left B 60; presented A; reload R; ours A; ns1 A",
+            "add A:310, reload R",
+            "delete A: needed reloadowed, publish: notshown, retire B: reloadowed",
+        ),
+        (
+            "tlsa 310; pinned A; live B; stored A B; left B 60; presented A; reload R; ours A A:310; ns1 A A:310",
+            "add B:310, reload R",
+            "delete A: reloadowed, retire B: reloadowed",
+        ),
         // Where the kind is there already it turns away nobody.
         (
             "pinned B; live C; stored A B C; left A 60; presented B; waiting C; reload R; ours A B; ns1 A B",

@@ -150,7 +150,7 @@ fn histories() {
 }
 
 /// Seeds whose histories failed once, and why.
-const FAILED_ONCE: [(u64, &str); 4] = [
+const FAILED_ONCE: [(u64, &str); 5] = [
     (441, "the power failed, and a bundle was not on disk that links led to"),
     (
         10_550,
@@ -162,6 +162,11 @@ const FAILED_ONCE: [(u64, &str); 4] = [
         "renewals broke off one after the other, and certbot pruned the archive files that the dane directory led to",
     ),
     (200_506, "a switch left clients alone that know no SHA-512, and went by a record of others"),
+    (
+        268_353,
+        "of two first records of a kind the one for what is served had no effect, and the other, for what the lost journal had to \
+         take for presented, stood alone",
+    ),
 ];
 
 #[test]
