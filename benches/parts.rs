@@ -63,9 +63,8 @@ fn name(number: usize) -> String {
 }
 
 /// The best time of some runs. Each has a thread of its own, for what is remembered belongs to the thread.
-fn best<T>(prepare: impl Fn() + Sync, work: impl Fn() -> T + Sync) -> Duration {
+fn best<T>(work: impl Fn() -> T + Sync) -> Duration {
     let once = || {
-        prepare();
         let began = Instant::now();
         black_box(work());
         began.elapsed()
@@ -74,14 +73,14 @@ fn best<T>(prepare: impl Fn() + Sync, work: impl Fn() -> T + Sync) -> Duration {
 }
 
 /// A line of the table.
-fn row(work: &str, time: impl Fn(usize) -> Duration) -> Vec<Duration> {
+fn row(work: &str, time: impl Fn(usize) -> Duration) -> [Duration; 3] {
     let times = SIZES.map(time);
     let mut line = format!("| {work} |");
     for (size, time) in SIZES.iter().zip(times) {
         let _ = write!(line, " {:.2} |", time.as_secs_f64() * 1e6 / *size as f64);
     }
     println!("{line} {:.1} |", times[2].as_secs_f64() / times[1].as_secs_f64());
-    times.into()
+    times
 }
 
 fn configuration(lineages: usize) -> String {
@@ -173,8 +172,8 @@ fn main() {
     let pairs = pairs();
     let texts: BTreeMap<usize, String> = SIZES.map(|size| (size, configuration(size))).into();
     println!("| work | 100 | 1,000 | 10,000: µs each | times 1,000 |\n|---|---:|---:|---:|---:|");
-    row("a configuration is parsed", |size| best(|| (), || parsed(&texts[&size])));
-    let read_anew = row("sets are read and checked", |size| best(|| (), || read(&pairs[..size])));
+    row("a configuration is parsed", |size| best(|| parsed(&texts[&size])));
+    let read_anew = row("sets are read and checked", |size| best(|| read(&pairs[..size])));
     let kept = |size: usize| {
         let keep = || {
             read(&pairs[..size]);
@@ -189,7 +188,7 @@ fn main() {
             (0..size).filter_map(|number| sets::known(&looked(number))).count()
         };
         assert_eq!(thread::scope(|scope| scope.spawn(all).join().unwrap()), size);
-        best(|| (), all)
+        best(all)
     });
     let generations: Vec<Generation> = pairs
         .iter()
@@ -204,7 +203,7 @@ fn main() {
         let Plan { actions, troubles, .. } = planned(&loaded, &facts, &journal);
         let added = actions.iter().filter(|action| matches!(action, Action::Add(_))).count();
         assert_eq!((added, troubles), (2 * size, Vec::new()));
-        best(|| (), || planned(&loaded, &facts, &journal))
+        best(|| planned(&loaded, &facts, &journal))
     });
     let sets: Vec<Set<_>> = generations
         .iter()
@@ -219,12 +218,12 @@ fn main() {
         };
         let all = || generations[..size].iter().zip(&sets).filter(|pair| matches(*pair)).count();
         assert_eq!(all(), size);
-        best(|| (), all)
+        best(all)
     });
     row("for comparison: SHA-256 over a certificate", |size| {
         let hashed = |generation: &Generation| digest(&SHA256, &generation.chain.certificates[0].der);
         let all = || generations[..size].iter().map(hashed).filter(|digest| digest.as_ref()[0] == 0).count();
-        best(|| (), all)
+        best(all)
     });
     let times = read_anew[1].as_secs_f64() / recalled[1].as_secs_f64();
     println!("\n1,000 sets are recalled in 1/{times:.0} of the time that it takes to read them.");

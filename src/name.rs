@@ -198,8 +198,10 @@ impl FromStr for DnsName {
 /// A name as people write it, IDNs and all. Escapes are those of zone files; what they stand for is no part of an IDN.
 fn written(text: &str) -> Result<DnsName, String> {
     if text.contains('\\') {
-        let ascii = Some(text).filter(|text| text.is_ascii());
-        let name = DnsName::from(&read(ascii.ok_or("an escape in an international name")?)?);
+        if !text.is_ascii() {
+            return Err("an escape in an international name".into());
+        }
+        let name = DnsName::from(&read(text)?);
         return if name.0.contains('\\') { Ok(name) } else { name.0.parse() };
     }
     match Name::from_utf8(idna::to_ascii(text)?) {

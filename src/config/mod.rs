@@ -27,6 +27,7 @@ pub(crate) use api::{Scene, command};
 pub(crate) use credentials::assignments;
 pub(crate) use diagnostic::{Fault, is_file_name, is_path};
 pub(crate) use settings::section;
+pub(crate) use tlsa_line::protocol_of;
 pub(crate) use words::Word;
 
 pub(crate) use reader::Defaults;

@@ -116,7 +116,8 @@ fn way(word: &Word) -> Result<Probe, Fault> {
     })
 }
 
-fn protocol_of(text: &str) -> Option<&'static str> {
+/// The protocol that a word means, in whatever case.
+pub(crate) fn protocol_of(text: &str) -> Option<&'static str> {
     ["tcp", "udp", "sctp"].into_iter().find(|protocol| text.eq_ignore_ascii_case(protocol))
 }
 

@@ -10,6 +10,7 @@
 //! UNIXTIME is off by the zone offset of the machine, so it is looked at and not used.
 
 use crate::{
+    config,
     name::DnsName,
     tlsa::{Association, Param},
 };
@@ -144,9 +145,7 @@ fn record(lineage: String, rest: &str, line: usize) -> Result<LeftRecord, String
     let param: Param = param.parse()?;
     let port = number(port).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
     let port = port.ok_or("the port is a number from 1 to 65535")?;
-    if !["tcp", "udp", "sctp"].iter().any(|known| protocol.eq_ignore_ascii_case(known)) {
-        return Err("the protocol is none of tcp, udp and sctp".into());
-    }
+    let protocol = config::protocol_of(protocol).ok_or("the protocol is none of tcp, udp and sctp")?;
     let query: DnsName = format!("_{port}._{protocol}.{domain}").parse()?;
     number(time).ok_or("the time is no number")?;
     let state = match owed {
