@@ -264,6 +264,10 @@ pub struct ServerDoc {
     /// Answers that it gave before, while a cache may hold them.
     #[serde(default)]
     pub past: Vec<Past>,
+    /// What other addresses have shown since this one was last seen, and it did not: it may follow them unseen, and follow
+    /// on to what it is seen with next.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub meanwhile: BTreeSet<Shown>,
     /// When it was first found missing among the zone's servers.
     #[serde(default)]
     pub left: Option<Stamp>,

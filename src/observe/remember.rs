@@ -143,11 +143,19 @@ impl OwnerDoc {
         }
         self.asked = Some(now);
         let before = self.worst(unseen);
+        let newest = servers.values().filter_map(|seen| seen.serial).reduce(|newest, serial| match newest {
+            newest if went_back(Some(serial), Some(newest)) => serial,
+            newest => newest,
+        });
         for (address, seen) in servers {
             let server = self.servers.entry(*address).or_default();
             if seen.listed || !server.has_left(now) {
-                server.see(seen, now, &before, moved);
+                server.see(seen, now, &before, moved, newest);
             }
+        }
+        let shown: BTreeSet<&Shown> = servers.values().filter_map(|seen| seen.answer.as_ref().ok()).collect();
+        for server in self.servers.values_mut().filter(|server| !server.has_left(now)) {
+            server.may_follow(&before, &shown);
         }
         for server in self.servers.values_mut() {
             server.past.retain(|past| past.forgotten(floor) > now);
@@ -185,7 +193,7 @@ impl OwnerDoc {
     fn worst(&self, unseen: u64) -> Vec<Shown> {
         let shown = |server: &ServerDoc| {
             let past = server.past.iter().map(|past| past.shown.clone());
-            past.chain(server.now.clone()).collect::<Vec<_>>()
+            past.chain(server.now.clone()).chain(server.meanwhile.clone()).collect::<Vec<_>>()
         };
         let known: BTreeSet<Shown> = self.servers.values().flat_map(shown).collect();
         match known.is_empty() {
@@ -234,7 +242,8 @@ impl OwnerDoc {
         let left =
             self.servers.values().filter(|server| server.left.is_some()).filter_map(|server| server.now.as_ref());
         let past = self.servers.values().flat_map(|server| &server.past).map(|past| &past.shown);
-        let records = left.chain(past).filter_map(|shown| shown.records.as_ref()).flatten();
+        let unseen = self.servers.values().flat_map(|server| &server.meanwhile);
+        let records = left.chain(past).chain(unseen).filter_map(|shown| shown.records.as_ref()).flatten();
         let held: Set<Group> = records.map(Association::group).collect();
         self.groups.retain(|group| held.contains(group));
         self.groups.extend(self.records.keys().map(Association::group));
@@ -253,8 +262,8 @@ impl OwnerDoc {
 
 impl ServerDoc {
     /// Takes one address's answer. An address that answers for the first time, and one whose zone went back to an older serial,
-    /// count as having shown all of `before` until now; `Unknown` changes nothing.
-    fn see(&mut self, seen: &ServerView, now: Stamp, before: &[Shown], moved: bool) {
+    /// count as having shown all of `before` until now; `Unknown` changes nothing. `newest` is the highest serial of this round.
+    fn see(&mut self, seen: &ServerView, now: Stamp, before: &[Shown], moved: bool, newest: Option<u32>) {
         if seen.listed {
             (self.name, self.ns_ttl, self.left) = (seen.name.clone(), seen.ns_ttl, None);
         }
@@ -263,6 +272,13 @@ impl ServerDoc {
             return;
         }
         let anew = self.now.is_none() || moved || went_back(self.serial, seen.serial);
+        // A copy of the zone that is behind the others, and the same as when it was last seen, has not followed them yet.
+        let behind = seen.serial.is_some() && seen.serial == self.serial && went_back(newest, seen.serial);
+        if !behind {
+            let unseen =
+                std::mem::take(&mut self.meanwhile).into_iter().filter(|unseen| unseen.records != shown.records);
+            self.past.extend(unseen.map(|shown| Past { shown, gone: now }));
+        }
         self.serial = seen.serial.or(self.serial);
         if anew {
             let past = before.iter().map(|shown| Past { shown: shown.clone(), gone: now });
@@ -279,6 +295,13 @@ impl ServerDoc {
             _ => self.since = Some(now),
         }
         self.keep_latest();
+    }
+
+    /// What others show, it may show as soon as nobody looks. An address that was never seen may have shown all of `before`, too.
+    fn may_follow(&mut self, before: &[Shown], shown: &BTreeSet<&Shown>) {
+        let records = self.now.as_ref().map(|now| &now.records);
+        let others = shown.iter().copied().filter(|shown| Some(&shown.records) != records);
+        self.meanwhile.extend(others.chain(before.iter().filter(|_| records.is_none())).cloned());
     }
 
     /// Of equal past answers only the latest matters.
@@ -302,9 +325,8 @@ impl ServerDoc {
         if !self.has_left(now) {
             return false;
         }
-        if let Some(shown) = self.now.take() {
-            self.past.push(Past { shown, gone: now });
-        }
+        let shown = self.now.take().into_iter().chain(std::mem::take(&mut self.meanwhile));
+        self.past.extend(shown.map(|shown| Past { shown, gone: now }));
         self.past.is_empty()
     }
 }
