@@ -37,6 +37,7 @@ fn owner(name: &str, now: Stamp) -> OwnerDoc {
         now: Some(shown.clone()),
         since: Some(now),
         past: vec![Past { shown, gone: now }, Past { shown: Shown { records: None, ttl: 9 }, gone: now }],
+        meanwhile: [Shown { records: Some(Set::new()), ttl: 60 }].into(),
         left: Some(now),
         ns_ttl: 600,
     };
