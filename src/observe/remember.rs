@@ -143,10 +143,8 @@ impl OwnerDoc {
         }
         self.asked = Some(now);
         let before = self.worst(unseen);
-        let newest = servers.values().filter_map(|seen| seen.serial).reduce(|newest, serial| match newest {
-            newest if went_back(Some(serial), Some(newest)) => serial,
-            newest => newest,
-        });
+        let serials = servers.values().filter_map(|seen| seen.serial);
+        let newest = serials.reduce(|newest, serial| if is_older(newest, serial) { serial } else { newest });
         for (address, seen) in servers {
             let server = self.servers.entry(*address).or_default();
             if seen.listed || !server.has_left(now) {
@@ -273,7 +271,7 @@ impl ServerDoc {
         }
         let anew = self.now.is_none() || moved || went_back(self.serial, seen.serial);
         // A copy of the zone that is behind the others, and the same as when it was last seen, has not followed them yet.
-        let behind = seen.serial.is_some() && seen.serial == self.serial && went_back(newest, seen.serial);
+        let behind = seen.serial == self.serial && went_back(newest, seen.serial);
         if !behind {
             let unseen =
                 std::mem::take(&mut self.meanwhile).into_iter().filter(|unseen| unseen.records != shown.records);
@@ -331,10 +329,12 @@ impl ServerDoc {
     }
 }
 
-/// Is the second serial lower than the first (RFC 1982)? The zone was then restored from an older copy.
+/// Is the second serial lower than the first? The zone was then restored from an older copy.
 fn went_back(before: Option<u32>, after: Option<u32>) -> bool {
-    match (before, after) {
-        (Some(before), Some(after)) => before != after && before.wrapping_sub(after) < 1 << 31,
-        _ => false,
-    }
+    before.zip(after).is_some_and(|(before, after)| is_older(after, before))
+}
+
+/// Is a serial lower than another (RFC 1982)?
+fn is_older(serial: u32, than: u32) -> bool {
+    serial != than && than.wrapping_sub(serial) < 1 << 31
 }
