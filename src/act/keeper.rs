@@ -3,7 +3,7 @@
 
 use super::Came;
 use crate::{
-    env::{Env, Kind, Lock},
+    env::{Env, Kind, Lock, Stat},
     journal::store::lineage_file,
     lineage::{
         BUNDLE, Generation, GenerationId,
@@ -14,6 +14,7 @@ use crate::{
     plan::Goal,
 };
 use std::{
+    collections::BTreeSet,
     io::{self, ErrorKind},
     path::{Component, Path, PathBuf},
     time::Duration,
@@ -101,8 +102,9 @@ impl Keeper<'_> {
             self.make_dir(&folder, unsynced)?;
             self.clear(&half)?;
             self.make_dir(&half, unsynced)?;
+            let stays = !self.places.is_in_place(lineage) && !self.is_in_live(lineage, &generation.files);
             for (name, path) in &generation.files {
-                self.put(path, &half.join(name))?;
+                self.put(path, &half.join(name), stays, unsynced)?;
             }
             for (name, bytes) in overwritten.iter().flat_map(Set::contents) {
                 self.write(&half.join(name), &bytes)?;
@@ -132,11 +134,22 @@ impl Keeper<'_> {
         placed.map_err(|error| not_kept(generation, &error))
     }
 
-    fn put(&self, from: &Path, to: &Path) -> io::Result<()> {
-        if self.group.is_none() && self.env.hard_link(from, to).is_ok() {
+    /// A hard link to what `stays` as it is, where that can be, or a copy.
+    fn put(&self, from: &Path, to: &Path, stays: bool, unsynced: &mut Vec<PathBuf>) -> io::Result<()> {
+        if stays && self.group.is_none() && self.env.hard_link(from, to).is_ok() {
+            // Its client may have left it to the kernel to bring the bytes to disk.
+            unsynced.push(to.to_owned());
             return Ok(());
         }
         self.write(to, &Zeroizing::new(self.env.read(from)?))
+    }
+
+    /// Are files in `live/` itself, and not in an archive to which there are links? The next renewal may overwrite them.
+    pub(super) fn is_in_live(&self, lineage: &str, files: &[(String, PathBuf)]) -> bool {
+        let number = |path: &Path| self.env.stat(path, true).ok().map(|stat| (stat.device, stat.inode));
+        let folders: BTreeSet<&Path> = files.iter().filter_map(|(_, path)| path.parent()).collect();
+        let live = number(&self.places.live.join(lineage));
+        live.is_some() && folders.into_iter().any(|folder| number(folder) == live)
     }
 
     /// Writes a file that only its readers can read.
@@ -188,7 +201,8 @@ impl Keeper<'_> {
         format!("cannot lead {} to {}: {error}", self.places.dane(lineage).display(), goal_text(goal))
     }
 
-    /// Leads `.served` to `target`, in one rename, and the names that services open through it.
+    /// Leads `.served` to `target`, in one rename, and the names that services open through it. Where something that is not ours
+    /// has one of these names, services are left with what they read.
     pub fn turn(
         &self,
         lineage: &str,
@@ -202,23 +216,25 @@ impl Keeper<'_> {
             if in_the_way(self.env, &dane.join(SERVED)) {
                 return Ok(vec![SERVED.into()]);
             }
-            self.env.point(&dane.join(SERVED), target)?;
-            let mut names = names(self.env, &dane.join(SERVED))?;
-            let leads_somewhere = |name: &String| {
-                self.env.stat(&dane.join(SERVED).join(name), true).is_ok_and(|stat| stat.kind == Kind::File)
-            };
+            let way = dane.join(target);
+            let mut names = names(self.env, &way)?;
+            let leads_somewhere =
+                |name: &String| self.env.stat(&way.join(name), true).is_ok_and(|stat| stat.kind == Kind::File);
             names.retain(|name| (name != BUNDLE || bundle) && leads_somewhere(name));
-            let mut in_the_way_of = Vec::new();
+            let (in_the_way, names): (Vec<String>, Vec<String>) =
+                names.into_iter().partition(|name| in_the_way(self.env, &dane.join(name)));
+            let shows_another = || self.shown(lineage) != read_set(self.env, &way).ok().map(|set| set.id);
+            if !in_the_way.is_empty() && shows_another() {
+                return Ok(in_the_way);
+            }
+            self.env.point(&dane.join(SERVED), target)?;
             for name in names {
                 let (link, target) = (dane.join(&name), Path::new(SERVED).join(&name));
-                match self.env.target(&link) {
-                    Ok(there) if there == target => {}
-                    Err(error) if error.kind() == ErrorKind::NotFound => self.env.point(&link, &target)?,
-                    _ if in_the_way(self.env, &link) => in_the_way_of.push(name),
-                    _ => self.env.point(&link, &target)?,
+                if !self.env.target(&link).is_ok_and(|there| there == target) {
+                    self.env.point(&link, &target)?;
                 }
             }
-            Ok(in_the_way_of)
+            Ok(in_the_way)
         };
         let turned = turn();
         unsynced.push(dane.clone());
@@ -261,8 +277,8 @@ impl Keeper<'_> {
 
     /// Makes a folder that is missing, and those above it. The entries in `unsynced` are not on disk yet.
     pub(super) fn make_dir(&self, folder: &Path, unsynced: &mut Vec<PathBuf>) -> io::Result<()> {
-        if self.env.stat(folder, true).is_ok_and(|stat| stat.kind == Kind::Dir) {
-            return Ok(());
+        if let Some(stat) = self.env.stat(folder, true).ok().filter(|stat| stat.kind == Kind::Dir) {
+            return self.open_up(folder, &stat);
         }
         if let Some(above) = folder.parent().filter(|above| above.starts_with(&self.places.dane)) {
             self.make_dir(above, unsynced)?;
@@ -273,6 +289,23 @@ impl Keeper<'_> {
         }
         unsynced.extend(folder.parent().map(Path::to_owned));
         Ok(())
+    }
+
+    /// A run that ended between making a folder and giving it its mode and group left it for root alone. Folders that services
+    /// have been led through may be as the operator wants them.
+    fn open_up(&self, folder: &Path, stat: &Stat) -> io::Result<()> {
+        let as_made = stat.mode == self.mode & 0o700 || stat.mode == self.mode;
+        let differs = stat.mode != self.mode || self.group.is_some_and(|group| stat.gid != group);
+        let below = folder.strip_prefix(&self.places.dane).unwrap_or(folder);
+        let ours = below.components().any(|name| name.as_os_str().as_encoded_bytes().starts_with(b"."));
+        let unused = || match folder == self.places.dane {
+            true => self.env.list(folder).is_ok_and(|names| names.is_empty()),
+            false => self.env.target(&folder.join(SERVED)).is_err(),
+        };
+        match as_made && differs && (ours || unused()) {
+            true => self.env.set_mode(folder, self.mode, self.group),
+            false => Ok(()),
+        }
     }
 }
 
@@ -334,6 +367,9 @@ mod tests {
         fs::write(kept.join(PRIVKEY), "of a set that is not whole").unwrap();
         happens(&live);
         let error = keeper.keep(LINEAGE, &generation).err();
+        // Such files are overwritten in place by the next renewal, and no archive has them.
+        fs::write(live.join(FULLCHAIN), "the next").unwrap();
+        assert!(error.is_some() || read_set(&real, &kept).is_ok_and(|kept| kept.id == generation.id));
         let names = real.list(&kept).unwrap().into_iter().map(|name| name.into_string().unwrap());
         (error, names.collect())
     }

@@ -57,7 +57,9 @@ impl Keeper<'_> {
         };
         // Whoever gives it its place tells what is wrong with it.
         let Ok(kept) = read_set(self.env, &at) else { return Ok(None) };
-        let Some(files) = self.archive(&kept, live).filter(|_| kept.id == generation.id) else { return Ok(None) };
+        let Some(files) = self.archive(lineage, &kept, live).filter(|_| kept.id == generation.id) else {
+            return Ok(None);
+        };
         let dane = self.places.dane(lineage);
         let name = format!("{GENERATION}{}", generation.id);
         let laid = self.make_dir(&dane, unsynced).and_then(|()| self.make_links(&dane.join(&name), &files, unsynced));
@@ -85,7 +87,7 @@ impl Keeper<'_> {
         }
         let live = || self.places.live(self.env, lineage).ok().filter(|live| live.id == *id);
         let archive = match self.links_to_archive(lineage) {
-            true => live().and_then(|live| self.archive(&kept, &live)),
+            true => live().and_then(|live| self.archive(lineage, &kept, &live)),
             false => None,
         };
         let name = match archive {
@@ -124,20 +126,27 @@ impl Keeper<'_> {
         }
         bytes.extend(self.env.read(&store.join(FULLCHAIN))?);
         let bundle = store.join(BUNDLE);
-        if self.env.read(&bundle).is_ok_and(|there| there == bytes) {
-            return Ok(());
-        }
         let mode = if self.group.is_some() { 0o640 } else { 0o600 };
-        self.env.write(&bundle, &bytes, mode)?;
-        self.env.set_mode(&bundle, mode, self.group)
+        if !self.env.read(&bundle).is_ok_and(|there| there == bytes) {
+            self.env.write(&bundle, &bytes, mode)?;
+        }
+        // A run may have ended before this.
+        let stat = self.env.stat(&bundle, false)?;
+        match stat.mode == mode && self.group.is_none_or(|group| stat.gid == group) {
+            true => Ok(()),
+            false => self.env.set_mode(&bundle, mode, self.group),
+        }
     }
 
     /// The archive's names for the files of a kept generation, which `live/` shows: those that are the very same file, or the
     /// same bytes where the store is on another file system.
-    fn archive(&self, kept: &Generation, live: &Generation) -> Option<Vec<(String, PathBuf)>> {
+    fn archive(&self, lineage: &str, kept: &Generation, live: &Generation) -> Option<Vec<(String, PathBuf)>> {
         let stat = |path: &Path| self.env.stat(path, false).ok().filter(|stat| stat.kind == Kind::File);
         let shown = |name: &String| live.files.iter().find(|(known, _)| known == name).map(|(_, path)| path);
         let folder = live.files.iter().find_map(|(_, path)| path.parent())?;
+        if self.is_in_live(lineage, &live.files) {
+            return None;
+        }
         let others = || names(self.env, folder).unwrap_or_default().into_iter().map(|name| folder.join(name));
         let same = |(name, path): &(String, PathBuf)| {
             let kept = stat(path)?;

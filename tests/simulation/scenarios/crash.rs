@@ -5,7 +5,10 @@ use crate::{
     certs::Renewal,
     lab::{DANE, DAY, HOUR, KILLED, LETSENCRYPT, Lab, MINUTE, STATE, Setup, service_name},
 };
-use daneroll::env::{Files, sim::When};
+use daneroll::env::{
+    Files,
+    sim::{When, service::Reads},
+};
 use nix::errno::Errno;
 use std::path::{Path, PathBuf};
 
@@ -57,7 +60,7 @@ fn chosen(effects: usize, offset: usize) -> impl Iterator<Item = usize> {
 }
 
 /// Plays the story with something that goes wrong in one command; the operator repeats `--reset` and `--pre`, cron the rest.
-fn play(setup: Setup, hurt: usize, wrong: &dyn Fn(&Lab, &str)) {
+fn play(setup: Setup, hurt: usize, wrong: &dyn Fn(&Lab, &str)) -> Lab {
     let lab = setup.start();
     for (at, (command, then)) in STORY.into_iter().enumerate() {
         if at == hurt {
@@ -70,6 +73,7 @@ fn play(setup: Setup, hurt: usize, wrong: &dyn Fn(&Lab, &str)) {
     }
     lab.cron(3 * HOUR, 6 * HOUR);
     lab.assert_settled(MX);
+    lab
 }
 
 /// Killed after each effect, halfway through it, or with all the power gone; then everything goes its way.
@@ -83,6 +87,31 @@ fn killed_at_every_effect() {
                     lab.world.kill_at(effect, when);
                     assert_eq!(call(lab, words), KILLED, "{words} {effect}");
                 });
+            }
+        }
+    }
+}
+
+/// Killed before a folder or a file has the group that is to read it: it gets that from a later run.
+#[test]
+fn killed_before_the_group_can_read() {
+    let setup = || setup(false).global("dane_group = daemon").line("bundle = yes").reads(Reads::Anytime);
+    for (command, effects) in effects(setup()).into_iter().enumerate() {
+        for effect in chosen(effects, command) {
+            let lab = play(setup(), command, &|lab, words| {
+                lab.world.kill_at(effect, When::After);
+                assert_eq!(call(lab, words), KILLED, "{words} {effect}");
+            });
+            for name in ["fullchain.pem", "privkey.pem", "bundle.pem"] {
+                let file = lab.world.real_path(&Path::new(DANE).join(MX).join(name)).unwrap();
+                let seen: Vec<(u32, u32)> = file
+                    .ancestors()
+                    .take_while(|path| path.starts_with(DANE))
+                    .map(|path| lab.world.stat(path, true).unwrap())
+                    .map(|stat| (stat.mode, stat.gid))
+                    .collect();
+                let folders = vec![(0o750, 1); seen.len() - 1];
+                assert_eq!(seen, [vec![(0o640, 1)], folders].concat(), "{command} {effect}: {}", file.display());
             }
         }
     }

@@ -104,6 +104,28 @@ fn group() {
     }
 }
 
+/// A file of others under a name that services open: nothing is switched, for they would read the key of one certificate and the
+/// chain of the other; a pin moves all the same.
+#[test]
+fn a_file_in_the_way() {
+    let lab = Lab::with(MX, "311 25").start();
+    first_use(&lab);
+    let key = dane("mx.example.com/privkey.pem");
+    let bytes = lab.world.read(&key).unwrap();
+    lab.world.remove(&key).unwrap();
+    lab.world.write(&key, &bytes, 0o600).unwrap();
+    lab.run(&["--pre"]);
+    lab.certbot.renew(MX, Renewal::default());
+    lab.run(&["--post"]);
+    cron_any(&lab, 2 * HOUR, 2 * DAY);
+    assert!(shows(&lab, MX, 1), "{}", lab.told());
+    lab.assert_told(&["privkey.pem is not ours and in the way of a link: move it elsewhere"]);
+    lab.assert_clean();
+    lab.world.remove(&key).unwrap();
+    cron_any(&lab, 2 * HOUR, 2 * DAY);
+    lab.assert_settled(MX);
+}
+
 /// By default only root gets in.
 #[test]
 fn modes() {
