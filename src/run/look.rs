@@ -273,16 +273,17 @@ impl Run<'_> {
         }
         for query in due {
             let sections = || concerned.get(query).into_iter().flatten().copied();
-            if sections().any(|section| section.verify == Verify::Provider) {
+            // One that has the name servers asked is not to go by less because another does.
+            if sections().next().is_some() && sections().all(|section| section.verify == Verify::Provider) {
                 views.insert(query.clone(), providers_word(journal, query));
                 continue;
             }
-            let nameservers = sections().map(|section| &section.nameservers).find(|servers| !servers.is_empty());
+            let nameservers: BTreeSet<_> = sections().flat_map(|section| &section.nameservers).cloned().collect();
             let now = Stamp(journal.clock.total);
             let servers = journal.owners.get(query).into_iter().flat_map(|owner| &owner.servers);
             let servers = servers.filter(|(_, server)| !server.has_left(now));
             let remembered = servers.map(|(address, server)| (*address, server.name.clone())).collect();
-            wanted.insert(query.clone(), Wanted { nameservers: nameservers.cloned().unwrap_or_default(), remembered });
+            wanted.insert(query.clone(), Wanted { nameservers: nameservers.into_iter().collect(), remembered });
         }
         if wanted.is_empty() {
             return views;

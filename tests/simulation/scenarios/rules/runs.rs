@@ -85,6 +85,20 @@ fn verify_by_the_providers_word() {
     }
 }
 
+/// One section's `verify = provider` is no word for another that has the name servers asked.
+#[test]
+fn the_providers_word_is_one_sections() {
+    for (line, waits) in [("verify = authoritative", true), ("verify = provider", false)] {
+        let lab = Lab::with(MX, "311 25").line("verify = provider").global("ttl = 4000\nprobe = off");
+        let lab = lab.lineage("ecdsa").line("tlsa = 311 25 mx.example.com").line(line).start();
+        assert_eq!(lab.run(&["--reset"]), 0);
+        lab.cron(2 * HOUR, 2 * DAY);
+        lab.world.set_server("ns1.example.com", |server| server.mode = Mode::Refuses);
+        lab.renew("ecdsa", Renewal::default());
+        assert_eq!(until_switched(&lab, "ecdsa", 600).is_none(), waits, "{line}: {}", lab.told());
+    }
+}
+
 /// A second run right after the first changes nothing at all.
 #[test]
 fn second_run_changes_nothing() {
