@@ -176,8 +176,10 @@ pub struct Endpoint {
     pub port: u16,
     /// What it speaks before TLS.
     pub protocol: Protocol,
-    /// Where to connect in place of the base domain's addresses, with a port where it is another.
-    pub instead: Vec<(IpAddr, Option<u16>)>,
+    /// Are the base domain's addresses to be looked at?
+    pub by_name: bool,
+    /// What is to be looked at beside or instead (`probe_address`), with a port where it is another.
+    pub at: Vec<(IpAddr, Option<u16>)>,
 }
 
 /// What an endpoint (base domain, port, transport) presented.

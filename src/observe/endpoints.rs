@@ -21,7 +21,7 @@ pub fn views(
     wanted: &BTreeMap<DnsName, Endpoint>,
     limit: Duration,
 ) -> BTreeMap<DnsName, EndpointView> {
-    let hosts = wanted.values().filter(|endpoint| endpoint.instead.is_empty()).map(|endpoint| endpoint.base.clone());
+    let hosts = wanted.values().filter(|endpoint| endpoint.by_name).map(|endpoint| endpoint.base.clone());
     let addresses = resolver.addresses(&hosts.collect());
     let places: BTreeMap<&DnsName, Result<BTreeSet<SocketAddr>, String>> =
         wanted.iter().map(|(query, endpoint)| (query, places(endpoint, addresses.get(&endpoint.base)))).collect();
@@ -47,15 +47,16 @@ pub fn places(
     endpoint: &Endpoint,
     addresses: Option<&Result<BTreeSet<IpAddr>, String>>,
 ) -> Result<BTreeSet<SocketAddr>, String> {
-    if !endpoint.instead.is_empty() {
-        let place = |(ip, port): &(IpAddr, Option<u16>)| SocketAddr::new(*ip, port.unwrap_or(endpoint.port));
-        return Ok(endpoint.instead.iter().map(place).collect());
+    let place = |(ip, port): &(IpAddr, Option<u16>)| SocketAddr::new(*ip, port.unwrap_or(endpoint.port));
+    let mut places: BTreeSet<SocketAddr> = endpoint.at.iter().map(place).collect();
+    if endpoint.by_name {
+        let found = addresses.cloned().unwrap_or_else(|| Err("its address was not looked up".into()))?;
+        if found.is_empty() {
+            return Err(format!("{} has no address", endpoint.base));
+        }
+        places.extend(found.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port)));
     }
-    let found = addresses.cloned().unwrap_or_else(|| Err("its address was not looked up".into()))?;
-    match found.is_empty() {
-        true => Err(format!("{} has no address", endpoint.base)),
-        false => Ok(found.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port)).collect()),
-    }
+    Ok(places)
 }
 
 fn not_visited() -> Visited {

@@ -180,8 +180,10 @@ pub fn endpoint(query: &DnsName, doc: &OwnerDoc, input: Input<'_>, lines: &[(&st
     let (port, transport, base) = super::model::endpoint(query);
     let ways = ways(doc, input, lines);
     let protocol = way(port, ways.iter().map(|(_, probe)| *probe)).filter(|_| transport == "tcp")?;
-    let addresses = ways.iter().map(|(section, _)| &section.probe_address).find(|addresses| !addresses.is_empty());
-    Some(Endpoint { base, port, protocol, instead: addresses.cloned().unwrap_or_default() })
+    // Each section means its own services.
+    let by_name = ways.iter().any(|(section, _)| section.probe_address.is_empty());
+    let at: BTreeSet<_> = ways.iter().flat_map(|(section, _)| &section.probe_address).copied().collect();
+    Some(Endpoint { base, port, protocol, by_name, at: at.into_iter().collect() })
 }
 
 /// The sections that know the endpoint, each with its `probe`: those with a line for it, else those of lineages that we published

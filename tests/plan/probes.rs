@@ -254,8 +254,20 @@ fn endpoints() {
         assert_eq!(endpoint.as_ref().map(|endpoint| endpoint.protocol), protocol, "{port} {probes:?}");
         if let Some(endpoint) = endpoint {
             assert_eq!((endpoint.base, endpoint.port), (name("mx.example.com"), port));
-            assert_eq!(endpoint.instead.len(), 1);
+            assert_eq!((endpoint.by_name, endpoint.at.len()), (false, 1));
         }
+    }
+    // Another section means services of its own, at the host's addresses or elsewhere.
+    for (addresses_of, by_name, at) in [("", true, 1), ("10.0.0.1", false, 1), ("10.0.0.2 10.0.0.1", false, 2)] {
+        let mut scene = Scene::new("ns1 -");
+        scene.sections.get_mut("mx").unwrap().probe = Probe::Auto;
+        let addresses = |text: &str| text.split(' ').flat_map(str::parse).map(|ip| (ip, None)).collect();
+        let mut other = scene.sections["mx"].clone();
+        (scene.sections.get_mut("mx").unwrap().probe_address, other.probe_address) =
+            (addresses("10.0.0.1"), addresses(addresses_of));
+        scene.sections.insert("rsa".into(), other);
+        let endpoint = Model::new(scene.input()).owners[&query(25)].endpoint.clone().unwrap();
+        assert_eq!((endpoint.by_name, endpoint.at.len()), (by_name, at), "{addresses_of}");
     }
     let mut udp = Scene::new("probe; ns1 -");
     let section = udp.sections.get_mut("mx").unwrap();

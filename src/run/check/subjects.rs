@@ -118,7 +118,7 @@ impl Subjects {
             return;
         }
         let Host { base, port, protocol, query } = host;
-        let visit = How::At(Endpoint { base: base.clone(), port, protocol, instead: Vec::new() });
+        let visit = How::At(Endpoint { base: base.clone(), port, protocol, by_name: true, at: Vec::new() });
         self.wishes.insert(query.clone(), Wish { port, base: base.clone(), visit, nameservers: Vec::new() });
         self.subjects.push(Subject {
             query,
@@ -147,9 +147,9 @@ fn how(section: &Section, line: &TlsaLine) -> How {
     if line.protocol != "tcp" {
         return How::Not(format!("there is no way to look at {}", line.protocol));
     }
-    let (base, port, instead) = (line.domain.clone(), line.port, section.probe_address.clone());
+    let (base, port, at) = (line.domain.clone(), line.port, section.probe_address.clone());
     match line.probe.unwrap_or(section.probe).protocol(port) {
         None => How::Not("probe = off".into()),
-        Some(protocol) => How::At(Endpoint { base, port, protocol, instead }),
+        Some(protocol) => How::At(Endpoint { base, port, protocol, by_name: at.is_empty(), at }),
     }
 }
