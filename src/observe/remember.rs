@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// TTL that counts before our first look at an owner, where the operator set no `ttl`.
 const UNSEEN_TTL: u64 = 86_400;
+/// So many answers are kept of those that a server may have shown while it was not seen.
+const MOST_MEANWHILE: usize = 16;
 
 /// The query names in the configuration, each with the lineages that have a `tlsa` line for it.
 pub type Configured = BTreeMap<DnsName, BTreeSet<String>>;
@@ -191,7 +193,7 @@ impl OwnerDoc {
     fn worst(&self, unseen: u64) -> Vec<Shown> {
         let shown = |server: &ServerDoc| {
             let past = server.past.iter().map(|past| past.shown.clone());
-            past.chain(server.now.clone()).chain(server.meanwhile.clone()).collect::<Vec<_>>()
+            past.chain(server.now.clone()).collect::<Vec<_>>()
         };
         let known: BTreeSet<Shown> = self.servers.values().flat_map(shown).collect();
         match known.is_empty() {
@@ -200,15 +202,21 @@ impl OwnerDoc {
         }
     }
 
-    /// A record that the provider deleted is forgotten once no address shows it and every one answered.
+    /// A record that the provider deleted is forgotten once no address shows it and every one answered, apart from those to which
+    /// this host has no route and whose server answers at another.
     fn confirm_deletes<'a>(&mut self, views: impl Iterator<Item = &'a ServerView>) {
         let views: Vec<&ServerView> = views.collect();
         let gone = |record: &Association| {
-            let lacks = |view: &&ServerView| match &view.answer {
+            let lacks = |view: &ServerView| match &view.answer {
                 Ok(Shown { records: Some(records), .. }) => !records.contains(record),
                 _ => false,
             };
-            !views.is_empty() && views.iter().all(lacks)
+            let elsewhere = |view: &ServerView| {
+                view.no_route
+                    && view.answer.is_err()
+                    && views.iter().any(|other| other.name == view.name && lacks(other))
+            };
+            !views.is_empty() && views.iter().all(|view| lacks(view) || elsewhere(view))
         };
         let left = self.left_behind.is_some();
         self.records.retain(|record, doc| !((left || doc.state == RecordState::Deleted) && gone(record)));
@@ -270,11 +278,12 @@ impl ServerDoc {
             return;
         }
         let anew = self.now.is_none() || moved || went_back(self.serial, seen.serial);
-        // A copy of the zone that is behind the others, and the same as when it was last seen, has not followed them yet.
-        let behind = seen.serial == self.serial && went_back(newest, seen.serial);
-        if !behind {
-            let unseen =
-                std::mem::take(&mut self.meanwhile).into_iter().filter(|unseen| unseen.records != shown.records);
+        // A copy of the zone that is behind the others, and as it was when it was last seen, has not followed them yet; it will
+        // follow to what they show then.
+        let as_it_was = seen.serial == self.serial && self.now.as_ref() == Some(shown);
+        let unseen = std::mem::take(&mut self.meanwhile).into_iter();
+        if !(as_it_was && went_back(newest, seen.serial)) {
+            let unseen = unseen.filter(|unseen| unseen.records != shown.records);
             self.past.extend(unseen.map(|shown| Past { shown, gone: now }));
         }
         self.serial = seen.serial.or(self.serial);
@@ -300,6 +309,11 @@ impl ServerDoc {
         let records = self.now.as_ref().map(|now| &now.records);
         let others = shown.iter().copied().filter(|shown| Some(&shown.records) != records);
         self.meanwhile.extend(others.chain(before.iter().filter(|_| records.is_none())).cloned());
+        // One that nobody hears of for years may have shown anything.
+        if self.meanwhile.len() > MOST_MEANWHILE {
+            let ttl = self.meanwhile.iter().map(|shown| shown.ttl).max().unwrap_or(UNSEEN_TTL);
+            self.meanwhile = BTreeSet::from([Shown { records: None, ttl }]);
+        }
     }
 
     /// Of equal past answers only the latest matters.

@@ -27,7 +27,7 @@ impl Watch {
         Watch { scene, now: 0, floor: 3600, ttl: None }
     }
 
-    /// After so many seconds: `1=A B/300/7` is ns1 with these records, TTL and serial; `1=?` is silent, `(1=…)` not listed.
+    /// After so many seconds: `1=A B/300/7` is ns1 with these records, TTL and serial; `1=?` is silent, `2=!1` an address of 1 without a route, `(1=…)` not listed.
     fn look(&mut self, after: u64, servers: &[&str]) -> &OwnerDoc {
         self.now += after;
         let view = OwnerView {
@@ -73,10 +73,11 @@ fn parse(text: &str) -> (std::net::SocketAddr, ServerView) {
     let ttl = parts.next().map_or(300, |ttl| ttl.parse().unwrap());
     let serial = parts.next().map(|serial| serial.parse().unwrap());
     let answer = match shows {
-        "?" => Err("silent".into()),
+        _ if shows.starts_with(['?', '!']) => Err("silent".into()),
         _ => Ok(Shown { records: Some(records(shows.split_inclusive(char::is_uppercase))), ttl }),
     };
-    let view = ServerView { name: server.into(), answer, bogus: false, serial, listed, ns_ttl: 600, no_route: false };
+    let (name, no_route) = shows.strip_prefix('!').map_or((server, false), |name| (name, true));
+    let view = ServerView { name: name.into(), answer, bogus: false, serial, listed, ns_ttl: 600, no_route };
     (address(server), view)
 }
 
@@ -166,16 +167,12 @@ fn what_an_address_may_have_shown_meanwhile() {
         ("it is seen with what others showed, and goes on", &[("AB", "A"), ("AB", "AB")], "A/300@2 AB/300@1"),
         ("others differ in TTL alone", &[("AB/600", "AB"), ("AB", "AB")], ""),
         ("behind, and as it was: not yet", &[("A/300/11", "AB/300/10"), ("AB/300/12", "AB/300/10")], ""),
-        (
-            "behind, then not",
-            &[("A/300/11", "AB/300/10"), ("AB/300/12", "AB/300/10"), ("AB/300/12", "AB/300/12")],
-            "A/300@3",
-        ),
+        ("behind, then not", &[("A/300/11", "AB/300/10"), ("AB/300/12", "AB/300/10"), ("AB/300/12", "AB/300/12")], ""),
         ("behind, but not as it was", &[("A/300/11", "AB/300/9"), ("AB/300/12", "AB/300/10")], "A/300@2"),
         (
-            "serials that never agree",
-            &[("A/300/11", "AB/300/9"), ("AB/300/12", "AB/300/10"), ("AB/300/12", "AB/300/11")],
-            "A/300@2",
+            "one of another serial for ever",
+            &[("A/300/11", "AB/300/1"), ("AB/300/12", "A/300/1"), ("AB/300/13", "AB/300/1")],
+            "A/300@3 AB/300@2",
         ),
         ("another serial, one for all", &[("A/300/1", "AB/300/1"), ("AB/300/1", "AB/300/1")], "A/300@2"),
     ];
@@ -195,6 +192,13 @@ fn what_an_address_may_have_shown_meanwhile() {
     assert_eq!(watch.past("ns1"), "");
     watch.look(1, &["1=AB", "2=AB"]);
     assert_eq!((watch.past("ns1").as_str(), watch.past("ns2").as_str()), ("", "?/60@10011 A/300@10011 AB/300@10011"));
+    // After very many of them, anything.
+    let mut never = Watch { ttl: Some(60), floor: 0, ..Watch::new() };
+    for ttl in 0..20 {
+        never.look(10, &[&format!("1=A/{ttl}"), "2=?"]);
+    }
+    let meanwhile = &never.doc("ns2").meanwhile;
+    assert_eq!((meanwhile.first().map(shown), meanwhile.len()), (Some("?/60".into()), 8));
     // It leaves the zone's servers without being seen again, and so does what it may have shown.
     watch.look(1, &["1=A", "2=AB"]);
     watch.look(1, &["1=AB", "(2=?)"]);
@@ -261,6 +265,10 @@ fn deletes_are_confirmed_by_all() {
         (&["1=A", "2=A"][..], false),
         (&["1=A", "2=AB"], true),
         (&["1=A", "2=?"], true),
+        (&["1=A", "2=!1"], false), // the same server tells, elsewhere
+        (&["1=AB", "2=!1"], true),
+        (&["1=A", "2=!2"], true),
+        (&["1=A", "2=!1", "3=!3"], true),
         (&["1=-", "2=-"], false),
         (&[], true),
     ] {

@@ -139,7 +139,12 @@ fn patience() {
         cron_any(&lab, 4 * HOUR, 3 * DAY);
         lab.renew(MX, Renewal::default());
         match wait {
-            Some(wait) => assert_switches_after(&lab, MX, wait, what),
+            Some(wait) => {
+                assert_switches_after(&lab, MX, wait, what);
+                cron_any(&lab, 4 * HOUR, 4 * DAY);
+                lab.assert_settled(MX);
+                assert_eq!((lab.run(&[]), lab.told().contains("waiting")), (0, false), "{what}: {}", lab.told());
+            }
             None => assert_eq!(until_switched(&lab, MX, 3 * HOUR), None, "{what}"),
         }
     }
