@@ -3,13 +3,13 @@
 
 use super::{
     Action, Cause, Edit, Goal, Input, Plan, Trouble,
-    model::{Lineage, Model, Owner},
+    model::{Lineage, Model, Owner, floor},
     presence::Presence,
 };
 use crate::{
     config::Api,
     facts::LineageFacts,
-    journal::{Presented, clock::Stamp},
+    journal::{Presented, RecordDoc, RecordState, clock::Stamp},
     lineage::GenerationId,
     name::DnsName,
     small::Set,
@@ -162,6 +162,36 @@ fn switch(model: &Model<'_>, lineage: &str, to: &GenerationId, cause: Cause) -> 
             let records: Set<Association> = records.difference(&owner.going).cloned().collect();
             let needs_some = owner.configured.contains(lineage);
             judge(&records, &generation.chain, model, owner, needs_some)?;
+        }
+        if cause != Cause::Broken {
+            unless_it_comes(model, owner, &generation.chain)?;
+        }
+    }
+    Ok(())
+}
+
+/// Our records of which nobody knows whether they come, and that are not to be seen or may come once more.
+fn may_come<'a>(model: &Model<'_>, owner: &Owner<'a>) -> impl Iterator<Item = &'a Association> {
+    let long = floor(model.input.config.ttl, None);
+    let recent = move |stamp: Stamp, now: Stamp| stamp.elapsed(now) < long;
+    let (now, shown) = (model.now(), owner.answers());
+    let is_pending = move |(record, doc): &(&'a Association, &'a RecordDoc)| {
+        let unseen = shown.iter().all(|(_, _, records)| !records.contains(record));
+        let publishing = doc.state == RecordState::Publishing && unseen && recent(doc.since, now);
+        !doc.state.going() && (publishing || doc.unsure.is_some_and(|unsure| recent(unsure, now)))
+    };
+    owner.doc.records.iter().filter(is_pending).map(|(record, _)| record)
+}
+
+/// No record that comes yet turns clients away that are presented this chain and would be let in.
+fn unless_it_comes(model: &Model<'_>, owner: &Owner<'_>, chain: &Chain) -> Result<(), String> {
+    for record in may_come(model, owner) {
+        for (_, _, mut records) in owner.answers() {
+            let before = judge(&records, chain, model, owner, false);
+            records.to_mut().insert(record.clone());
+            if before.is_ok() && judge(&records, chain, model, owner, false).is_err() {
+                return Err(format!("{record} may come yet"));
+            }
         }
     }
     Ok(())
@@ -429,6 +459,10 @@ fn delete(model: &Model<'_>, edit: &Edit, deleted: &mut Set<Association>) -> Res
                 let kind: Vec<_> = left.filter(|record| record.kind() == edit.record.kind()).collect();
                 if fits(&edit.record) && !kind.is_empty() && !kind.iter().any(|record| fits(record)) {
                     return Err("records on their way out are still shown, and would be alone".into());
+                }
+                let mut coming = may_come(model, other).filter(|record| record.kind() == edit.record.kind());
+                if fits(&edit.record) && coming.any(|record| *record != edit.record && !fits(record)) {
+                    return Err("another record may come yet, and would be alone".into());
                 }
             }
         }

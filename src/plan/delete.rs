@@ -119,6 +119,7 @@ fn blockers(
         return vec![Reason::MayCome { until }];
     }
     let mut reasons = left_behind(model, owner, doc);
+    reasons.extend(sharing.iter().flat_map(|at| on_its_way(model, at, record)));
     // No name of ours leads to what was left behind, so nobody presents anything there.
     let sharing = || sharing.iter().filter(|owner| owner.doc.left_behind.is_none());
     reasons.extend(sharing().flat_map(|owner| unreadable(model, owner)));
@@ -153,12 +154,26 @@ fn blockers(
 
 /// Until when a record may yet be published by a call that nobody knows the outcome of: for `ttl`, by which the operator says how
 /// slow the zone is. Once deleted it would be somebody else's when it comes.
-fn may_come(model: &Model<'_>, owner: &Owner<'_>, record: &Association, doc: &RecordDoc) -> Option<Stamp> {
+pub(super) fn may_come(model: &Model<'_>, owner: &Owner<'_>, record: &Association, doc: &RecordDoc) -> Option<Stamp> {
     let is_shown = || owner.shown().any(|(_, _, records)| records.contains(record));
     let last = (doc.state == RecordState::Publishing && !is_shown()).then_some(doc.since);
     let section = author(model, owner, doc).and_then(|author| author.section);
     let until = last.into_iter().chain(doc.unsure).max()?.after(floor(model.input.config.ttl, section));
     (!doc.state.going() && until > model.now()).then_some(until)
+}
+
+/// Records of the same kind that may come yet, and would be alone for a presented chain that matches by this one.
+fn on_its_way(model: &Model<'_>, at: &Owner<'_>, record: &Association) -> Vec<Reason> {
+    let fits = |chain: &Chain, other: &Association| chain.matches(other, &at.base, model.wall());
+    let chains = model.presented_at(at).into_iter().filter_map(|(_, _, chain)| chain);
+    let chains: Vec<&Chain> = chains.filter(|chain| fits(chain, record)).collect();
+    let others = at.doc.records.iter().filter(|(other, _)| *other != record && other.kind() == record.kind());
+    let alone = others.filter(|(other, _)| chains.iter().any(|chain| !fits(chain, other)));
+    let reason = |(other, doc): (&Association, &RecordDoc)| {
+        let until = may_come(model, at, other, doc)?;
+        Some(Reason::OnItsWay { owner: at.query.clone(), record: other.clone(), until })
+    };
+    alone.filter_map(reason).collect()
 }
 
 /// Would a presented chain that matches by this record be left with others of its kind that do not match, because those are on

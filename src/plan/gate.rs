@@ -1,12 +1,14 @@
 //! The gate before a switch: does every answer that a cache may hold match the chain? (DESIGN: "Switch")
 
 use super::{
-    Reason, hosts,
+    Reason,
+    delete::may_come,
+    hosts,
     model::{Lineage, Model, Owner},
 };
 use crate::{
     facts::ServerView,
-    journal::{ServerDoc, clock::Stamp},
+    journal::{RecordDoc, ServerDoc, clock::Stamp},
     lineage::GenerationId,
     small::Set,
     tlsa::{Association, Chain, Mismatch, stranded},
@@ -39,6 +41,7 @@ pub fn owner_blockers(model: &Model<'_>, lineage: &Lineage<'_>, owner: &Owner<'_
     let mut reasons = current(model, lineage, owner, &fits);
     reasons.extend(lingering(owner, &fits, &reasons));
     reasons.extend(unasked(owner, &fits));
+    reasons.extend(on_its_way(model, owner, &fits));
     for server in owner.doc.servers.values() {
         reasons.extend(cached(model, lineage, owner, server, &fits));
     }
@@ -120,6 +123,19 @@ fn unasked(owner: &Owner<'_>, fits: &Fits<'_>) -> Vec<Reason> {
         Some(Reason::NotShown { owner, server, address: *address, mismatch })
     };
     owner.doc.servers.iter().filter(|(address, _)| !asked.contains_key(address)).filter_map(reason).collect()
+}
+
+/// Records that may come yet and that the chain would not match beside what is there.
+fn on_its_way(model: &Model<'_>, owner: &Owner<'_>, fits: &Fits<'_>) -> Vec<Reason> {
+    let turns_away = |record: &Association| {
+        let beside = |records: &Set<Association>| records.iter().chain([record]).cloned().collect();
+        owner.answers().iter().any(|(_, _, records)| fits(records).is_ok() && fits(&beside(records)).is_err())
+    };
+    let reason = |(record, doc): (&Association, &RecordDoc)| {
+        let until = may_come(model, owner, record, doc).filter(|_| turns_away(record))?;
+        Some(Reason::OnItsWay { owner: owner.query.clone(), record: record.clone(), until })
+    };
+    owner.doc.records.iter().filter_map(reason).collect()
 }
 
 /// When a silent address may be left out: `patience` after all that answer began to match; never while none does.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     config::Section,
-    journal::{RecordDoc, RecordState},
+    journal::{RecordDoc, RecordState, clock::Stamp},
     name::DnsName,
     small::Set,
     tlsa::{Association, Chain, Group, Mismatch, Param},
@@ -317,13 +317,25 @@ fn missing(
         }
         Some(doc) if doc.state == RecordState::Publishing => true,
         Some(_) if again && wanted.rank != Rank::Waiting && shown < answers.len() => true,
-        Some(doc) => shown == 0 && doc.since.elapsed(model.now()) >= patience(doc),
+        Some(doc) => {
+            let breaks = || wanted.rank == Rank::Served && super::switch::is_broken_for_good(model, &wanted.lineage);
+            (shown == 0 || is_lost(model, owner, &record, doc) && breaks())
+                && doc.since.elapsed(model.now()) >= patience(doc)
+        }
     };
     if !add || !planned.insert(record.clone()) {
         return None;
     }
     let ttl = wanted.lineage.section?.record_ttl;
     Some(Action::Add(Edit { query, record, ttl, lineage, live: None }))
+}
+
+/// Did all servers show the record, and has one not for a while?
+fn is_lost(model: &Model<'_>, owner: &Owner<'_>, record: &Association, doc: &RecordDoc) -> bool {
+    let for_a_while = |since: Stamp| since.elapsed(model.now()) >= PATIENCE;
+    let mut lacking = owner.answers().into_iter().filter(|(_, _, records)| !records.contains(record));
+    let since = |address| owner.doc.servers.get(&address)?.since;
+    doc.accepted.is_none() && lacking.any(|(address, ..)| since(address).is_some_and(for_a_while))
 }
 
 /// What has no effect is tried less and less often.

@@ -206,6 +206,15 @@ pub enum Reason {
         /// It is deleted then, if it has not come.
         until: Stamp,
     },
+    /// Nobody knows what became of a call that was to publish another record: were it to come, it could turn clients away.
+    OnItsWay {
+        /// Of this owner.
+        owner: DnsName,
+        /// The record.
+        record: Association,
+        /// It is no longer expected then.
+        until: Stamp,
+    },
     /// The provider said that it is done, and the servers have yet to show it.
     NotVisible {
         /// Of this owner.
@@ -235,6 +244,7 @@ impl Reason {
             Reason::Cached { until, .. }
             | Reason::Hold { until }
             | Reason::Seen { until, .. }
+            | Reason::OnItsWay { until, .. }
             | Reason::MayCome { until } => Some(*until),
             Reason::LeftBehind { until, .. }
             | Reason::NotProbed { due: until, .. }
@@ -346,6 +356,11 @@ impl Reason {
             ),
             Reason::MayCome { until } => format!(
                 "what became of a call that was to publish it is not known, and it may come yet: kept for {} more",
+                span(until.until(now))
+            ),
+            Reason::OnItsWay { owner, record, until } => format!(
+                "what became of a call that was to publish {record} at {owner} is not known, and were it to come, some clients would \
+                 go by it alone: it is no longer expected after {} more",
                 span(until.until(now))
             ),
             Reason::NotVisible { owner } => format!("the name servers of {owner} have yet to show that it is gone"),

@@ -111,6 +111,11 @@ pub fn is_broken(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
     model.owners_of(lineage.name).any(breaks)
 }
 
+/// Is it so, and is there no other generation to go to?
+pub fn is_broken_for_good(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
+    is_broken(model, lineage) && open(model, lineage).is_none()
+}
+
 /// May caches hold an answer that what is served does not match, although all servers show its records by now?
 fn is_stale(model: &Model<'_>, lineage: &Lineage<'_>) -> bool {
     let Some(served) = lineage.facts.served() else { return false };
@@ -128,8 +133,12 @@ fn open<'a>(model: &Model<'_>, lineage: &Lineage<'a>) -> Option<&'a GenerationId
         .rev()
         .chain(presented)
         .filter(|id| *id != served && Some(*id) != lineage.doc.barred.as_ref());
-    let open =
-        |id: &&GenerationId| lineage.facts.stored.contains_key(*id) && gate::blockers(model, lineage, id).is_empty();
+    // What is broken cannot wait for what may never come; and a certificate that has expired mends nothing.
+    let is_open = |id: &GenerationId| {
+        gate::blockers(model, lineage, id).iter().all(|reason| matches!(reason, Reason::OnItsWay { .. }))
+    };
+    let lives = |id: &GenerationId| lineage.chain(id).is_some_and(|chain| chain.not_after() > model.wall());
+    let open = |id: &&GenerationId| lineage.facts.stored.contains_key(*id) && lives(id) && is_open(id);
     let overridden = lineage.doc.overrides.last().is_some_and(|last| last.generation == *served);
     options.find(open).filter(|_| !overridden)
 }

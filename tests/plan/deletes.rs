@@ -134,6 +134,33 @@ fn what_may_come_yet_is_waited_for() {
     }
 }
 
+/// Nor is a record deleted that what is presented matches by, while another of its kind may come and be alone then.
+#[test]
+fn what_would_be_alone_when_it_comes() {
+    table(&[
+        (
+            "pinned A; live A; stored A; presented A; withdrawn; ours A; publishing B; ns1 A",
+            "",
+            "delete A: onitsway, delete B: maycome",
+        ),
+        (
+            "pinned A; live A; stored A; presented A; withdrawn; ours A; publishing A:312; ns1 A",
+            "delete A",
+            "delete A:312: maycome",
+        ),
+        (
+            "pinned A; live A; stored A; presented A; ours A A:312; publishing B:312; ns1 A A:312",
+            "arrange live",
+            "delete A:312: onitsway, delete B:312: maycome",
+        ),
+        (
+            "pinned A; live A; stored A; presented A; ours A A:312; publishing C; ns1 A A:312",
+            "arrange live, delete A:312",
+            "delete C: maycome",
+        ),
+    ]);
+}
+
 /// Records that were found, and owners that others use, need a probe.
 #[test]
 fn found_and_shared() {

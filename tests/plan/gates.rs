@@ -32,6 +32,9 @@ fn what_servers_show_now() {
         ("ns1 A; ns2 ?", "add B", "switch B: notshown unknown"),
         // On its way out, and shown still: some clients go by it.
         ("deleting C:312; ns1 A B C:312", "delete C:312", "switch B: notshown"),
+        // Nobody knows whether it comes, and clients that know SHA-512 would go by it.
+        ("publishing A:312; ns1 A B", "", "delete A:312: maycome, switch B: onitsway"),
+        ("publishing B:312; ns1 A B", "switch B", ""),
     ]);
 }
 

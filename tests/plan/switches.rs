@@ -83,6 +83,13 @@ fn broken() {
         // Nothing else is there: its records are published.
         ("follows; live B; stored B; presented B; reload R; ns1 x", "add B", ""),
         ("follows; live B; stored B; presented B; reload R; ns1 B x:312", "adopt B", ""),
+        // It was seen everywhere, and one server has gone back to a zone without it.
+        ("follows; live B; stored B; presented B; reload R; ours A B; ns1 A; ns2 A B", "add B", "delete A: needed"),
+        (
+            "follows; live B; stored B; presented B; reload R; ours A B; ns1 A; since ns1 59; ns2 A B",
+            "",
+            "delete A: needed",
+        ),
         // Not after the operator's own word.
         (
             "pinned B; live B; stored A B; left A 60; presented B; ours A B; forced B; reloaded R 30; ns1 A",

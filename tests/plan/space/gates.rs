@@ -180,6 +180,15 @@ impl World {
         all && shown && earlier && (self.unknown() == 0 || self.may_leave_out(cert))
     }
 
+    /// Is it so whatever comes of calls of which nobody knows the outcome? What is broken cannot wait for them.
+    pub fn may_present_whatever_comes(&self, cert: Cert) -> bool {
+        let holds = |record: Record| {
+            let turned_away = |answer: &Set| !self.matches(answer.with(Set::from(record)), cert);
+            !self.answers().iter().any(turned_away)
+        };
+        self.may_present(cert) && self.may_come().iter().all(holds)
+    }
+
     /// Is a client turned away by what services read?
     pub fn is_broken(&self) -> bool {
         let ours = self.ours();
@@ -208,8 +217,7 @@ impl World {
     pub fn may_delete(&self, record: Record, before: Set) -> bool {
         let journal = self.journal();
         let Some(state) = journal.get(&record) else { return false };
-        // It was tried a thousand seconds ago, and nobody knows what became of that.
-        if *state == State::Publishing && !self.shown().iter().any(|set| set.has(record)) {
+        if self.may_come().has(record) || self.others_may_come(record) {
             return false;
         }
         let gone = before.with(Set::from(record));
@@ -237,6 +245,25 @@ impl World {
         };
         let fresh = matches!(state, State::DeletedAgo(ago) if *ago < 300);
         sound && !fresh && seen && self.presented().iter().all(stays) && !self.stays_alone(record)
+    }
+
+    /// What was tried a thousand seconds ago, where nobody knows what became of that.
+    fn may_come(&self) -> Set {
+        let unseen = |record: &Record| !self.shown().iter().any(|set| set.has(*record));
+        let tried = self.journal().into_iter().filter(|(_, state)| *state == State::Publishing);
+        tried.map(|(record, _)| record).filter(unseen).collect()
+    }
+
+    /// May others of its kind come, so that what matches by this record alone would be turned away?
+    fn others_may_come(&self, record: Record) -> bool {
+        let mut certs = self.presented().into_iter().map(|may| may.cert).filter(|cert| record.matches(*cert));
+        let others = || {
+            self.may_come()
+                .iter()
+                .filter(|other| *other != record && other.param() == record.param())
+                .collect::<Vec<_>>()
+        };
+        certs.any(|cert| others().iter().any(|other| !other.matches(cert)))
     }
 
     /// Would others of its kind be left alone, where a program may not have deleted what it says it did?

@@ -92,6 +92,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::Unconfigured { .. } => "unconfigured",
         Reason::NotVisible { .. } => "not visible",
         Reason::MayCome { .. } => "may come",
+        Reason::OnItsWay { .. } => "on its way",
         // No world here has a CNAME or sets of hosts.
         Reason::LeftBehind { .. } => "left behind",
         Reason::HostsUnknown { .. } => "hosts unknown",

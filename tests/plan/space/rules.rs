@@ -42,7 +42,7 @@ fn allowed_switch(world: &World) -> Option<(Cert, Cause)> {
         true => {
             (ready && (world.waits() || world.left()) && world.phase != Phase::Barred).then_some((other, Cause::Broken))
         }
-        false => (ready && world.waits()).then_some((other, Cause::Ready)),
+        false => (ready && world.waits() && world.may_present_whatever_comes(other)).then_some((other, Cause::Ready)),
     }
 }
 
