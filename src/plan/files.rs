@@ -12,7 +12,7 @@ use super::{
 use crate::{
     facts::Served,
     journal::{Origin, Unfinished},
-    lineage::GenerationId,
+    lineage::{Generation, GenerationId},
 };
 
 /// What a client has been writing for so long is not being written, seconds.
@@ -24,13 +24,19 @@ pub fn store(model: &Model<'_>, plan: &mut Plan) {
         let before = plan.actions.len();
         let live = lineage.facts.live.as_ref().ok().filter(|live| lineage.doc.waiting.contains(&live.id));
         let first = lineage.facts.live.as_ref().ok().filter(|_| is_first_copy(lineage));
-        for generation in lineage.facts.served().into_iter().chain(live).chain(first) {
+        for generation in lineage.facts.served().into_iter().chain(live).chain(first).chain(lost(lineage)) {
             let action = Action::Store { lineage: lineage.name.into(), generation: generation.id.clone() };
             if !lineage.facts.stored.contains_key(&generation.id) && !plan.actions[before..].contains(&action) {
                 plan.actions.push(action);
             }
         }
     }
+}
+
+/// What services were pinned to, and can read no more, where `live/` has it still.
+fn lost<'a>(lineage: &Lineage<'a>) -> Option<&'a Generation> {
+    let Served::Damaged { pinned, shows: Err(_) } = &lineage.facts.served else { return None };
+    lineage.facts.live.as_ref().ok().filter(|live| live.id == *pinned && !lineage.facts.stored.contains_key(pinned))
 }
 
 /// Is there nothing that services read, and can what there is to read only be a copy?
@@ -90,6 +96,7 @@ fn goal(lineage: &Lineage<'_>, pin: bool) -> Result<Option<(Goal, Option<Generat
         }
         Served::Unknown(why) => Err(format!("what services read cannot be told: {why}")),
         Served::Damaged { pinned, .. } if kept(pinned) => Ok(Some((Goal::Generation(pinned.clone()), serving))),
+        Served::Damaged { .. } if lost(lineage).is_some() => Ok(None),
         Served::Damaged { pinned, shows } => Err(match shows {
             Ok(shows) => format!("pinned to generation {pinned}, which is lost, and shows {}", shows.id),
             Err(why) => {
@@ -175,8 +182,9 @@ pub fn forget(model: &Model<'_>, plan: &mut Plan) {
         if !switched.contains(lineage.name) {
             plan.actions.extend(forgotten(model, lineage));
         }
-        if lineage.doc.withdrawn && !lineage.facts.held && !is_leaving(model, lineage) && !has_left(model, lineage) {
-            match parting(model, lineage) {
+        if lineage.doc.withdrawn && !is_leaving(model, lineage) && !has_left(model, lineage) {
+            let held = lineage.facts.held.then_some(Reason::Held);
+            match held.into_iter().chain(parting(model, lineage)).collect::<Vec<_>>() {
                 reasons if reasons.is_empty() => plan.actions.push(Action::Leave { lineage: lineage.name.into() }),
                 reasons => plan.waits.push(Wait { lineage: lineage.name.into(), step: Step::Leave, reasons }),
             }

@@ -206,6 +206,8 @@ pub enum Reason {
         /// It is deleted then, if it has not come.
         until: Stamp,
     },
+    /// `--pre` holds it for a renewal that has not ended.
+    Held,
     /// Nobody knows what became of a call that was to publish another record: were it to come, it could turn clients away.
     OnItsWay {
         /// Of this owner.
@@ -358,6 +360,7 @@ impl Reason {
                 "what became of a call that was to publish it is not known, and it may come yet: kept for {} more",
                 span(until.until(now))
             ),
+            Reason::Held => "`--pre` holds it for a renewal; if that is over, `daneroll --post` says so".into(),
             Reason::OnItsWay { owner, record, until } => format!(
                 "what became of a call that was to publish {record} at {owner} is not known, and were it to come, some clients would \
                  go by it alone: it is no longer expected after {} more",

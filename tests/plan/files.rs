@@ -30,6 +30,8 @@ fn laid_out() {
         ("damaged A; live A", "arrange A"),
         ("damaged A B; live B", "store B, arrange A, switch! A"),
         ("damaged C; live A", ""),
+        ("damaged C; live C", "store C"), // the store has lost it
+        ("damaged C A; live C", ""),
         ("unknown; live A", ""),
     ] {
         assert_eq!(Scene::new(&format!("{idle}{script}")).actions(), actions, "{script}");

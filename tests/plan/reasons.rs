@@ -82,6 +82,7 @@ fn all() -> Vec<(Reason, Option<u64>, &'static str)> {
         (Reason::LeftBehind { owner: owner.clone(), until: Some(NOW.after(60)) }, Some(60), "follow it for 60 s more"),
         (Reason::LeftBehind { owner: owner.clone(), until: None }, None, "delete it by hand"),
         (Reason::MayCome { until: NOW.after(60) }, Some(60), "may come yet: kept for 60 s more"),
+        (Reason::Held, None, "`daneroll --post` says so"),
         (
             Reason::OnItsWay { owner: owner.clone(), record: record("A"), until: NOW.after(60) },
             Some(60),
@@ -113,7 +114,7 @@ fn sentences_and_times() {
         kinds.push(kind(&reason));
     }
     kinds.dedup();
-    assert_eq!(kinds.len(), 26, "a reason is missing here: {kinds:?}");
+    assert_eq!(kinds.len(), 27, "a reason is missing here: {kinds:?}");
     let mut lasting: Vec<String> =
         all().iter().filter(|(reason, ..)| !reason.passes()).map(|all| kind(&all.0)).collect();
     lasting.sort();
@@ -162,6 +163,7 @@ fn every_reason_occurs() {
         "pinned B; live B; stored B; presented B; ours B; deleted A; ns1 A B; ",
         "pinned B; live B; stored B; presented B; ours B; publishing A; ns1 B",
         "pinned A; live B; stored A B; presented A; waiting B; ours A B; publishing A:312; ns1 A B",
+        "pinned A; live A; stored A; presented A; withdrawn; held; ns1 -",
         "pinned A; live A; stored A; presented A; ours A; accepted 600; ns1 -",
         "probe; pinned A; live A; stored A; presented A; ns1 -",
         "probe; pinned A; live A; stored A; presented A; ns1 -; mx1 B ?",

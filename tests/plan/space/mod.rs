@@ -93,6 +93,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::NotVisible { .. } => "not visible",
         Reason::MayCome { .. } => "may come",
         Reason::OnItsWay { .. } => "on its way",
+        Reason::Held => "held",
         // No world here has a CNAME or sets of hosts.
         Reason::LeftBehind { .. } => "left behind",
         Reason::HostsUnknown { .. } => "hosts unknown",

@@ -159,7 +159,8 @@ fn files(world: &World, plan: &Plan) -> Verdict {
         match action {
             Action::Store { lineage, generation } => {
                 let cert = Cert::of(generation);
-                let due = world.reads() == Some(cert) || (world.waits() && world.live == Some(cert));
+                let lost = world.files == Files::Damaged(cert, None) && world.live == Some(cert);
+                let due = world.reads() == Some(cert) || (world.waits() && world.live == Some(cert)) || lost;
                 holds(is_mx(lineage) && due && !world.stored().contains(&cert), || format!("stores {cert:?}"))?;
             }
             Action::Arrange { lineage, goal, serving } => {
