@@ -332,10 +332,22 @@ fn by_hand_and_by_accident() {
     remove_all(&lab, Path::new(DANE));
     assert_eq!(lab.run(&[]), 0, "{}", lab.told());
     settle(&lab, MX);
-    // Only the store: services are led to what the client has, by the operator's word.
+    // Only the store: what the client has still is kept anew.
+    remove_all(&lab, &Path::new(DANE).join(".store"));
+    assert_eq!(lab.run(&[]), 0, "{}", lab.told());
+    settle(&lab, MX);
+    // It has gone on: that has not been published, and what services read is lost until somebody finds it.
+    let number = Way::order(&lab);
+    way.write(&lab, number);
     remove_all(&lab, &Path::new(DANE).join(".store"));
     assert_eq!(lab.run(&[]), 1);
     lab.assert_told(&["which is lost"]);
+    way.write(&lab, number - 1);
+    lab.cron(HOUR, 3 * HOUR);
+    way.write(&lab, number);
+    settle(&lab, MX);
+    // Or led to what it has, by the operator's word.
+    remove_all(&lab, &Path::new(DANE).join(".store"));
     assert_eq!(lab.run(&["--reset", "--force"]), 0, "{}", lab.told());
     settle(&lab, MX);
 }
