@@ -266,8 +266,8 @@ pub trait Files {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Removes an empty directory.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
-    /// Sees to it that the entries of these directories are on disk.
-    fn sync(&self, dirs: &[PathBuf]) -> io::Result<()>;
+    /// Sees to it that the entries of these directories, and the bytes of these files, are on disk.
+    fn sync(&self, paths: &[PathBuf]) -> io::Result<()>;
     /// So many locks can be held at once.
     fn locks_at_once(&self) -> usize {
         400

@@ -159,8 +159,8 @@ impl Files for Real {
         fs::remove_dir(path)
     }
 
-    fn sync(&self, dirs: &[PathBuf]) -> io::Result<()> {
-        write::sync(&BTreeSet::from_iter(dirs))
+    fn sync(&self, paths: &[PathBuf]) -> io::Result<()> {
+        write::sync(&BTreeSet::from_iter(paths))
     }
 
     fn locks_at_once(&self) -> usize {

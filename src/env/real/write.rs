@@ -14,6 +14,8 @@ use tempfile::{Builder, NamedTempFile, TempPath};
 
 /// Up to here an fsync for each file costs less than writing out the whole file system.
 const FEW: usize = 8;
+/// The same of what is there already: after the first of them, hardly anything is left to be written for the rest.
+const FEW_THERE: usize = 32;
 
 /// Where the entry `path` is kept.
 pub(super) fn dir_of(path: &Path) -> &Path {
@@ -90,18 +92,19 @@ pub(super) fn replace_all<P: AsRef<Path>, B: AsRef<[u8]>>(
     first.and(sync(&dirs.iter().collect()))
 }
 
-/// Sees to it that the entries of these folders are on disk: one by one, or with all that their file systems hold.
-pub(super) fn sync(dirs: &BTreeSet<&PathBuf>) -> io::Result<()> {
+/// Sees to it that the entries of these folders, and the bytes of these files, are on disk: one by one, or with all that their
+/// file systems hold.
+pub(super) fn sync(paths: &BTreeSet<&PathBuf>) -> io::Result<()> {
     let (mut first, mut systems) = (Ok(()), BTreeMap::new());
-    for dir in dirs {
-        let synced = match dirs.len() <= FEW {
-            true => fs_err::File::open(dir).and_then(|dir| dir.sync_all()),
-            false => fs_err::metadata(dir).and_then(|found| {
+    for path in paths {
+        let synced = match paths.len() <= FEW_THERE {
+            true => fs_err::File::open(path).and_then(|file| file.sync_all()),
+            false => fs_err::metadata(path).and_then(|found| {
                 match systems.entry(found.dev()) {
                     Entry::Occupied(system) => *system.get(),
-                    Entry::Vacant(system) => *system.insert(syncfs(fs_err::File::open(dir)?.file())),
+                    Entry::Vacant(system) => *system.insert(syncfs(fs_err::File::open(path)?.file())),
                 }
-                .map_err(|errno| failed("write", dir, &errno.into()))
+                .map_err(|errno| failed("write", path, &errno.into()))
             }),
         };
         first = first.and(synced);
