@@ -14,7 +14,7 @@ use crate::{
     plan::Goal,
 };
 use std::{
-    collections::BTreeSet,
+    ffi::OsString,
     io::{self, ErrorKind},
     path::{Component, Path, PathBuf},
     time::Duration,
@@ -102,8 +102,8 @@ impl Keeper<'_> {
             self.make_dir(&folder, unsynced)?;
             self.clear(&half)?;
             self.make_dir(&half, unsynced)?;
-            let stays = !self.places.is_in_place(lineage) && !self.is_in_live(lineage, &generation.files);
             for (name, path) in &generation.files {
+                let stays = !self.places.is_in_place(lineage) && !self.is_in_live(lineage, name, path);
                 self.put(path, &half.join(name), stays, unsynced)?;
             }
             for (name, bytes) in overwritten.iter().flat_map(Set::contents) {
@@ -144,12 +144,12 @@ impl Keeper<'_> {
         self.write(to, &Zeroizing::new(self.env.read(from)?))
     }
 
-    /// Are files in `live/` itself, and not in an archive to which there are links? The next renewal may overwrite them.
-    pub(super) fn is_in_live(&self, lineage: &str, files: &[(String, PathBuf)]) -> bool {
+    /// Is a file in `live/` itself, and not in an archive to which there is a link? The next renewal may overwrite it.
+    pub(super) fn is_in_live(&self, lineage: &str, name: &str, file: &Path) -> bool {
         let number = |path: &Path| self.env.stat(path, true).ok().map(|stat| (stat.device, stat.inode));
-        let folders: BTreeSet<&Path> = files.iter().filter_map(|(_, path)| path.parent()).collect();
-        let live = number(&self.places.live.join(lineage));
-        live.is_some() && folders.into_iter().any(|folder| number(folder) == live)
+        // In certbot's archive names have a number.
+        let may_be = file.file_name() == Some(name.as_ref());
+        may_be && file.parent().and_then(number) == number(&self.places.live.join(lineage))
     }
 
     /// Writes a file that only its readers can read.
@@ -223,8 +223,12 @@ impl Keeper<'_> {
             names.retain(|name| (name != BUNDLE || bundle) && leads_somewhere(name));
             let (in_the_way, names): (Vec<String>, Vec<String>) =
                 names.into_iter().partition(|name| in_the_way(self.env, &dane.join(name)));
-            let shows_another = || self.shown(lineage) != read_set(self.env, &way).ok().map(|set| set.id);
-            if !in_the_way.is_empty() && shows_another() {
+            // Nor if they would go on reading a part of what they do; but what cannot be read is mended, whatever is in the way.
+            let goes_on = |shown| {
+                let pinned = self.env.target(&dane.join(SERVED)).ok().and_then(|target| pinned_to(&target));
+                read_set(self.env, &way).is_ok_and(|set| set.id == shown || Some(set.id) == pinned)
+            };
+            if !in_the_way.is_empty() && !self.shown(lineage).is_none_or(goes_on) {
                 return Ok(in_the_way);
             }
             self.env.point(&dane.join(SERVED), target)?;
@@ -291,18 +295,18 @@ impl Keeper<'_> {
         Ok(())
     }
 
-    /// A run that ended between making a folder and giving it its mode and group left it for root alone. Folders that services
-    /// have been led through may be as the operator wants them.
+    /// A run that ended between making a folder and giving it its mode and group left it for root alone. One that has been in use
+    /// may be as the operator wants it.
     fn open_up(&self, folder: &Path, stat: &Stat) -> io::Result<()> {
         let as_made = stat.mode == self.mode & 0o700 || stat.mode == self.mode;
         let differs = stat.mode != self.mode || self.group.is_some_and(|group| stat.gid != group);
-        let below = folder.strip_prefix(&self.places.dane).unwrap_or(folder);
-        let ours = below.components().any(|name| name.as_os_str().as_encoded_bytes().starts_with(b"."));
-        let unused = || match folder == self.places.dane {
-            true => self.env.list(folder).is_ok_and(|names| names.is_empty()),
-            false => self.env.target(&folder.join(SERVED)).is_err(),
+        let is_ours = || self.env.stat(folder, false).is_ok_and(|stat| stat.kind == Kind::Dir);
+        let is_unused = || {
+            let names = self.env.list(folder).unwrap_or_default();
+            let in_use = |name: &OsString| name == SERVED || !name.as_encoded_bytes().starts_with(b".");
+            !names.iter().any(in_use)
         };
-        match as_made && differs && (ours || unused()) {
+        match as_made && differs && is_ours() && is_unused() {
             true => self.env.set_mode(folder, self.mode, self.group),
             false => Ok(()),
         }

@@ -143,15 +143,22 @@ impl Keeper<'_> {
     fn archive(&self, lineage: &str, kept: &Generation, live: &Generation) -> Option<Vec<(String, PathBuf)>> {
         let stat = |path: &Path| self.env.stat(path, false).ok().filter(|stat| stat.kind == Kind::File);
         let shown = |name: &String| live.files.iter().find(|(known, _)| known == name).map(|(_, path)| path);
-        let folder = live.files.iter().find_map(|(_, path)| path.parent())?;
-        if self.is_in_live(lineage, &live.files) {
-            return None;
-        }
+        // What is in `live/` itself is overwritten by the next renewal.
+        let stays = |(name, path): &&(String, PathBuf)| !self.is_in_live(lineage, name, path);
+        let folder = live.files.iter().find(stays).and_then(|(_, path)| path.parent())?;
         let others = || names(self.env, folder).unwrap_or_default().into_iter().map(|name| folder.join(name));
+        let in_store = |name: &String| {
+            let store = self.env.real_path(&self.places.store(lineage)).ok()?;
+            Some(store.join(kept.id.as_str()).join(name))
+        };
         let same = |(name, path): &(String, PathBuf)| {
-            let kept = stat(path)?;
-            let is_it = |other: &PathBuf| stat(other).is_some_and(|there| self.is_same((path, kept), (other, there)));
-            let found = shown(name).filter(|path| is_it(path)).cloned().or_else(|| others().find(is_it));
+            let stat_here = stat(path)?;
+            let is_it =
+                |other: &PathBuf| stat(other).is_some_and(|there| self.is_same((path, stat_here), (other, there)));
+            let found = match shown(name).filter(|shown| self.is_in_live(lineage, name, shown)) {
+                Some(_) => in_store(name),
+                None => shown(name).filter(|path| is_it(path)).cloned().or_else(|| others().find(is_it)),
+            };
             found.map(|found| (name.clone(), found))
         };
         kept.files.iter().map(same).collect()
