@@ -283,6 +283,9 @@ pub type Job<'a> = Box<dyn FnOnce(&dyn Env) + Send + 'a>;
 pub trait Env: Files {
     /// The boot clock.
     fn boot(&self) -> Boot;
+    /// Milliseconds since the first process that can be seen from here began. In a container the boot clock may be that of the
+    /// host, which has long been up, while each start of the container has a boot's name of its own.
+    fn up(&self) -> u64;
     /// Unix time, for the dates in certificates and for people; no wait is measured with it.
     fn wall(&self) -> i64;
     /// Does nothing for a while.

@@ -264,6 +264,10 @@ impl Env for Watch<'_> {
         self.env.boot()
     }
 
+    fn up(&self) -> u64 {
+        self.env.up()
+    }
+
     fn wall(&self) -> i64 {
         self.env.wall()
     }

@@ -1,7 +1,7 @@
 //! Elapsed time that no clock setting, reboot or time zone can lengthen.
 //!
-//! The journal's clock adds up what the boot clock has run: differences within a boot, and for a new boot the time since it
-//! began. Time while the machine was off does not count, so a wait measured here is never longer than it really was.
+//! The journal's clock adds up what the boot clock has run: differences within a boot, and for a new boot the time that it has
+//! been up. Time while the machine was off does not count, so a wait measured here is never longer than it really was.
 
 use crate::env::Boot;
 use serde::{Deserialize, Serialize};
@@ -44,11 +44,19 @@ impl Clock {
         Clock { epoch: format!("{}-{}", boot.id, boot.millis), boot, total: 0 }
     }
 
+    /// Reads the clock as another process left it. A new boot counts for the milliseconds that it has been `up`.
+    pub fn resume(&mut self, boot: Boot, up: impl FnOnce() -> u64) {
+        if boot.id != self.boot.id {
+            self.total = self.total.saturating_add(up().min(boot.millis));
+        }
+        self.read(boot);
+    }
+
     /// Reads the clock. A boot clock that went back within one boot (a restored virtual machine) counts as standing still.
     pub fn read(&mut self, boot: Boot) -> Stamp {
         let passed = match boot.id == self.boot.id {
             true => boot.millis.saturating_sub(self.boot.millis),
-            false => boot.millis,
+            false => 0,
         };
         self.total = self.total.saturating_add(passed);
         self.boot = boot;
@@ -75,7 +83,10 @@ mod tests {
             (at("b", 30_000), 32_500), // a new boot counts from its start
             (at("b", 31_000), 33_500),
             (at("c", 10), 33_510),
+            (at("d", 7_776_000_000), 93_510), // a container's start counts from there, whatever the host's clock shows
+            (at("d", 7_776_001_000), 94_510),
         ] {
+            clock.resume(boot.clone(), || 60_000);
             assert_eq!(clock.read(boot.clone()), Stamp(total), "{boot:?}");
         }
     }

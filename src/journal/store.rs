@@ -80,7 +80,7 @@ impl Store {
         if let Some(known) = known {
             store.journal.clock = known.document;
         }
-        store.journal.clock.read(env.boot());
+        store.journal.clock.resume(env.boot(), || env.up());
         // Trees that are made of all their members at once have no half-empty nodes.
         let mut lineages = Vec::new();
         for path in store.files(env, "lineages")? {

@@ -11,6 +11,8 @@ pub struct Clock {
     wall_at_beginning: i64,
     boots: u32,
     booted: u64,
+    /// When the first process began: with the boot, but for a container.
+    pub began: u64,
     events: BTreeMap<(u64, u64), Event>,
     scheduled: u64,
     /// Locks that were ever taken.
@@ -27,6 +29,7 @@ impl Default for Clock {
             wall_at_beginning: BEGINNING,
             boots: 1,
             booted: 0,
+            began: 0,
             events: BTreeMap::new(),
             scheduled: 0,
             tokens: 0,
@@ -92,9 +95,15 @@ impl World {
 
     /// Boots the host anew: another boot id, the boot clock at zero, and every service starts with the files as they are.
     pub fn reboot(&self) {
+        self.change(|state| state.clock.booted = state.clock.now);
+        self.restart_container();
+    }
+
+    /// The same of a container: its boot clock is that of its host, which goes on.
+    pub fn restart_container(&self) {
         self.change(|state| {
             state.clock.boots += 1;
-            state.clock.booted = state.clock.now;
+            state.clock.began = state.clock.now;
             state.restart_services();
         });
     }

@@ -197,6 +197,10 @@ impl Env for World {
         self.look(|state| state.clock.boot())
     }
 
+    fn up(&self) -> u64 {
+        self.look(|state| state.clock.now - state.clock.began)
+    }
+
     fn wall(&self) -> i64 {
         self.look(|state| state.clock.wall())
     }

@@ -107,6 +107,10 @@ impl Env for Bounded<'_> {
         self.env.boot()
     }
 
+    fn up(&self) -> u64 {
+        self.env.up()
+    }
+
     fn wall(&self) -> i64 {
         self.env.wall()
     }

@@ -261,6 +261,9 @@ impl Env for Wire<'_> {
     fn boot(&self) -> Boot {
         self.world.boot()
     }
+    fn up(&self) -> u64 {
+        self.world.up()
+    }
     fn wall(&self) -> i64 {
         self.world.wall()
     }

@@ -184,7 +184,8 @@ impl Fault {
             Refuses => at(lab, &service, |service| service.refuses = Some("greylisted".into())),
             ServiceRestarts => lab.world.change(|state| state.restart_service(&service)),
             ClockJumps(seconds) => lab.world.jump_wall(bearable(lab, seconds)),
-            Reboot => lab.world.reboot(),
+            Reboot if lab.world.now().is_multiple_of(2) => lab.world.reboot(),
+            Reboot => lab.world.restart_container(),
             PowerFails(on_disk) => lose_power(lab, on_disk),
             // With its configuration changed as well, nothing tells that a record in another group is ours: it is others'.
             JournalLost if has_former_groups(lab) => {}

@@ -7,7 +7,7 @@ use crate::{
 };
 use daneroll::env::{
     Files,
-    sim::{dns::Mode, service::Reload},
+    sim::{World, dns::Mode, service::Reload},
 };
 use std::path::Path;
 
@@ -176,13 +176,15 @@ fn next_run_time_suffices() {
 /// Only time that was counted by boot clocks is time: an hour without power is none.
 #[test]
 fn time_without_power_does_not_count() {
-    for (off, jump) in [(0, 0), (5 * HOUR, 0), (5 * HOUR, 10 * DAY as i64), (HOUR, -(400 * DAY as i64))] {
+    let boots: [fn(&World); 2] = [World::reboot, World::restart_container];
+    let cases = [(0, 0), (5 * HOUR, 0), (5 * HOUR, 10 * DAY as i64), (HOUR, -(400 * DAY as i64))];
+    for ((off, jump), boot) in cases.into_iter().flat_map(|case| boots.map(|boot| (case, boot))) {
         let lab = Lab::with(MX, "311 25").start();
         first_use(&lab);
         lab.renew(MX, Renewal::default());
         lab.cron(600, HOUR);
         lab.pass(off);
-        lab.world.reboot();
+        boot(&lab.world);
         lab.world.jump_wall(jump);
         assert_eq!(cron_any(&lab, 300, 3000), 0, "{off}");
         assert!(shows(&lab, MX, 1), "{off}: an hour and fifty minutes of two hours");
