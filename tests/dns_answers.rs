@@ -82,8 +82,13 @@ fn message(text: &str) -> Message {
 
 /// `NAME records TTL`, `NAME -> TTL` for one that leads elsewhere, or `?` and why.
 fn told(message: Message) -> String {
+    told_by(message, None)
+}
+
+/// The same of a server that was asked as one of a zone's.
+fn told_by(message: Message, zone: Option<&str>) -> String {
     let query: DnsName = QUERY.parse().unwrap();
-    match said(&Ok(message), &query) {
+    match said(&Ok(message), &query, zone.map(|zone| zone.parse().unwrap()).as_ref()) {
         Ok(Said::Answer { at, shown }) => {
             let at = if at == query { "@".to_owned() } else { at.to_string() };
             let texts = shown.records.unwrap().into_iter().map(|record| String::from_utf8(record.data).unwrap());
@@ -152,6 +157,23 @@ fn cnames() {
     for text in ["aa | @ 60 CNAME _25._tcp.mx.example.com.", "aa | @ 60 CNAME b., b. 60 CNAME _25._tcp.mx.example.com."]
     {
         assert!(told(message(text)).contains("does not end"), "{text}");
+    }
+}
+
+/// A server of the alias' zone may have another zone as well, or an old copy of it: resolvers ask that zone's own servers.
+#[test]
+fn cnames_into_other_zones() {
+    for (text, expected) in [
+        ("aa | @ 60 CNAME d.example.com., d.example.com. 300 TLSA a", "d.example.com. [a] 360"),
+        ("aa | @ 60 CNAME d.other., d.other. 300 TLSA a", "-> d.other. 60"),
+        ("aa | @ 60 CNAME d.other. | other. 30 SOA 10", "-> d.other. 60"),
+        (
+            "aa | @ 60 CNAME b.example.com., b.example.com. 5 CNAME d.other., d.other. 9 CNAME d.example.com.",
+            "-> d.other. 65",
+        ),
+        ("aa | @ 300 TLSA a", "@ [a] 300"),
+    ] {
+        assert_eq!(told_by(message(text), Some("example.com")), expected, "{text}");
     }
 }
 

@@ -41,6 +41,8 @@ struct Step<'a> {
     at: DnsName,
     ttl: u64,
     silent: Map<SocketAddr, ServerView>,
+    /// Servers of aliases, which said where they lead.
+    passed: BTreeSet<SocketAddr>,
     /// Of the chain so far.
     security: Security,
 }
@@ -48,7 +50,15 @@ struct Step<'a> {
 impl<'a> Step<'a> {
     fn new((query, wanted): (&DnsName, &'a Wanted)) -> Step<'a> {
         let security = Security::Secure;
-        Step { query: query.clone(), wanted, at: query.clone(), ttl: 0, silent: Map::new(), security }
+        Step {
+            query: query.clone(),
+            wanted,
+            at: query.clone(),
+            ttl: 0,
+            silent: Map::new(),
+            passed: BTreeSet::new(),
+            security,
+        }
     }
 
     /// The servers that the operator names.
@@ -173,12 +183,17 @@ enum Judged<'a> {
 
 /// What the answers of one zone's servers add up to.
 fn judge<'a>(env: &dyn Env, step: Step<'a>, authorities: &Authorities, heard: Heard) -> Judged<'a> {
-    let Heard { apex, voices } = heard;
+    let Heard { apex, voices, .. } = heard;
     let mut servers = step.silent;
     let mut security = step.security;
     let mut ends = BTreeSet::new();
     let mut elsewhere = None;
+    let (mut passed, mut told) = (step.passed, BTreeSet::new());
+    // One that served an alias may be remembered, and has nothing to say of what it leads to.
     for Voice { address, name, listed, said, security: worth, serial } in voices {
+        if !listed && passed.contains(&address) {
+            continue;
+        }
         let counted = counted(said, &worth);
         if counted.is_ok() {
             security = worse(security, worth);
@@ -193,6 +208,8 @@ fn judge<'a>(env: &dyn Env, step: Step<'a>, authorities: &Authorities, heard: He
                 ends.insert(to.clone());
                 let longest = elsewhere.take().map_or(ttl, |(_, before): (DnsName, u64)| before.max(ttl));
                 elsewhere = Some((to, longest));
+                passed.insert(address);
+                told.insert(name);
                 continue;
             }
             Err((why, bogus)) => (Err(why), bogus),
@@ -210,9 +227,12 @@ fn judge<'a>(env: &dyn Env, step: Step<'a>, authorities: &Authorities, heard: He
             Judged::View(OwnerView { target, zone: apex, servers: Ok(servers), by_provider: false, security })
         }
         (1, Some((to, ttl))) => {
+            // Where there is no route to one of a server's addresses, another of them has told where the alias leads.
+            let told = |server: &ServerView| server.no_route && told.contains(&server.name);
+            passed.extend(servers.iter().filter(|(_, server)| told(server)).map(|(address, _)| *address));
             // Remembered addresses that are none of this zone's may be those of the next.
-            servers.retain(|_, server| server.listed);
-            Judged::Further(Step { query, wanted, at: to, ttl: step.ttl + ttl, silent: servers, security })
+            servers.retain(|address, server| server.listed && !passed.contains(address));
+            Judged::Further(Step { query, wanted, at: to, ttl: step.ttl + ttl, silent: servers, passed, security })
         }
         _ => {
             let names: Vec<String> = ends.iter().map(DnsName::to_string).collect();

@@ -34,10 +34,15 @@ pub enum Said {
     },
 }
 
-/// Reads the answer to a TLSA question for `query` that was asked of an authoritative server.
-pub fn said(answered: &Answered, query: &DnsName) -> Result<Said, String> {
+/// Reads the answer to a TLSA question for `query` that was asked of an authoritative server of `zone`. What it says of names
+/// in other zones does not count: resolvers ask those zones' own servers (RFC 2181 section 5.4.1).
+pub fn said(answered: &Answered, query: &DnsName, zone: Option<&DnsName>) -> Result<Said, String> {
     let message = authoritative(answered)?;
-    let (at, chain_ttl) = follow(message, query)?;
+    let is_foreign = |at: &DnsName| at != query && zone.is_some_and(|zone| !at.is_within(zone));
+    let (at, chain_ttl) = follow(message, query, is_foreign)?;
+    if is_foreign(&at) {
+        return Ok(Said::Elsewhere { to: at, ttl: chain_ttl });
+    }
     let records: Vec<&Record> = of(message, &at, RecordType::TLSA).collect();
     if records.len() > MOST_RECORDS {
         return Err(format!("{} records in one RRset", records.len()));
@@ -70,10 +75,13 @@ fn authoritative(answered: &Answered) -> Result<&Message, String> {
     }
 }
 
-/// Follows the CNAME chain inside the message: its last name, and the sum of the TTLs.
-fn follow(message: &Message, query: &DnsName) -> Result<(DnsName, u64), String> {
+/// Follows the CNAME chain inside the message, up to a name that is foreign: its last name, and the sum of the TTLs.
+fn follow(message: &Message, query: &DnsName, is_foreign: impl Fn(&DnsName) -> bool) -> Result<(DnsName, u64), String> {
     let (mut at, mut ttl) = (query.clone(), 0);
     for _ in 0..MOST_LINKS {
+        if is_foreign(&at) {
+            return Ok((at, ttl));
+        }
         let target = of(message, &at, RecordType::CNAME).find_map(|record| match &record.data {
             RData::CNAME(target) => Some(DnsName::from(&target.0)),
             _ => None,
@@ -201,7 +209,7 @@ pub fn mail_hosts(answered: &Answered, domain: &DnsName) -> Result<(BTreeSet<Dns
         ResponseCode::NoError | ResponseCode::NXDomain => {}
         code => return Err(format!("it answers {}", mnemonic(code))),
     }
-    let (at, ttl) = follow(message, domain)?;
+    let (at, ttl) = follow(message, domain, |_| false)?;
     let exchange = |record: &Record| match &record.data {
         RData::MX(mx) => Some(DnsName::from(&mx.exchange)),
         _ => None,

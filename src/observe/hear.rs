@@ -48,6 +48,8 @@ pub(super) struct Voice {
 pub(super) struct Heard {
     /// The zone, as it was known or as its servers tell.
     pub apex: Option<DnsName>,
+    /// Was it known before anybody was asked? The servers were found as that zone's then.
+    is_known: bool,
     /// All addresses.
     pub voices: Vec<Voice>,
 }
@@ -94,7 +96,8 @@ impl<'a> Round<'a> {
         let (mut names, mut heard) = (Vec::new(), Vec::new());
         for Wish { query, at, apex, servers } in wishes {
             names.push((query, at));
-            heard.push(Heard { apex, voices: servers.into_iter().map(voice).collect() });
+            let is_known = apex.is_some();
+            heard.push(Heard { apex, is_known, voices: servers.into_iter().map(voice).collect() });
         }
         Round { resolver, names, heard, serials: Serials::new(), open: Vec::new() }
     }
@@ -128,7 +131,7 @@ impl<'a> Round<'a> {
         let at = &self.names[place.0].1;
         let heard = &mut self.heard[place.0];
         let voice = &mut heard.voices[place.1];
-        voice.said = dns::said(&answered, at);
+        voice.said = dns::said(&answered, at, heard.apex.as_ref().filter(|_| heard.is_known));
         let (Ok(_), Ok(message)) = (&voice.said, answered) else { return };
         let validator = &self.resolver.validator;
         let worth = match validator.mode() {

@@ -55,7 +55,7 @@ pub fn answer(data: &[u8]) {
 fn facts(ask: &Ask, message: &Message) {
     let sound = matches!(message.metadata.response_code, ResponseCode::NoError | ResponseCode::NXDomain);
     let answered = Ok(message.clone());
-    if let Ok(Said::Answer { at, shown }) = said(&answered, &ask.name) {
+    if let Ok(Said::Answer { at, shown }) = said(&answered, &ask.name, None) {
         assert!(message.metadata.authoritative && sound);
         let records = shown.records.unwrap();
         let at_name = |record: &&_| holds(record, &at);

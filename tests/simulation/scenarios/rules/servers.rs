@@ -7,11 +7,12 @@ use crate::{
 };
 use daneroll::env::sim::{
     dns::Mode,
-    zone::{Zone, address, name},
+    zone::{Zone, address, alias, name},
 };
 use hickory_resolver::proto::rr::{RData, rdata::NS};
 use std::rc::Rc;
 
+const NS1: &str = "ns1.example.com";
 const NS2: &str = "ns2.example.com";
 const NS3: &str = "ns3.example.com";
 
@@ -147,6 +148,37 @@ fn patience() {
             }
             None => assert_eq!(until_switched(&lab, MX, 3 * HOUR), None, "{what}"),
         }
+    }
+}
+
+/// A server of an alias' zone that has told where it leads need not do so at an address that this host has no route to, and is not
+/// asked for what it leads to.
+#[test]
+fn servers_of_an_alias() {
+    for routes in [(true, false), (true, true)] {
+        let setup = Lab::with(MX, "311 25").secondary("ns2", 0).global("ttl = 3600\napi = exec /sim/provider follow");
+        let lab = setup.start();
+        lab.world.change(|state| {
+            state.dns.add_server(NS1, &["192.0.2.1", "2001:db8::1"]);
+            state.dns.add_zone(Zone::new("example.net", false, &[NS2]), &[NS2]);
+            state.routes = routes;
+        });
+        lab.world.edit_zone(&name("."), |root| root.add(&name("example.net"), 3600, ns(NS2)));
+        lab.world.edit_zone(&name(APEX), |zone| {
+            zone.add(&name(NS1), 3600, address("2001:db8::1".parse().unwrap()))
+                && zone.add(&name(OWNER), 1800, alias("tlsa.example.net"))
+        });
+        assert_eq!(lab.run(&["--reset"]), 0, "{}", lab.told());
+        lab.serve();
+        cron_any(&lab, 4 * HOUR, DAY);
+        // One answer is lost once.
+        lab.world.set_server(NS1, |server| server.mode = Mode::Down);
+        lab.run(&[]);
+        lab.world.set_server(NS1, |server| server.mode = Mode::Answers);
+        lab.renew(MX, Renewal::default());
+        assert!(until_switched(&lab, MX, HOUR).is_some_and(|took| took < 20_000), "{routes:?}: {}", lab.told());
+        cron_any(&lab, 4 * HOUR, 2 * DAY);
+        assert_eq!((lab.run(&[]), lab.told().contains("waiting")), (0, false), "{routes:?}: {}", lab.told());
     }
 }
 
