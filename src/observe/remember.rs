@@ -145,12 +145,10 @@ impl OwnerDoc {
         }
         self.asked = Some(now);
         let before = self.worst(unseen);
-        let serials = servers.values().filter_map(|seen| seen.serial);
-        let newest = serials.reduce(|newest, serial| if is_older(newest, serial) { serial } else { newest });
         for (address, seen) in servers {
             let server = self.servers.entry(*address).or_default();
             if seen.listed || !server.has_left(now) {
-                server.see(seen, now, &before, moved, newest);
+                server.see(seen, now, &before, moved);
             }
         }
         let shown: BTreeSet<&Shown> = servers.values().filter_map(|seen| seen.answer.as_ref().ok()).collect();
@@ -268,8 +266,8 @@ impl OwnerDoc {
 
 impl ServerDoc {
     /// Takes one address's answer. An address that answers for the first time, and one whose zone went back to an older serial,
-    /// count as having shown all of `before` until now; `Unknown` changes nothing. `newest` is the highest serial of this round.
-    fn see(&mut self, seen: &ServerView, now: Stamp, before: &[Shown], moved: bool, newest: Option<u32>) {
+    /// count as having shown all of `before` until now; `Unknown` changes nothing.
+    fn see(&mut self, seen: &ServerView, now: Stamp, before: &[Shown], moved: bool) {
         if seen.listed {
             (self.name, self.ns_ttl, self.left) = (seen.name.clone(), seen.ns_ttl, None);
         }
@@ -278,14 +276,10 @@ impl ServerDoc {
             return;
         }
         let anew = self.now.is_none() || moved || went_back(self.serial, seen.serial);
-        // A copy of the zone that is behind the others, and as it was when it was last seen, has not followed them yet; it will
-        // follow to what they show then.
-        let as_it_was = seen.serial == self.serial && self.now.as_ref() == Some(shown);
-        let unseen = std::mem::take(&mut self.meanwhile).into_iter();
-        if !(as_it_was && went_back(newest, seen.serial)) {
-            let unseen = unseen.filter(|unseen| unseen.records != shown.records);
-            self.past.extend(unseen.map(|shown| Past { shown, gone: now }));
-        }
+        // The same copy of the zone as when it was last seen has not followed anything between.
+        let as_it_was = seen.serial.is_some() && seen.serial == self.serial && self.now.as_ref() == Some(shown);
+        let unseen = std::mem::take(&mut self.meanwhile).into_iter().filter(|unseen| unseen.records != shown.records);
+        self.past.extend(unseen.filter(|_| !as_it_was).map(|shown| Past { shown, gone: now }));
         self.serial = seen.serial.or(self.serial);
         if anew {
             let past = before.iter().map(|shown| Past { shown: shown.clone(), gone: now });
@@ -304,11 +298,14 @@ impl ServerDoc {
         self.keep_latest();
     }
 
-    /// What others show, it may show as soon as nobody looks. An address that was never seen may have shown all of `before`, too.
+    /// What others show, it may show as soon as nobody looks. An address that was never seen may also have shown all
+    /// of `before`.
     fn may_follow(&mut self, before: &[Shown], shown: &BTreeSet<&Shown>) {
         let records = self.now.as_ref().map(|now| &now.records);
+        let is_new = records.is_none() && self.meanwhile.is_empty();
         let others = shown.iter().copied().filter(|shown| Some(&shown.records) != records);
-        self.meanwhile.extend(others.chain(before.iter().filter(|_| records.is_none())).cloned());
+        let known = before.iter().filter(|_| is_new);
+        self.meanwhile.extend(others.chain(known).cloned());
         // One that nobody hears of for years may have shown anything.
         if self.meanwhile.len() > MOST_MEANWHILE {
             let ttl = self.meanwhile.iter().map(|shown| shown.ttl).max().unwrap_or(UNSEEN_TTL);
@@ -337,18 +334,18 @@ impl ServerDoc {
         if !self.has_left(now) {
             return false;
         }
-        let shown = self.now.take().into_iter().chain(std::mem::take(&mut self.meanwhile));
+        // One that was never seen may be one that nobody can see.
+        let unseen = std::mem::take(&mut self.meanwhile);
+        let shown = self.now.take().into_iter().flat_map(|now| unseen.iter().cloned().chain([now]));
         self.past.extend(shown.map(|shown| Past { shown, gone: now }));
         self.past.is_empty()
     }
 }
 
-/// Is the second serial lower than the first? The zone was then restored from an older copy.
+/// Is the second serial lower than the first (RFC 1982)? The zone was then restored from an older copy.
 fn went_back(before: Option<u32>, after: Option<u32>) -> bool {
-    before.zip(after).is_some_and(|(before, after)| is_older(after, before))
-}
-
-/// Is a serial lower than another (RFC 1982)?
-fn is_older(serial: u32, than: u32) -> bool {
-    serial != than && than.wrapping_sub(serial) < 1 << 31
+    match (before, after) {
+        (Some(before), Some(after)) => before != after && before.wrapping_sub(after) < 1 << 31,
+        _ => false,
+    }
 }

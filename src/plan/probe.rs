@@ -181,8 +181,9 @@ pub fn endpoint(query: &DnsName, doc: &OwnerDoc, input: Input<'_>, lines: &[(&st
     let ways = ways(doc, input, lines);
     let protocol = way(port, ways.iter().map(|(_, probe)| *probe)).filter(|_| transport == "tcp")?;
     // Each section means its own services.
-    let by_name = ways.iter().any(|(section, _)| section.probe_address.is_empty());
-    let at: BTreeSet<_> = ways.iter().flat_map(|(section, _)| &section.probe_address).copied().collect();
+    let meant = || ways.iter().filter(|(_, probe)| *probe != Probe::Off).map(|(section, _)| &section.probe_address);
+    let by_name = meant().any(Vec::is_empty);
+    let at: BTreeSet<_> = meant().flatten().copied().collect();
     Some(Endpoint { base, port, protocol, by_name, at: at.into_iter().collect() })
 }
 

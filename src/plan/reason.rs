@@ -261,6 +261,7 @@ impl Reason {
         !matches!(
             self,
             Reason::NoReload { .. }
+                | Reason::Held
                 | Reason::NeedsProbe
                 | Reason::Unconfigured { .. }
                 | Reason::Presents { .. }
