@@ -42,6 +42,14 @@ fn name(text: &str) -> DnsName {
 }
 
 #[test]
+fn chains_are_the_same_if_their_certificates_are() {
+    for (one, other, same) in [("ecdsa", "ecdsa", true), ("ecdsa", "rsa", false)] {
+        assert_eq!(chain(one) == chain(other), same, "{one} {other}");
+    }
+    assert_ne!(chain("ecdsa"), pem::chain(parts("ecdsa").0.as_bytes()).unwrap(), "with its issuer, and without");
+}
+
+#[test]
 fn all_parameters_as_openssl_has_them() {
     let mut count = 0;
     for line in data("tlsa.txt").lines() {

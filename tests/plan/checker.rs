@@ -226,6 +226,15 @@ fn additions_beside_what_was_left() {
     }
 }
 
+/// What is served has a claim to its record even if all turn it away; what may only be presented has none then.
+#[test]
+fn who_has_a_claim() {
+    let both = "tlsa 311 312; pinned A; live A; stored A B; presented A; left B 60; reload R; ours B:312; ns1 B:312";
+    assert_eq!(passes(both, vec![Action::Add(edit("A"))]), "add A");
+    let other = "tlsa 311 312; pinned A; live A; stored A B; presented A; left B 60; reload R; ours A:312; ns1 A:312";
+    assert_eq!(passes(other, vec![Action::Add(edit("B"))]), "");
+}
+
 /// A record on its way out that is shown still would be alone.
 #[test]
 fn the_last_goes_last() {
