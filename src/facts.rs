@@ -151,7 +151,7 @@ pub const PROVIDER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::
 /// What one address said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerView {
-    /// The server's host name, or the address where it has none.
+    /// The server's host names, divided by commas, or the address where it has none.
     pub name: String,
     /// What it showed, or why that is unknown.
     pub answer: Result<Shown, String>,
@@ -165,6 +165,18 @@ pub struct ServerView {
     pub ns_ttl: u32,
     /// This host has no route to addresses of this family.
     pub no_route: bool,
+}
+
+impl ServerView {
+    /// The host names that have the address.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.name.split(", ")
+    }
+
+    /// Is this an address of the same server?
+    pub fn is_at(&self, other: &ServerView) -> bool {
+        self.names().any(|name| other.names().any(|its| its == name))
+    }
 }
 
 /// An endpoint, and how to look at it.

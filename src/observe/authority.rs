@@ -209,7 +209,7 @@ fn judge<'a>(env: &dyn Env, step: Step<'a>, authorities: &Authorities, heard: He
                 let longest = elsewhere.take().map_or(ttl, |(_, before): (DnsName, u64)| before.max(ttl));
                 elsewhere = Some((to, longest));
                 passed.insert(address);
-                told.insert(name);
+                told.extend(name.split(", ").map(str::to_owned));
                 continue;
             }
             Err((why, bogus)) => (Err(why), bogus),
@@ -228,7 +228,7 @@ fn judge<'a>(env: &dyn Env, step: Step<'a>, authorities: &Authorities, heard: He
         }
         (1, Some((to, ttl))) => {
             // Where there is no route to one of a server's addresses, another of them has told where the alias leads.
-            let told = |server: &ServerView| server.no_route && told.contains(&server.name);
+            let told = |server: &ServerView| server.no_route && server.names().any(|name| told.contains(name));
             passed.extend(servers.iter().filter(|(_, server)| told(server)).map(|(address, _)| *address));
             // Remembered addresses that are none of this zone's may be those of the next.
             servers.retain(|address, server| server.listed && !passed.contains(address));

@@ -302,7 +302,9 @@ fn sockets(hosts: &BTreeSet<DnsName>, addresses: &Addresses) -> Result<BTreeMap<
     let mut servers = BTreeMap::new();
     for host in hosts {
         for address in addresses[host].clone()? {
-            servers.insert(SocketAddr::new(address, 53), host.without_dot().to_string());
+            let name = host.without_dot();
+            let names = servers.entry(SocketAddr::new(address, 53));
+            names.and_modify(|names: &mut String| names.extend([", ", name])).or_insert_with(|| name.to_string());
         }
     }
     match servers.is_empty() {

@@ -210,9 +210,7 @@ impl OwnerDoc {
                 _ => false,
             };
             let elsewhere = |view: &ServerView| {
-                view.no_route
-                    && view.answer.is_err()
-                    && views.iter().any(|other| other.name == view.name && lacks(other))
+                view.no_route && view.answer.is_err() && views.iter().any(|other| other.is_at(view) && lacks(other))
             };
             !views.is_empty() && views.iter().all(|view| lacks(view) || elsewhere(view))
         };

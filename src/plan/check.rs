@@ -137,7 +137,7 @@ fn heard(model: &Model<'_>, of: &Lineage<'_>, owner: &Owner<'_>) -> Result<(), S
         end - model.wall() < (end - start) - 2 * (end - model.wall())
     });
     for (address, server, why) in owner.silent() {
-        let elsewhere = server.no_route && answers.iter().any(|(_, other, _)| other.name == server.name);
+        let elsewhere = server.no_route && answers.iter().any(|(_, other, _)| other.is_at(server));
         if !patient || !(old || elsewhere) {
             return Err(format!("{address} does not answer: {why}"));
         }

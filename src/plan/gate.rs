@@ -154,7 +154,7 @@ fn dispensable(
     matching: &[SocketAddr],
 ) -> bool {
     let named = |address: &SocketAddr| owner.servers().and_then(|servers| servers.get(address));
-    let elsewhere = matching.iter().filter_map(named).any(|server| server.name == silent.name);
+    let elsewhere = matching.iter().filter_map(named).any(|server| server.is_at(silent));
     let old = lineage.facts.served().is_some_and(|served| {
         let (start, end) = (served.chain.not_before(), served.chain.not_after());
         3 * (end - model.wall()) < end - start

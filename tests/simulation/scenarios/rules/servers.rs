@@ -151,6 +151,28 @@ fn patience() {
     }
 }
 
+/// An address may have several names of servers, and each of these may have further addresses.
+#[test]
+fn patience_by_any_of_its_names() {
+    let lab = Lab::with(MX, "311 25").secondary("ns2", 0).line("patience = 9000").start();
+    lab.world.change(|state| {
+        state.dns.add_server(NS2, &["192.0.2.2", "2001:db8::2"]);
+        state.routes = (true, false);
+    });
+    lab.world.edit_zone(&name(APEX), |zone| {
+        zone.add(&name(NS2), 3600, address("2001:db8::2".parse().unwrap()))
+            && zone.add(&name(NS3), 3600, address("192.0.2.2".parse().unwrap()))
+            && zone.add(&name(APEX), 86_400, ns(NS3))
+    });
+    assert_eq!(lab.run(&["--reset"]), 0);
+    lab.serve();
+    cron_any(&lab, 4 * HOUR, 3 * DAY);
+    lab.renew(MX, Renewal::default());
+    assert_switches_after(&lab, MX, 9000, "the address of both names answers");
+    cron_any(&lab, 4 * HOUR, 4 * DAY);
+    assert_eq!((lab.run(&[]), lab.told().contains("waiting")), (0, false), "{}", lab.told());
+}
+
 /// A server of an alias' zone that has told where it leads need not do so at an address that this host has no route to, and is not
 /// asked for what it leads to.
 #[test]
