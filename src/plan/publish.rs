@@ -63,9 +63,28 @@ pub fn publish(model: &Model<'_>, plan: &mut Plan) {
             let presents = wait.reasons.iter().filter(|reason| matches!(reason, Reason::Presents { .. }));
             let text = |reason: &Reason| format!("no first record is published: {}", reason.text(model.now()));
             plan.troubles.extend(presents.map(|reason| Trouble::of(&wait.lineage, text(reason))));
+            plan.troubles.extend(holds_back(model, &wait));
             plan.waits.push(wait);
         }
     }
+}
+
+/// What cannot be looked at keeps a renewal from services as well: with a quarter of its life left, what is served ought to have been
+/// renewed a while ago, and nobody must find out when it ends.
+fn holds_back(model: &Model<'_>, wait: &Wait) -> Option<Trouble> {
+    let unprobed = wait.reasons.iter().find(|reason| matches!(reason, Reason::Unprobed { .. }))?;
+    let lineage = model.lineages.get(wait.lineage.as_str()).filter(|lineage| !lineage.doc.waiting.is_empty())?;
+    let served = &lineage.facts.served()?.chain;
+    let left = served.not_after() - model.wall();
+    if left >= (served.not_after() - served.not_before()) / 4 {
+        return None;
+    }
+    let cure = "see `probe_address`, or set `probe = off` where services cannot be looked at from here";
+    let why = unprobed.text(model.now());
+    Some(Trouble::of(
+        lineage.name,
+        format!("a renewal is kept back, for no first record can be published: {why}; {cure}"),
+    ))
 }
 
 /// The records that are missing for one query name.

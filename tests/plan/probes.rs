@@ -234,6 +234,26 @@ fn alarms() {
     }
 }
 
+/// A first record that cannot be published keeps renewals back; that is told long before the end.
+#[test]
+fn a_renewal_that_is_kept_back() {
+    let chain = chain("A");
+    let (start, end) = (chain.not_before(), chain.not_after());
+    for (script, quarters, told) in [
+        ("waiting C; ns1 -; mx1 ?", 1, true),
+        ("waiting C; ns1 -; mx1 ?", 2, false),
+        ("waiting C; ns1 -", 1, false), // it is looked at in the next run
+        ("ns1 -; mx1 ?", 1, false),
+        ("waiting C; ns1 A; ours A; mx1 ?", 1, false),
+    ] {
+        let mut scene = Scene::new(&format!("{NEW} live C; stored A C; {script}"));
+        scene.facts.wall = end - (end - start) * quarters / 4 + 1;
+        let troubles = scene.troubles();
+        let text = "a renewal is kept back, for no first record can be published";
+        assert_eq!(troubles.contains(text), told, "{script} {quarters}: {troubles}");
+    }
+}
+
 /// How an endpoint is looked at.
 #[test]
 fn endpoints() {
