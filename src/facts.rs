@@ -167,10 +167,15 @@ pub struct ServerView {
     pub no_route: bool,
 }
 
+/// The host names of a server, of which an address may have several.
+pub fn names_of(name: &str) -> impl Iterator<Item = &str> {
+    name.split(", ")
+}
+
 impl ServerView {
     /// The host names that have the address.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.name.split(", ")
+        names_of(&self.name)
     }
 
     /// Is this an address of the same server?

@@ -210,6 +210,7 @@ fn clocks_and_routes() {
     let (one, two) = (real().boot(), real().boot());
     assert_eq!(one.id, two.id);
     assert!(one.id.len() == 36 && two.millis >= one.millis && one.millis > 0);
+    assert!((1..=real().boot().millis).contains(&real().up()), "process 1 began after the boot clock");
     assert!(real().wall() > 1_700_000_000);
     assert!(real().has_route("127.0.0.1".parse().unwrap()));
 }

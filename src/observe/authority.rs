@@ -9,7 +9,7 @@ use super::{
 use crate::{
     config::Dnssec,
     env::Env,
-    facts::{OwnerView, Security, ServerView},
+    facts::{OwnerView, Security, ServerView, names_of},
     name::DnsName,
     small::Map,
 };
@@ -209,7 +209,7 @@ fn judge<'a>(env: &dyn Env, step: Step<'a>, authorities: &Authorities, heard: He
                 let longest = elsewhere.take().map_or(ttl, |(_, before): (DnsName, u64)| before.max(ttl));
                 elsewhere = Some((to, longest));
                 passed.insert(address);
-                told.extend(name.split(", ").map(str::to_owned));
+                told.extend(names_of(&name).map(str::to_owned));
                 continue;
             }
             Err((why, bogus)) => (Err(why), bogus),

@@ -99,6 +99,21 @@ fn the_providers_word_is_one_sections() {
     }
 }
 
+/// What one section has for `nameservers` is asked beside what another has.
+#[test]
+fn name_servers_of_every_section() {
+    for (second, waits) in [("192.0.2.2", true), ("192.0.2.1", false)] {
+        let lab = Lab::with(MX, "311 25").secondary("ns2", 0).global("ttl = 4000\nprobe = off");
+        let lab = lab.line("nameservers = 192.0.2.1").lineage("second").line("tlsa = 311 25 mx.example.com");
+        let lab = lab.line(&format!("nameservers = {second}")).start();
+        assert_eq!(lab.run(&["--reset"]), 0, "{}", lab.told());
+        lab.cron(2 * HOUR, 2 * DAY);
+        lab.world.set_server("ns2.example.com", |server| server.frozen = true);
+        lab.renew("second", Renewal::default());
+        assert_eq!(until_switched(&lab, "second", 600).is_none(), waits, "{second}: {}", lab.told());
+    }
+}
+
 /// A second run right after the first changes nothing at all.
 #[test]
 fn second_run_changes_nothing() {
